@@ -1,0 +1,106 @@
+"""What the commands share: their common arguments, and how they end."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Container, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from mixup_study.spec.errors import InputError
+from mixup_study.spec.profile import choose_profile
+from mixup_study.spec.study import Study, StudyFile
+
+DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+"""Exit statuses."""
+
+DEFAULT_RESULTS = "results"
+DEFAULT_DATA = Path("~/.cache/mixup_study")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print ``message`` and leave with exit status 2."""
+        self.exit(BAD_INPUT, f"error: {message}; see {self.prog} --help\n")
+
+
+def parser(command: str, description: str) -> Parser:
+    """Return the parser of ``python -m mixup_study.<command>``."""
+    return Parser(prog=f"python -m mixup_study.{command}", description=description)
+
+
+def add_study(arguments: argparse.ArgumentParser) -> None:
+    """Add the study file, the profile and the overrides."""
+    arguments.add_argument("study", type=Path, help="study file, such as studies/corrupt_labels.yaml")
+    arguments.add_argument(
+        "--profile", help="size to run at, such as paper or quick; chosen by the hardware if left out"
+    )
+    arguments.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key of the study, as in --set trial.epochs=5; repeatable",
+    )
+
+
+def add_results(arguments: argparse.ArgumentParser) -> None:
+    """Add the place of the results."""
+    arguments.add_argument(
+        "--results", default=DEFAULT_RESULTS, metavar="DIR", help="folder or URL of the results (default: %(default)s)"
+    )
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """Return an argument type: a whole number of ``least`` or more."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number of {least} or more")
+        return int(text)
+
+    return number
+
+
+def study_file(options: argparse.Namespace) -> StudyFile:
+    """Return the study file that the options name, its overrides included."""
+    return StudyFile(options.study, tuple(options.overrides))
+
+
+def load_study(file: StudyFile, named: str | None, recorded: Container[str]) -> tuple[Study, str]:
+    """Return a study and why its profile was taken, for a command that reads results and starts no Ray.
+
+    Without ``named``, that is the profile most of whose trials are ``recorded``; with none recorded, the one
+    that ``run`` would take on this machine alone.
+    """
+    if named is None:
+        studies = [file.load(profile) for profile in file.profiles]
+        counts = [sum(trial_id in recorded for trial_id in study.trials) for study in studies]
+        if max(counts) > 0:
+            return studies[counts.index(max(counts))], "what the results hold"
+    profile, reason = choose_profile(file, named, len(list(Path("/dev").glob("nvidia[0-9]*"))), "this machine")
+    return file.load(profile), reason
+
+
+def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Run a command on this process's arguments and leave with its exit status.
+
+    Bad input is one line on standard error and status 2; a bug keeps its traceback.
+    """
+    try:
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = BAD_INPUT
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = DONE
+    sys.exit(status)

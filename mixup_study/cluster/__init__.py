@@ -1,0 +1,1 @@
+"""Ray: connecting, scheduling and workers. The only room that imports ray."""

@@ -1,0 +1,92 @@
+"""A connection to a Ray cluster, joined or started for the occasion."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+
+from mixup_study.spec.errors import InputError
+from mixup_study.spec.study import Resources
+
+ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own progress output
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths keep their meaning in workers
+    "RAY_TRAIN_V2_ENABLED": "1",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the results are the record; Tune's CSV and JSON would only cost time
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is handled by the command
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
+}
+"""Settings of Ray's that a study needs, in the driver and in its workers."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What a connected Ray cluster offers."""
+
+    nodes: tuple[tuple[float, float], ...]
+    """CPUs and GPUs of each node that is alive."""
+
+    @property
+    def gpus(self) -> float:
+        """Return the GPUs of all nodes together."""
+        return sum(gpus for _, gpus in self.nodes)
+
+    def slots(self, resources: Resources) -> int:
+        """Return how many slots of ``resources`` the nodes hold side by side."""
+        return sum(_fitting(cpus, gpus, resources) for cpus, gpus in self.nodes)
+
+    def check(self, resources: Resources, workers: int) -> None:
+        """Raise InputError where a job of ``workers`` slots never fits."""
+        slots = self.slots(resources)
+        if slots >= workers:
+            return
+        offer = ", ".join(f"{cpus:g} CPUs and {gpus:g} GPUs" for cpus, gpus in self.nodes)
+        hint = "; --set resources.gpus=0 trains on CPUs" if resources.gpus else ""
+        raise InputError(
+            f"a trial needs {workers} slot{'s' if workers > 1 else ''} of {resources.cpus:g} CPUs and"
+            f" {resources.gpus:g} GPUs; the Ray cluster's nodes have {offer}{hint}"
+        )
+
+
+def _fitting(cpus: float, gpus: float, resources: Resources) -> int:
+    slack = 1e-6
+    by_cpu = int(cpus / resources.cpus + slack)
+    return by_cpu if resources.gpus == 0 else min(by_cpu, int(gpus / resources.gpus + slack))
+
+
+@contextmanager
+def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator[Cluster]:
+    """Join the Ray cluster at ``address``, or start one with so many CPUs and GPUs, and leave it at the end.
+
+    Without ``address`` Ray looks for what RAY_ADDRESS names, and starts a cluster of this machine otherwise;
+    None for ``cpus`` or ``gpus`` means all there are. Raises InputError where there is no cluster at ``address``.
+    """
+    os.environ.update(ENVIRONMENT)
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.train").setLevel(logging.ERROR)
+    try:
+        ray.init(
+            address=address,
+            num_cpus=cpus,
+            num_gpus=gpus,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": ENVIRONMENT},
+        )
+    except (ConnectionError, ValueError) as error:
+        where = f"--address {address}" if address is not None else "Ray"
+        raise InputError(f"{where}: no Ray cluster to work on: {' '.join(str(error).split())[:300]}") from error
+    try:
+        nodes = tuple(
+            (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
+            for node in ray.nodes()
+            if node["Alive"]
+        )
+        yield Cluster(nodes)
+    finally:
+        ray.shutdown()

@@ -1,0 +1,47 @@
+"""Show a study's trials, which of them are left, and how long those may take."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from mixup_study import cli
+from mixup_study.results.estimate import estimate
+from mixup_study.results.render import FORMATS, Sheet, render
+from mixup_study.results.store import ResultStore
+from mixup_study.results.table import records_by_id, trials_sheet
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return its exit status."""
+    options = _options(arguments)
+    records = records_by_id(ResultStore(options.results).trials())
+    study, reason = cli.load_study(cli.study_file(options), options.profile, records)
+    left = [trial for trial_id, trial in study.trials.items() if records.get(trial_id, {}).get("status") != "done"]
+    sheet: Sheet = trials_sheet(study, records)
+    print(render(sheet, options.format), end="")
+    if options.format != "csv":
+        slots = options.slots or max(1, int((os.cpu_count() or 1) / study.resources.cpus))
+        print(f"\n{study.name}, profile {study.profile}: {reason}")
+        print(f"{len(study.trials)} trials: {len(study.trials) - len(left)} done already, {len(left)} to run")
+        print(estimate(left, list(records.values()), slots))
+    return cli.DONE
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = cli.parser("plan", "Show a study's trials, which of them are left, and how long those may take.")
+    cli.add_study(parser)
+    cli.add_results(parser)
+    parser.add_argument(
+        "--slots",
+        type=cli.at_least(1),
+        metavar="N",
+        help="slots to estimate for (default: what this machine's CPUs hold)",
+    )
+    parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    cli.command(main)

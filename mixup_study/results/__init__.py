@@ -1,0 +1,1 @@
+"""What trials measured: Parquet records, tables, SQL. Imports neither torch nor ray."""

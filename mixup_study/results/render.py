@@ -1,0 +1,142 @@
+"""Rows of text as a terminal table, Markdown, LaTeX or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+Format = Literal["text", "markdown", "latex", "csv"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+
+Row = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table ready to be shown: every entry is text."""
+
+    headings: Row
+    rows: Sequence[Row]
+    groups: Row = ()
+    """A second line of headings over the first; neighbours of the same name belong together."""
+    caption: str = ""
+    numeric: frozenset[int] = field(default=frozenset())
+    """Columns to align right."""
+    breaks: frozenset[int] = field(default=frozenset())
+    """Rows that a line is drawn before."""
+
+
+def render(sheet: Sheet, format: Format) -> str:
+    """Return ``sheet`` in ``format``, ending in a newline; CSV leaves out the caption."""
+    return _RENDERERS[format](sheet)
+
+
+def _text(sheet: Sheet) -> str:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    groups = [*sheet.groups, *[""] * (len(sheet.headings) - len(sheet.groups))]
+    shown = [group if index == 0 or groups[index - 1] != group else "" for index, group in enumerate(groups)]
+    for index, heading in enumerate(sheet.headings):
+        header = f"{shown[index]}\n{heading}" if sheet.groups else heading
+        table.add_column(header, justify="right" if index in sheet.numeric else "left")
+    for index, row in enumerate(sheet.rows):
+        if index in sheet.breaks:
+            table.add_section()
+        table.add_row(*row)
+    width = shutil.get_terminal_size((160, 40)).columns
+    out = io.StringIO()
+    Console(file=out, width=width, markup=False).print(table)
+    body = "\n".join(line.rstrip() for line in out.getvalue().splitlines()).strip("\n")
+    caption = textwrap.fill(sheet.caption, min(width, 120))
+    return f"{caption}\n\n{body}\n" if caption else f"{body}\n"
+
+
+def _markdown(sheet: Sheet) -> str:
+    def line(row: Row) -> str:
+        return "| " + " | ".join(entry.replace("|", "\\|").replace("\n", " ") for entry in row) + " |"
+
+    marks = ["---:" if index in sheet.numeric else "---" for index in range(len(sheet.headings))]
+    body = "\n".join([line(_one_line_headings(sheet)), line(marks), *map(line, sheet.rows)])
+    return f"{sheet.caption}\n\n{body}\n" if sheet.caption else f"{body}\n"
+
+
+def _latex(sheet: Sheet) -> str:
+    def line(row: Row) -> str:
+        return "    " + " & ".join(_latex_escaped(entry) for entry in row) + r" \\"
+
+    alignment = "".join("r" if index in sheet.numeric else "l" for index in range(len(sheet.headings)))
+    rows = []
+    for index, row in enumerate(sheet.rows):
+        rows += [r"    \midrule"] if index in sheet.breaks else []
+        rows.append(line(row))
+    caption = [rf"  \caption{{{_latex_escaped(sheet.caption)}}}"] if sheet.caption else []
+    return "\n".join(
+        [
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table}",
+            r"  \centering",
+            *caption,
+            rf"  \begin{{tabular}}{{{alignment}}}",
+            r"    \toprule",
+            line(_one_line_headings(sheet)),
+            r"    \midrule",
+            *rows,
+            r"    \bottomrule",
+            r"  \end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _csv(sheet: Sheet) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_one_line_headings(sheet))
+    writer.writerows(sheet.rows)
+    return out.getvalue()
+
+
+def _one_line_headings(sheet: Sheet) -> Row:
+    groups = [*sheet.groups, *[""] * (len(sheet.headings) - len(sheet.groups))]
+    return [f"{group}, {name}" if group else name for group, name in zip(groups, sheet.headings, strict=True)]
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "α": r"$\alpha$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "–": "--",
+    "·": r"$\cdot$",
+    "\n": " ",
+}
+
+
+def _latex_escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+_RENDERERS: dict[Format, Callable[[Sheet], str]] = {
+    "text": _text,
+    "markdown": _markdown,
+    "latex": _latex,
+    "csv": _csv,
+}

@@ -1,0 +1,30 @@
+"""SQL over the results."""
+
+from __future__ import annotations
+
+import duckdb
+import pyarrow as pa
+
+from mixup_study.results.store import ResultStore
+from mixup_study.spec.errors import InputError
+
+_READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
+
+
+def query(store: ResultStore, sql: str) -> pa.Table:
+    """Return the rows of one SELECT over the views ``trials`` and ``epochs``.
+
+    The database lives in memory and can reach no file. Raises InputError for anything but one statement that
+    reads, and for one that DuckDB refuses.
+    """
+    with duckdb.connect(":memory:", config={"enable_external_access": False, "threads": 2}) as connection:
+        try:
+            statements = connection.extract_statements(sql)
+            if len(statements) != 1 or statements[0].type not in _READING:
+                raise InputError(f"{sql.strip()[:60]!r}: expected one SELECT over trials and epochs")
+            connection.register("trials", store.trials())
+            connection.register("epochs", store.epochs())
+            connection.execute("SET lock_configuration = true")
+            return connection.sql(sql).to_arrow_table()
+        except duckdb.Error as error:
+            raise InputError(f"SQL: {' '.join(str(error).split())}") from None

@@ -1,0 +1,106 @@
+"""Run a study: train the trials that its results do not hold yet, then print its table."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from mixup_study import cli
+from mixup_study.progress import RunProgress
+from mixup_study.results.render import render
+from mixup_study.results.store import ResultStore
+from mixup_study.results.table import cell_label, records_by_id, study_sheet
+from mixup_study.spec.errors import InputError
+from mixup_study.spec.profile import choose_profile
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return its exit status."""
+    options = _options(arguments)
+    file = cli.study_file(options)
+    for profile in [options.profile] if options.profile else file.profiles:
+        file.load(profile)  # bad input ends here, before Ray takes its seconds to start
+    store = ResultStore(options.results)
+    store.check_writable()
+
+    from mixup_study.cluster.session import connect
+
+    with connect(options.address, options.cpus, options.gpus) as cluster:
+        profile, reason = choose_profile(file, options.profile, cluster.gpus, "the Ray cluster")
+        study = file.load(profile)
+        print(f"{study.name}, profile {profile}: {reason}", flush=True)
+        done = store.done()
+        left = {trial_id: trial for trial_id, trial in study.trials.items() if trial_id not in done}
+        slots = cluster.slots(study.resources)
+        print(
+            f"{len(study.trials)} trials: {len(study.trials) - len(left)} done already, {len(left)} to run, on {slots}"
+            f" slot{'' if slots == 1 else 's'} of {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
+            flush=True,
+        )
+        for trial in left.values():
+            cluster.check(study.resources, trial.workers)
+        if options.dry_run:
+            return cli.DONE
+
+        from mixup_study.cluster.job import jobs_of
+        from mixup_study.cluster.scheduler import run_jobs
+        from mixup_study.cluster.version import code_version
+
+        labels = {cell.trial.trial_id: cell_label(study, cell) for cell in study.cells}
+        jobs = jobs_of(left.values(), study.resources, store.location, options.data, code_version())
+        with RunProgress(Console(), labels, left) as progress:
+            try:
+                run_jobs(jobs, cluster, progress)
+            except KeyboardInterrupt:
+                print(
+                    f"interrupted: {progress.completed} of {len(left)} trials finished and recorded in"
+                    f" {store.location}; the same command runs the rest",
+                    flush=True,
+                )
+                return cli.INTERRUPTED
+            seconds = progress.seconds
+
+    store.refresh()
+    print(f"\n{render(study_sheet(study, records_by_id(store.trials()), reason), 'text')}")
+    print(f"results: {store.location}")
+    if left:
+        print(
+            f"efficiency: {progress.train_seconds:.1f} s of training in {slots} slots x {seconds:.1f} s ="
+            f" {progress.train_seconds / (slots * seconds):.0%}"
+        )
+    for trial_id, error in progress.failures.items():
+        print(f"failed: {trial_id} {labels[trial_id]}: {error}")
+    return cli.SOME_FAILED if progress.failures else cli.DONE
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = cli.parser("run", "Run a study on Ray: train what its results do not hold yet, then print its table.")
+    cli.add_study(parser)
+    cli.add_results(parser)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=cli.DEFAULT_DATA,
+        metavar="DIR",
+        help="folder of the data sets (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--cpus", type=cli.at_least(1), metavar="N", help="CPUs of the Ray cluster to start (default: all)"
+    )
+    parser.add_argument(
+        "--gpus", type=cli.at_least(0), metavar="N", help="GPUs of the Ray cluster to start (default: all)"
+    )
+    parser.add_argument("--address", metavar="ADDR", help="join the Ray cluster at this address, or auto, instead")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    options = parser.parse_args(arguments)
+    if options.address and (options.cpus is not None or options.gpus is not None):
+        raise InputError("--address joins a cluster as it is; expected it without --cpus and --gpus")
+    options.data = options.data.expanduser().absolute()
+    return options
+
+
+if __name__ == "__main__":
+    cli.command(main)

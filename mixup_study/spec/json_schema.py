@@ -1,0 +1,94 @@
+"""The study file's format as JSON Schema, for editors to complete and check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mixup_study.spec.study import PROFILE_KEYS, Column, Paper, Pick, Resources, Table
+from mixup_study.spec.trial import FIELDS, Trial
+
+
+def study_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12) of a study file."""
+    fields = Trial.model_json_schema()["properties"]
+    value = {name: _without_default(schema) for name, schema in fields.items()}
+    axis = {name: _axis(schema) for name, schema in value.items()}
+    trial = {"type": "object", "additionalProperties": False, "properties": value}
+    axes = {"type": "object", "additionalProperties": False, "properties": axis}
+    arms = {"type": "object", "additionalProperties": axes}
+    overlay = {
+        "trial": _nullable(trial),
+        "grid": _nullable(axes),
+        "arms": {"type": "object", "additionalProperties": _nullable(axes)},
+        "resources": _model(Resources),
+    }
+    published = {name: value[name] for name in FIELDS} | {"arm": {"type": "string"}}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A study of mixup_study",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name", "arms", "table"],
+        "properties": {
+            "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
+            "paper": {**_model(Paper), "description": "Where in the paper the study comes from."},
+            "trial": {**trial, "description": "What every trial shares."},
+            "grid": {**axes, "description": "Fields crossed with every arm; an arm's own value wins."},
+            "arms": {**arms, "minProperties": 1, "description": "Methods compared; a list tries each of its values."},
+            "profiles": {
+                "type": "object",
+                "description": "Sizes to run the study at: overlays over the file as it stands; null removes a key.",
+                "additionalProperties": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {key: overlay[key] for key in PROFILE_KEYS},
+                },
+            },
+            "resources": {**_model(Resources), "description": "A slot: what one worker holds while it trains."},
+            "table": {
+                **_model(Table),
+                "properties": {
+                    **_model(Table)["properties"],
+                    "rows": {"type": "array", "minItems": 1, "items": {"enum": [*FIELDS, "arm"]}},
+                    "columns": {"type": "array", "minItems": 1, "items": _model(Column)},
+                    "pick": _model(Pick),
+                },
+            },
+            "published": {
+                "type": "array",
+                "description": "The paper's rows; measurements in percent, as printed there.",
+                "items": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": published | {metric: {"type": "number"} for metric in _metrics()},
+                },
+            },
+        },
+    }
+
+
+def _metrics() -> list[str]:
+    return list(_model(Pick)["properties"]["lowest"]["enum"])
+
+
+def _model(model: type[Paper] | type[Resources] | type[Table] | type[Column] | type[Pick]) -> dict[str, Any]:
+    schema = model.model_json_schema()
+    schema.pop("$defs", None)
+    return schema
+
+
+def _without_default(schema: dict[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in schema.items() if key != "default"}
+
+
+def _axis(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [schema, {"type": "array", "minItems": 1, "items": schema}], "description": schema["description"]}
+
+
+def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
+    nulls = {
+        key: {name: {"anyOf": [item, {"type": "null"}]} for name, item in schema[key].items()}
+        for key in ("properties",)
+        if key in schema
+    }
+    return {"anyOf": [{**schema, **nulls}, {"type": "null"}]}

@@ -1,0 +1,217 @@
+"""Study files as plain data that remembers where each value was written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from mixup_study.spec.errors import InputError, nearest, shown
+
+KeyPath: TypeAlias = tuple[Hashable, ...]
+
+MAX_NODES = 100_000
+"""A study file that unfolds to more values than this (aliases of aliases, say) is refused."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, reading ``1e-4`` as YAML 1.2 does: as a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+@dataclass
+class Source:
+    """Nested plain data with the place each key path was written at.
+
+    ``tree`` is what the YAML says; ``places`` maps a key path to ``file:line`` or to the ``--set`` that put
+    it there.
+    """
+
+    name: str
+    tree: dict[Hashable, Any]
+    places: dict[KeyPath, str] = field(default_factory=dict)
+
+    def place(self, path: KeyPath) -> str:
+        """Return where ``path`` was written, or the closest thing above it that was."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.places:
+                return self.places[path[:length]]
+        return self.name
+
+    def error(self, path: KeyPath, problem: str, *, value: object = ...) -> InputError:
+        """Return the one-line error for ``path``: where, which key, which value, what is wrong with it."""
+        key = dotted(path)
+        got = "" if value is ... else f" {shown(value)}:"
+        return InputError(f"{self.place(path)}: {key + ':' if key else ''}{got} {problem}")
+
+    def overlay(self, path: KeyPath, onto: KeyPath = ()) -> None:
+        """Merge the mapping at ``path`` over the one at ``onto``: mappings by key, null removes, all else replaces."""
+        _merge(self, at(self.tree, path), path, onto)
+
+    def put(self, path: KeyPath, value: Any, place: str) -> None:
+        """Set ``path`` to ``value``, creating the mappings above it."""
+        parent = self.tree
+        for key in path[:-1]:
+            child = parent.setdefault(key, {})
+            if not isinstance(child, dict):
+                raise InputError(f"{place}: {dotted(path)}: {shown(key)} is a value, not a mapping of keys")
+            parent = child
+        parent[path[-1]] = value
+        for known in [known for known in self.places if known[: len(path)] == path]:
+            del self.places[known]
+        self.places[path] = place
+
+
+def dotted(path: KeyPath) -> str:
+    """Return a key path as users write it: ``trial.epochs``."""
+    return ".".join(str(key) for key in path)
+
+
+def at(tree: Any, path: KeyPath) -> Any:
+    """Return the value at ``path``; KeyError where there is none."""
+    for key in path:
+        if not isinstance(tree, Mapping):
+            raise KeyError(path)
+        tree = tree[key]
+    return tree
+
+
+def read(file: Path) -> Source:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises InputError, naming file and line, for a file that cannot be read, is not YAML, or has a key twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        beside = [path.name for path in file.parent.glob("*.yaml")] if file.parent.is_dir() else []
+        raise InputError(f"{file}: no such file; expected a study file{nearest(file.name, beside)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as text: {error}") from None
+    return parse(text, str(file))
+
+
+def parse(text: str, name: str) -> Source:
+    """Parse YAML text whose top level is a mapping; ``name`` stands for the file in errors."""
+    loader = None
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if not isinstance(root, yaml.MappingNode):
+            raise InputError(f"{name}: expected a mapping of keys such as 'name', 'trial' and 'arms'")
+        source = Source(name, {})
+        reader = _Reader(loader, source)
+        source.tree = reader.mapping(root, ())
+        return source
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{name}{line}: not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{name}: nested too deeply") from None
+    except ValueError as error:  # PyYAML constructs dates and integers without checking them
+        raise InputError(f"{name}: not YAML: {error}") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+class _Reader:
+    """Turns YAML nodes into plain data, keeping lines and refusing a key written twice."""
+
+    def __init__(self, loader: _Loader, source: Source) -> None:
+        self.loader = loader
+        self.source = source
+        self.nodes = 0
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Hashable, Any]:
+        written: set[Hashable] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self._key(key_node)
+            if key in written:
+                where = f"{self.source.name}:{key_node.start_mark.line + 1}"
+                raise InputError(f"{where}: {dotted((*path, key))}: the key stands here twice; expected it once")
+            written.add(key)
+        self.loader.flatten_mapping(node)  # applies YAML's own merge key, <<
+        result: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._key(key_node)
+            self.source.places[(*path, key)] = f"{self.source.name}:{key_node.start_mark.line + 1}"
+            result[key] = self.value(value_node, (*path, key))
+        return result
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise InputError(f"{self.source.name}: more than {MAX_NODES} values")
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            items = []
+            for index, item in enumerate(node.value):
+                self.source.places[(*path, index)] = f"{self.source.name}:{item.start_mark.line + 1}"
+                items.append(self.value(item, (*path, index)))
+            return items
+        return self.loader.construct_object(node)
+
+    def _key(self, node: yaml.Node) -> Hashable:
+        if not isinstance(node, yaml.ScalarNode):
+            where = f"{self.source.name}:{node.start_mark.line + 1}"
+            raise InputError(f"{where}: a key is a list or a mapping; expected a name")
+        key: Hashable = self.loader.construct_object(node)
+        return key
+
+
+def set_override(source: Source, assignment: str) -> None:
+    """Apply one ``--set KEY=VALUE`` to ``source``; VALUE is read as YAML, so 5 is a number and [1, 2] a list.
+
+    KEY is a dotted path such as ``trial.epochs``; an existing key that itself holds dots is found whole.
+    """
+    place = f"--set {assignment}"
+    key, equals, text = assignment.partition("=")
+    if not equals or not key.strip():
+        raise InputError(f"{place}: expected KEY=VALUE, as in --set trial.epochs=5")
+    source.put(tuple(_keys(source.tree, key.strip())), parse(f"value: {text}", place).tree["value"], place)
+
+
+def _keys(tree: Any, rest: str) -> Iterator[str]:
+    while rest:
+        names = [str(key) for key in tree] if isinstance(tree, Mapping) else []
+        whole = [name for name in names if name and (rest == name or rest.startswith(name + "."))]
+        key = max(whole, key=len) if whole else rest.split(".")[0]
+        yield key
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+        rest = rest[len(key) + 1 :]
+
+
+def _merge(source: Source, value: Any, path: KeyPath, onto: KeyPath) -> None:
+    place = source.places.get(path, source.name)
+    try:
+        existing = at(source.tree, onto)
+    except KeyError:
+        existing = None
+    if isinstance(value, dict) and (isinstance(existing, dict) or not onto):
+        for key, item in value.items():
+            _merge(source, item, (*path, key), (*onto, key))
+    elif value is None:
+        parent = at(source.tree, onto[:-1])
+        parent.pop(onto[-1], None)
+    else:
+        below = {known[len(path) :]: where for known, where in source.places.items() if known[: len(path)] == path}
+        source.put(onto, value, place)
+        for tail, where in below.items():
+            source.places[(*onto, *tail)] = where

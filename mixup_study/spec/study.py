@@ -1,0 +1,290 @@
+"""A study: which trials to run, how large a slot is, and which table to draw from them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mixup_study.spec.errors import InputError, nearest
+from mixup_study.spec.explain import explain
+from mixup_study.spec.source import KeyPath, Source, read, set_override
+from mixup_study.spec.trial import FIELDS, Trial
+
+MAX_TRIALS = 1_000_000
+
+Metric = Literal[
+    "test_error_best", "test_error_last", "test_error_median10", "train_error_real", "train_error_corrupted"
+]
+"""The measurements of a finished trial that a table can show; fractions in [0, 1]."""
+
+METRICS: tuple[str, ...] = get_args(Metric)
+
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Paper(BaseModel):
+    """Where in the paper the study comes from."""
+
+    model_config = _STRICT
+    section: str | None = Field(default=None, description='Section, as in "3.4".')
+    table: int | None = Field(default=None, description="Number of the table reproduced.")
+    figure: str | None = Field(default=None, description='Number of the figure reproduced, as in "3b".')
+    protocol: str | None = Field(default=None, description="What the paper trained, in a few words for captions.")
+
+
+class Resources(BaseModel):
+    """A slot: what one data-parallel worker holds while it trains. Never part of a trial's identity."""
+
+    model_config = _STRICT
+    cpus: float = Field(default=1, gt=0, le=1024, description="CPUs of a slot; may be a fraction.")
+    gpus: float = Field(default=0, ge=0, le=64, description="GPUs of a slot; may be a fraction; 0 trains on the CPU.")
+
+
+class Column(BaseModel):
+    """A column of the table."""
+
+    model_config = _STRICT
+    metric: Metric = Field(description="Measurement shown, in percent.")
+    title: str = Field(min_length=1, description="Heading of the column.")
+    group: str = Field(default="", description="Heading over neighbouring columns of the same group.")
+    decimals: int = Field(default=1, ge=0, le=6, description="Decimals of the percentage.")
+
+
+class Pick(BaseModel):
+    """Which setting of an arm the table shows where the arm has several."""
+
+    model_config = _STRICT
+    lowest: Metric = Field(description="Measurement whose mean over seeds is lowest for the setting shown.")
+
+
+class Table(BaseModel):
+    """The layout of the study's table."""
+
+    model_config = _STRICT
+    title: str = Field(min_length=1, description="What the table shows.")
+    rows: list[str] = Field(
+        strict=True, min_length=1, description="Fields (and arm) whose values make the rows, outermost first."
+    )
+    columns: list[Column] = Field(min_length=1, description="Measurements shown.")
+    pick: Pick = Field(description="Which of an arm's settings is shown.")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One trial of a study under the arm that asked for it; ``settings`` names the fields that its arm sets itself."""
+
+    arm: str
+    trial: Trial
+    settings: tuple[str, ...] = ()
+
+
+class _Document(BaseModel):
+    """The keys of a study file and their types; arms, grid and profiles are checked when they are expanded."""
+
+    model_config = _STRICT
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    paper: Paper | None = None
+    trial: dict[str, Any] = Field(default_factory=dict)
+    grid: dict[str, Any] = Field(default_factory=dict)
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    resources: Resources = Resources()
+    table: Table
+    published: list[dict[str, Any]] = Field(default_factory=list)
+
+
+DOCUMENT_KEYS: tuple[str, ...] = tuple(_Document.model_fields)
+PROFILE_KEYS = ("trial", "grid", "arms", "resources")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study file with one profile and all overrides applied, expanded to its trials."""
+
+    name: str
+    profile: str
+    paper: Paper | None
+    resources: Resources
+    table: Table
+    cells: tuple[Cell, ...]
+    overrides: tuple[str, ...] = ()
+    published: tuple[Mapping[str, Any], ...] = field(default=())
+    """The paper's rows: values of the table's row fields and of the setting chosen, and measurements in percent."""
+
+    @cached_property
+    def trials(self) -> dict[str, Trial]:
+        """Return the distinct trials by trial_id, in the order of the file; arms may share one."""
+        return {cell.trial.trial_id: cell.trial for cell in self.cells}
+
+
+@dataclass(frozen=True)
+class StudyFile:
+    """A study file as written, before a profile is chosen."""
+
+    path: Path
+    overrides: tuple[str, ...] = ()
+
+    @cached_property
+    def _document(self) -> _Document:
+        source = read(self.path)
+        return _checked(source)
+
+    @property
+    def profiles(self) -> tuple[str, ...]:
+        """Return the names of the profiles; the first is the file as it stands, without any overlay."""
+        return (self.base_profile, *self._document.profiles)
+
+    @property
+    def base_profile(self) -> str:
+        """Return "paper" for a study of the paper, else "full": the file as it stands."""
+        return "paper" if self._document.paper is not None else "full"
+
+    def load(self, profile: str) -> Study:
+        """Return the study under ``profile``, with the overrides applied last.
+
+        Raises InputError, naming file, line, key and value, for anything that cannot be run.
+        """
+        if profile not in self.profiles:
+            raise InputError(
+                f"{self.path}: no profile {profile!r}; expected one of {', '.join(self.profiles)}"
+                f"{nearest(profile, self.profiles)}"
+            )
+        source = read(self.path)
+        if profile != self.base_profile:
+            for key in source.tree["profiles"][profile]:
+                if key not in PROFILE_KEYS:
+                    raise source.error(
+                        ("profiles", profile, key),
+                        f"unknown key; a profile overlays {', '.join(PROFILE_KEYS)}{nearest(key, PROFILE_KEYS)}",
+                    )
+            source.overlay(("profiles", profile))
+        for assignment in self.overrides:
+            if assignment.lstrip().startswith("profiles"):
+                raise InputError(
+                    f"--set {assignment}: a profile is applied before --set; expected trial, grid, arms or resources"
+                )
+            set_override(source, assignment)
+        document = _checked(source)
+        _check_table(document, source)
+        return Study(
+            name=document.name,
+            profile=profile,
+            paper=document.paper,
+            resources=document.resources,
+            table=document.table,
+            cells=tuple(_expand(document, source)),
+            overrides=self.overrides,
+            published=tuple(document.published),
+        )
+
+
+def _checked(source: Source) -> _Document:
+    if isinstance(source.tree.get("profiles"), dict):
+        base = "paper" if source.tree.get("paper") is not None else "full"
+        if base in source.tree["profiles"]:
+            raise source.error(("profiles", base), f"profile {base} is the file as it stands; expected another name")
+    try:
+        return _Document.model_validate(source.tree)
+    except ValidationError as error:
+        raise explain(error, source, (), _names(error)) from None
+
+
+def _names(error: ValidationError) -> Sequence[str]:
+    """Return the keys that are valid where ``error`` found something."""
+    at = error.errors(include_url=False)[0]["loc"]
+    models: dict[str, type[BaseModel]] = {"paper": Paper, "resources": Resources, "table": Table}
+    model: type[BaseModel] = models.get(str(at[0]), _Document) if len(at) > 1 else _Document
+    if at[:2] == ("table", "columns"):
+        model = Column
+    elif at[:2] == ("table", "pick") and len(at) > 2:
+        model = Pick
+    return tuple(model.model_fields)
+
+
+def _check_table(document: _Document, source: Source) -> None:
+    valid = (*FIELDS, "arm")
+    for index, name in enumerate(document.table.rows):
+        if name not in valid:
+            raise source.error(
+                ("table", "rows", index), f"expected a field of a trial, or arm{nearest(name, valid)}", value=name
+            )
+    if "arm" not in document.table.rows:
+        raise source.error(("table", "rows"), "expected arm among the rows", value=document.table.rows)
+    known = {*document.table.rows, *METRICS, *FIELDS}
+    for index, row in enumerate(document.published):
+        for key, value in row.items():
+            path: KeyPath = ("published", index, key)
+            if key not in known:
+                raise source.error(
+                    path, f"unknown key; expected a field of a trial or a measurement{nearest(key, known)}"
+                )
+            if key == "arm" and value not in document.arms:
+                raise source.error(path, f"expected an arm of the study{nearest(value, document.arms)}", value=value)
+            if key in METRICS and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise source.error(path, "expected a number in percent", value=value)
+        for key in document.table.rows:
+            if key not in row:
+                raise source.error(("published", index, key), "missing; expected the row it belongs to")
+
+
+def _expand(document: _Document, source: Source) -> Iterable[Cell]:
+    total = 0
+    for arm, given in document.arms.items():
+        axes = {**_axes(document.grid, ("grid",), source), **_axes(given, ("arms", arm), source)}
+        size = 1
+        for values, _ in axes.values():
+            size *= len(values)
+        total += size
+        if total > MAX_TRIALS:
+            raise source.error(("arms", arm), f"the study expands to more than {MAX_TRIALS:,} trials")
+        settings = tuple(name for name in given if name != "method")
+        paths = {name: path for name, (_, path) in axes.items()}
+        for combination in itertools.product(*(values for values, _ in axes.values())):
+            chosen = dict(zip(axes, combination, strict=True))
+            yield Cell(arm, _trial(document, source, arm, chosen, paths), settings)
+
+
+def _axes(given: Mapping[str, Any], at: KeyPath, source: Source) -> dict[str, tuple[list[Any], KeyPath]]:
+    """Return each key's alternatives, and where they were written."""
+    axes = {}
+    for name, values in given.items():
+        path = (*at, name)
+        if not _is_list(name, values):
+            axes[name] = ([values], path)
+            continue
+        if not values:
+            raise source.error(path, "expands to nothing; expected at least one value", value=values)
+        for index, value in enumerate(values):
+            if any(value == other and type(value) is type(other) for other in values[:index]):
+                raise source.error((*path, index), "the value stands here twice; expected it once", value=value)
+        axes[name] = (list(values), path)
+    return axes
+
+
+def _is_list(name: str, values: Any) -> bool:
+    """Return whether ``values`` are alternatives rather than one value; milestones are a list themselves."""
+    if not isinstance(values, list):
+        return False
+    return name != "milestones" or not values or isinstance(values[0], list)
+
+
+def _trial(
+    document: _Document, source: Source, arm: str, chosen: Mapping[str, Any], paths: Mapping[str, KeyPath]
+) -> Trial:
+    try:
+        return Trial.model_validate({**document.trial, **chosen})
+    except ValidationError as error:
+        name = str(error.errors(include_url=False)[0]["loc"][0])
+        if name in paths:
+            at = paths[name][:-1]
+        elif name in document.trial:
+            at = ("trial",)
+        else:
+            at = ("arms", arm)
+        raise explain(error, source, at, FIELDS) from None

@@ -1,0 +1,135 @@
+"""A trial: one fully resolved training configuration, and the digest that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+RESULTS_VERSION = 1
+"""Enters every trial_id. Raised when a change of the code, or of a default below, changes what a trial measures."""
+
+DatasetName = Literal["digits", "cifar10", "cifar100", "fashion_mnist"]
+ModelName = Literal["preact_resnet18"]
+MethodName = Literal["erm", "mixup"]
+
+METHOD_PARAMETERS: dict[MethodName, frozenset[str]] = {
+    "erm": frozenset(),
+    "mixup": frozenset({"alpha"}),
+}
+"""The hyper-parameters that each method needs; any other method-specific one must be left out."""
+
+Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]  # -0.0 is 0.0
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+class Trial(BaseModel):
+    """One training run, in the words that study files, ``--set``, result columns and SQL share.
+
+    A trial is its content: two trials with equal fields are the same trial, whatever study, arm, machine or
+    resources they come from. Sections refer to the paper.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    dataset: DatasetName = Field(description="Data set to train and test on.")
+    train_size: int | None = Field(
+        default=None, ge=1, description="Train on this many examples, drawn by data_seed; all of them by default."
+    )
+    label_noise: Real = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Probability with which a training label is replaced by one drawn from all classes (section 3.4).",
+    )
+    data_seed: Seed = Field(default=0, description="Seed of the label noise and of train_size.")
+    augment: bool = Field(
+        default=True, description="Random crops and flips, as far as the data set allows them (section 3.2)."
+    )
+
+    model: ModelName = Field(description="Network to train.")
+    width: int = Field(default=64, ge=1, le=4096, description="Channels of the network's first stage.")
+    dropout: Real = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Probability of zeroing a unit between the two convolutions of each block (section 3.4).",
+    )
+
+    method: MethodName = Field(default="erm", description="How minibatches become virtual examples (section 2).")
+    alpha: Real | None = Field(
+        default=None,
+        ge=0,
+        validate_default=True,
+        description="Interpolation strength: lambda ~ Beta(alpha, alpha); 0 is ERM (section 2).",
+    )
+
+    epochs: int = Field(ge=1, le=1_000_000, description="Passes over the training set.")
+    batch_size: int = Field(ge=1, description="Examples per minibatch, over all workers together.")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Data-parallel workers. They change BatchNorm's statistics, so they belong to the trial.",
+    )
+    lr: Real = Field(gt=0, description="Learning rate of SGD before the first milestone.")
+    momentum: Real = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD, without Nesterov.")
+    weight_decay: Real = Field(default=1e-4, ge=0, description="Weight decay on every parameter, BatchNorm included.")
+    milestones: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(),
+        strict=False,
+        description="Epochs after which the learning rate is multiplied by lr_factor, rising; one beyond the last"
+        " epoch is never reached.",
+    )
+    lr_factor: Real = Field(default=0.1, gt=0, le=1, description="Factor of the learning rate at each milestone.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="bfloat16: forward passes under autocast; parameters stay float32."
+    )
+    memory_format: Literal["contiguous", "channels_last"] = Field(
+        default="contiguous", description="Memory layout of images and convolution weights."
+    )
+    fused: bool = Field(default=True, description="Use the fused implementation of SGD.")
+    seed: Seed = Field(
+        default=0, description="Seed of initial weights, minibatch order, augmentation, lambda, dropout."
+    )
+
+    @field_validator("milestones")
+    @classmethod
+    def _rising(cls, milestones: tuple[int, ...]) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in itertools.pairwise(milestones)):
+            raise PydanticCustomError("order", "expected epochs in rising order, each once")
+        return milestones
+
+    @field_validator("alpha")
+    @classmethod
+    def _fits_method(cls, value: float | None, info: ValidationInfo) -> float | None:
+        method = info.data.get("method")
+        if method is not None and info.field_name is not None:
+            needed = info.field_name in METHOD_PARAMETERS[method]
+            if needed and value is None:
+                raise PydanticCustomError("method", "expected a value: method {method} needs it", {"method": method})
+            if not needed and value is not None:
+                raise PydanticCustomError("method", "method {method} does not take it", {"method": method})
+        return value
+
+    @property
+    def trial_id(self) -> str:
+        """Return 16 hexadecimal digits that name this trial by its content.
+
+        Fields at their defaults are left out, so that a field added later leaves the ids of recorded trials
+        alone; changing a default raises RESULTS_VERSION.
+        """
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        canonical = json.dumps([RESULTS_VERSION, content], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def flat(self) -> dict[str, Any]:
+        """Return every field by name, in the order of the result columns; milestones become a list."""
+        return self.model_dump(mode="json")
+
+
+FIELDS: tuple[str, ...] = tuple(Trial.model_fields)

@@ -1,0 +1,36 @@
+"""Print a study's table from its results, measured beside published."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mixup_study import cli
+from mixup_study.results.render import FORMATS, render
+from mixup_study.results.store import ResultStore
+from mixup_study.results.table import records_by_id, study_sheet
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return its exit status."""
+    options = _options(arguments)
+    store = ResultStore(options.results)
+    records = records_by_id(store.trials())
+    study, reason = cli.load_study(cli.study_file(options), options.profile, records)
+    sheet = study_sheet(study, records, reason, spread=options.format == "csv")
+    print(render(sheet, options.format), end="")
+    return cli.DONE
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = cli.parser(
+        "tables", "Print a study's table from its results: the paper's layout, measured beside published."
+    )
+    cli.add_study(parser)
+    cli.add_results(parser)
+    parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    cli.command(main)

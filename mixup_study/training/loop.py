@@ -1,0 +1,169 @@
+"""One trial, trained in this process."""
+
+from __future__ import annotations
+
+import math
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from mixup_study import data as datasets
+from mixup_study.data.augmentation import Augmentation
+from mixup_study.data.label_noise import corrupt
+from mixup_study.models import MODELS
+from mixup_study.spec.seeds import stream_seed
+from mixup_study.spec.trial import Trial
+from mixup_study.training import measures
+from mixup_study.training.parallel import Worker
+from mixup_study.training.process import settle
+from mixup_study.vicinity import METHODS, Draws
+
+EVALUATION_BATCH = 1000
+_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+class TrainingDiverged(RuntimeError):
+    """The training loss is no longer a finite number."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a trial measured: one mapping of measurements, and one per epoch."""
+
+    measurements: dict[str, float | None]
+    epochs: list[dict[str, Any]]
+    seconds: float
+
+
+def train(trial: Trial, folder: Path, *, gpu: bool, report: Callable[[dict[str, Any]], None]) -> Measured:
+    """Train ``trial`` from its first epoch to its last and return what it measured.
+
+    ``folder`` holds the data sets. Within a process group of torch's, every worker calls this with the same
+    trial, and all of them return the same measurements. ``report`` is called after every epoch with its row
+    (epoch from 1, lr, train_loss, test_error, seconds).
+
+    Raises TrainingDiverged when the loss is not finite, ValueError for a trial that does not fit its data
+    set, and InputError where the data set is not to be had.
+    """
+    started = time.perf_counter()
+    worker = Worker.current()
+    device = worker.device(gpu)
+    settle(device)
+    run = Training(trial, folder, worker, device)
+    rows: list[dict[str, Any]] = []
+    for epoch in range(trial.epochs):
+        begun = time.perf_counter()
+        train_loss = run.train_epoch(epoch)
+        if not math.isfinite(train_loss):
+            raise TrainingDiverged(f"the training loss of epoch {epoch + 1} is {train_loss}")
+        row = {"epoch": epoch + 1, "lr": run.lr(epoch), "train_loss": train_loss, "test_error": run.test_error()}
+        rows.append({**row, "seconds": time.perf_counter() - begun})
+        report(rows[-1])
+    measurements = measures.over_epochs([row["test_error"] for row in rows]) | run.memorisation()
+    return Measured(measurements, rows, time.perf_counter() - started)
+
+
+class Training:
+    """The state of one trial between two steps: model, optimiser and data."""
+
+    def __init__(self, trial: Trial, folder: Path, worker: Worker, device: torch.device) -> None:
+        """Load the data, corrupt the labels, draw the initial weights."""
+        self.trial = trial
+        self.worker = worker
+        self.device = device
+        self.data = datasets.load(trial.dataset, folder, device).subset(trial.train_size, trial.data_seed)
+        self.labels_N, self.replaced_N = corrupt(
+            self.data.train_labels_N, self.data.classes, trial.label_noise, trial.data_seed
+        )
+        self.targets_NK = F.one_hot(self.labels_N, self.data.classes).float()
+        worker.check(len(self.labels_N), trial.batch_size)
+        self.augmentation = Augmentation(self.data, trial.augment)
+        self.method = METHODS[trial.method](trial)
+        self.memory_format = _FORMATS[trial.memory_format]
+        torch.manual_seed(stream_seed(trial.seed, "initial weights"))
+        model = MODELS[trial.model](self.data.channels, self.data.classes, trial.width, trial.dropout)
+        self.model: nn.Module = model.to(device).to(memory_format=self.memory_format)
+        self.parallel_model = worker.wrap(self.model)
+        self.optimiser = torch.optim.SGD(
+            self.model.parameters(),
+            lr=trial.lr,
+            momentum=trial.momentum,
+            weight_decay=trial.weight_decay,
+            fused=trial.fused,
+        )
+
+    def lr(self, epoch: int) -> float:
+        """Return the learning rate of an epoch counted from 0."""
+        return self.trial.lr * self.trial.lr_factor ** bisect_right(self.trial.milestones, epoch)
+
+    def minibatches(self, epoch: int) -> Iterator[Tensor]:
+        """Yield the indices of each minibatch of an epoch, over all workers; the last may be smaller."""
+        generator = torch.Generator().manual_seed(stream_seed(self.trial.seed, "order", epoch))
+        order_N = torch.randperm(len(self.labels_N), generator=generator).to(self.device)
+        yield from order_N.split(self.trial.batch_size)
+
+    def train_epoch(self, epoch: int) -> float:
+        """Take one step per minibatch; return the mean loss over the epoch's virtual examples."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.lr(epoch)
+        images = self.augmentation.epoch(self.trial.seed, epoch)
+        draws = Draws.for_epoch(self.trial.seed, epoch, self.device)
+        torch.manual_seed(stream_seed(self.trial.seed, "dropout", epoch, self.worker.rank))
+        self.parallel_model.train()
+        loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        for index_B in self.minibatches(epoch):
+            virtual = self.method.sample(images[index_B], self.targets_NK[index_B], draws)
+            loss_sum += self.step(*virtual)
+        return (self.worker.sum(loss_sum) / len(self.labels_N)).item()
+
+    def step(self, images_BCHW: Tensor, targets_BK: Tensor) -> Tensor:
+        """Take one optimiser step on a whole minibatch; return the sum of this worker's losses.
+
+        Each worker takes its shard of the minibatch; the gradient is that of the mean over all of it.
+        """
+        images = self.worker.shard(images_BCHW).contiguous(memory_format=self.memory_format)
+        logits = self.logits(self.parallel_model, images)
+        loss = F.cross_entropy(logits.to(targets_BK.dtype), self.worker.shard(targets_BK), reduction="sum")
+        self.optimiser.zero_grad()
+        (loss * (self.worker.count / len(images_BCHW))).backward()
+        self.optimiser.step()
+        return loss.detach()
+
+    def logits(self, model: nn.Module, images_BCHW: Tensor) -> Tensor:
+        """Return the model's logits under the trial's precision."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.trial.precision == "bfloat16"):
+            logits: Tensor = model(images_BCHW)
+        return logits
+
+    def predictions(self, images_NHWC: Tensor) -> Tensor:
+        """Return the class predicted for each image, (N,), in evaluation mode and without augmentation.
+
+        Worker 0 predicts and the others are told: BatchNorm's running statistics are each worker's own.
+        """
+        if self.worker.rank == 0:
+            self.model.eval()
+            with torch.inference_mode():
+                predicted_N = torch.cat([self._predict(chunk) for chunk in images_NHWC.split(EVALUATION_BATCH)])
+        else:
+            predicted_N = torch.empty(len(images_NHWC), dtype=torch.int64, device=self.device)
+        return self.worker.from_first(predicted_N)
+
+    def _predict(self, images_NHWC: Tensor) -> Tensor:
+        images = self.data.normalised(images_NHWC).contiguous(memory_format=self.memory_format)
+        return self.logits(self.model, images).argmax(1)
+
+    def test_error(self) -> float:
+        """Return the top-1 error on the test images."""
+        return measures.error(self.predictions(self.data.test_images_NHWC), self.data.test_labels_N)
+
+    def memorisation(self) -> dict[str, float | None]:
+        """Return the training errors on real and on corrupted examples."""
+        predicted_N = self.predictions(self.data.train_images_NHWC)
+        return measures.memorisation(predicted_N, self.labels_N, self.replaced_N)

@@ -1,0 +1,62 @@
+"""Data-parallel workers: which rows of a minibatch are whose, and gradients averaged over all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of ``count`` data-parallel workers; worker 0 of 1 trains alone."""
+
+    rank: int = 0
+    count: int = 1
+
+    @classmethod
+    def current(cls) -> Worker:
+        """Return this process's place in torch's process group; alone where there is none."""
+        if distributed.is_available() and distributed.is_initialized():
+            return cls(distributed.get_rank(), distributed.get_world_size())
+        return cls()
+
+    def check(self, examples: int, batch_size: int) -> None:
+        """Raise ValueError where some minibatch of an epoch would leave a worker without examples."""
+        last = examples % batch_size or batch_size
+        smallest = min(last, batch_size, examples)
+        if smallest < self.count:
+            raise ValueError(
+                f"a minibatch of {smallest} of {examples} examples cannot be shared by {self.count} workers;"
+                " expected another batch_size"
+            )
+
+    def shard(self, tensor: Tensor) -> Tensor:
+        """Return this worker's rows of a minibatch: contiguous, disjoint from the other workers', together all."""
+        return tensor if self.count == 1 else tensor.tensor_split(self.count)[self.rank]
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Return the model with gradients averaged over the workers after each backward pass."""
+        if self.count == 1:
+            return model
+        device = next(model.parameters()).device
+        return DistributedDataParallel(model, device_ids=[device.index] if device.type == "cuda" else None)
+
+    def sum(self, tensor: Tensor) -> Tensor:
+        """Return the sum of ``tensor`` over all workers."""
+        if self.count > 1:
+            tensor = tensor.clone()
+            distributed.all_reduce(tensor)
+        return tensor
+
+    def from_first(self, tensor: Tensor) -> Tensor:
+        """Return worker 0's ``tensor`` on every worker."""
+        if self.count > 1:
+            distributed.broadcast(tensor, src=0)
+        return tensor
+
+    def device(self, gpu: bool) -> torch.device:
+        """Return the device this process trains on: the GPU it was given, or the CPU."""
+        return torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")
