@@ -42,7 +42,8 @@ def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, listener: Li
     from mixup_study.cluster.worker import run_job
 
     resources = jobs[0].resources
-    held = {"cpu": resources.cpus, "gpu": resources.gpus} if workers == 1 else {"cpu": 0.0}
+    # Tune wants a trial to hold something; of a group, the Train workers hold the slots.
+    held = {"cpu": resources.cpus, "gpu": resources.gpus} if workers == 1 else {"memory": 1.0}
     watch = _Watch(listener)
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
         tune.Tuner(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,19 +62,44 @@ def _fitting(cpus: float, gpus: float, resources: Resources) -> int:
     return by_cpu if resources.gpus == 0 else min(by_cpu, int(gpus / resources.gpus + slack))
 
 
+def _check_answers(address: str) -> None:
+    """Raise InputError unless a Ray cluster that lets us in answers there; Ray itself would wait for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise InputError(f"--address {address}: expected HOST:PORT, as 'ray start' prints it, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise InputError(f"--address {address}: nothing answers there ({error}); expected a Ray cluster") from None
+    check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    try:
+        found = subprocess.run(check, capture_output=True, text=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        raise InputError(f"--address {address}: what answers there is not a Ray cluster") from None
+    if "AuthenticationError" in found.stderr:
+        raise InputError(
+            f"--address {address}: the cluster asks for its token; set RAY_AUTH_MODE=token, with the token of the"
+            " machine that started it in ~/.ray/auth_token"
+        )
+    if found.returncode != 0:
+        raise InputError(f"--address {address}: what answers there is not a healthy Ray cluster")
+
+
 @contextmanager
 def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator[Cluster]:
-    """Join the Ray cluster at ``address``, or start one with so many CPUs and GPUs, and leave it at the end.
+    """Join the Ray cluster at ``address``, or start one, and leave it at the end.
 
-    Without ``address`` Ray looks for what RAY_ADDRESS names, and starts a cluster of this machine otherwise;
-    None for ``cpus`` or ``gpus`` means all there are. Raises InputError where there is no cluster at ``address``.
+    Without ``address`` the cluster that the variable RAY_ADDRESS names is joined, as Ray does inside its own jobs;
+    without that either, one is started on this machine alone. None for ``cpus`` or ``gpus`` means all there are. Raises InputError where there is no cluster at ``address``.
     """
     os.environ.update(ENVIRONMENT)
+    if address not in (None, "auto"):
+        _check_answers(str(address))
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     try:
         ray.init(
-            address=address,
+            address=address or os.environ.get("RAY_ADDRESS") or "local",
             num_cpus=cpus,
             num_gpus=gpus,
             log_to_driver=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -68,7 +69,12 @@ class ImageSet:
 
         The result lies in memory as channels_last.
         """
-        mean_C = torch.tensor(self.mean, device=images_NHWC.device)
-        std_C = torch.tensor(self.std, device=images_NHWC.device)
-        scaled_NHWC = torch.addcmul(-mean_C / std_C, images_NHWC.float(), 1 / (255 * std_C))
-        return scaled_NHWC.permute(0, 3, 1, 2)
+        shift_C, scale_C = self._normalisation
+        return torch.addcmul(shift_C, images_NHWC.float(), scale_C).permute(0, 3, 1, 2)
+
+    @cached_property
+    def _normalisation(self) -> tuple[Tensor, Tensor]:
+        """Return shift and scale of pixels in [0, 255], on the images' device, so that no step waits for a copy."""
+        device = self.train_images_NHWC.device
+        mean_C, std_C = torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device)
+        return -mean_C / std_C, 1 / (255 * std_C)

@@ -179,13 +179,22 @@ class _Reader:
 def set_override(source: Source, assignment: str) -> None:
     """Apply one ``--set KEY=VALUE`` to ``source``; VALUE is read as YAML, so 5 is a number and [1, 2] a list.
 
-    KEY is a dotted path such as ``trial.epochs``; an existing key that itself holds dots is found whole.
+    KEY is a dotted path such as ``trial.epochs``; an existing key that itself holds dots is found whole. null
+    removes the key, as in a profile.
     """
     place = f"--set {assignment}"
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
         raise InputError(f"{place}: expected KEY=VALUE, as in --set trial.epochs=5")
-    source.put(tuple(_keys(source.tree, key.strip())), parse(f"value: {text}", place).tree["value"], place)
+    path = tuple(_keys(source.tree, key.strip()))
+    value = parse(f"value: {text}", place).tree["value"]
+    if value is not None:
+        source.put(path, value, place)
+        return
+    try:
+        del at(source.tree, path[:-1])[path[-1]]
+    except (KeyError, TypeError):
+        raise InputError(f"{place}: {dotted(path)}: no such key to remove") from None
 
 
 def _keys(tree: Any, rest: str) -> Iterator[str]:

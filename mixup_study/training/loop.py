@@ -130,7 +130,8 @@ class Training:
         """
         images = self.worker.shard(images_BCHW).contiguous(memory_format=self.memory_format)
         logits = self.logits(self.parallel_model, images)
-        loss = F.cross_entropy(logits.to(targets_BK.dtype), self.worker.shard(targets_BK), reduction="sum")
+        dtype = torch.promote_types(logits.dtype, targets_BK.dtype)  # float32 at least, after bfloat16 too
+        loss = F.cross_entropy(logits.to(dtype), self.worker.shard(targets_BK).to(dtype), reduction="sum")
         self.optimiser.zero_grad()
         (loss * (self.worker.count / len(images_BCHW))).backward()
         self.optimiser.step()

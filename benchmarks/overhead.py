@@ -1,0 +1,124 @@
+"""What scheduling a trial costs, beside the documented pattern of a Tune trial that starts a TorchTrainer.
+
+Usage: python benchmarks/overhead.py [--trials N] [--pattern-trials N]
+
+Runs N trials of one epoch on 100 examples on two slots of a Ray cluster started for it. The overhead of a trial is
+the slots' time that was not training: (slots x wall seconds - sum of train_seconds) / N, from the first report of a
+trial on, so that the start of Ray and of its processes is left out. Target: at most 0.3 s. The pattern runs the same
+training from Ray Train workers of their own, measured whole.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+SLOTS = 2
+
+
+class Clock:
+    """Listens to trials and keeps when the first and the last of them ended."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+        self.train_seconds: list[float] = []
+        self.errors: list[str] = []
+
+    def started(self, trial_id: str) -> None:
+        pass
+
+    def progressed(self, trial_id: str, epoch: int, test_error: float) -> None:
+        pass
+
+    def finished(self, trial_id: str, train_seconds: float, test_error: float | None, error: str | None) -> None:
+        self.ends.append(time.perf_counter())
+        self.train_seconds.append(train_seconds)
+        if error is not None:
+            self.errors.append(error)
+
+
+def small_trial(seed: int) -> Any:
+    from mixup_study.spec.trial import Trial
+
+    return Trial(
+        dataset="digits", train_size=100, model="preact_resnet18", width=8, epochs=1, batch_size=64, lr=0.1, seed=seed
+    )
+
+
+def study_overhead(trials: int, cluster: Any, folder: Path) -> float:
+    """Seconds of overhead per trial as `run` schedules it."""
+    from mixup_study.cluster.job import jobs_of
+    from mixup_study.cluster.scheduler import run_jobs
+    from mixup_study.spec.study import Resources
+
+    clock = Clock()
+    # The first trial of each slot also pays for its process; they are run, and left out.
+    run = [small_trial(seed) for seed in range(trials + SLOTS)]
+    run_jobs(jobs_of(run, Resources(), str(folder), folder, "benchmark"), cluster, clock)
+    if clock.errors:
+        raise SystemExit(f"{len(clock.errors)} trials failed: {clock.errors[0]}")
+    wall = clock.ends[-1] - clock.ends[SLOTS - 1]
+    return (SLOTS * wall - sum(clock.train_seconds[SLOTS:])) / trials
+
+
+def pattern_trial(config: dict[str, Any]) -> None:
+    from ray import train
+    from ray.train import ScalingConfig
+    from ray.train.torch import TorchTrainer
+    from ray.tune.integration.ray_train import TuneReportCallback
+
+    def train_function(config: dict[str, Any]) -> None:
+        from mixup_study.training.loop import train as train_trial
+
+        measured = train_trial(small_trial(config["seed"]), Path("unused"), gpu=False, report=lambda row: None)
+        train.report({"train_seconds": measured.seconds})
+
+    with tempfile.TemporaryDirectory() as scratch:
+        TorchTrainer(
+            train_function,
+            train_loop_config=config,
+            scaling_config=ScalingConfig(num_workers=1),
+            run_config=train.RunConfig(storage_path=scratch, callbacks=[TuneReportCallback()]),
+        ).fit()
+
+
+def pattern_overhead(trials: int) -> float:
+    """Seconds of overhead per trial of the documented pattern, on the same two slots."""
+    from ray import tune
+
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        grid = tune.Tuner(
+            tune.with_resources(pattern_trial, {"memory": 1.0}),
+            param_space={"seed": tune.grid_search(list(range(trials)))},
+            tune_config=tune.TuneConfig(max_concurrent_trials=SLOTS),
+            run_config=tune.RunConfig(storage_path=scratch, verbose=0),
+        ).fit()
+        wall = time.perf_counter() - begun
+        seconds = [result.metrics["train_seconds"] for result in grid]
+    return (SLOTS * wall - sum(seconds)) / trials
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trials", type=int, default=100, help="trials of the study (default: %(default)s)")
+    parser.add_argument("--pattern-trials", type=int, default=6, help="trials of the pattern (default: %(default)s)")
+    options = parser.parse_args()
+
+    from mixup_study.cluster.session import connect
+
+    with tempfile.TemporaryDirectory() as folder, connect(None, SLOTS, 0) as cluster:
+        ours = study_overhead(options.trials, cluster, Path(folder))
+        print(
+            f"mixup_study: {ours:.3f} s per trial beyond its training, {options.trials} trials, target: at most 0.3 s"
+        )
+        pattern = pattern_overhead(options.pattern_trials)
+    print(f"Tune trial that starts a TorchTrainer: {pattern:.1f} s per trial, {options.pattern_trials} trials")
+    print(f"ratio: {pattern / ours:.0f}")
+
+
+if __name__ == "__main__":
+    main()

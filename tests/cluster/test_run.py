@@ -1,0 +1,209 @@
+"""The whole command, on a real Ray cluster."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+
+from mixup_study.spec.study import METRICS, StudyFile
+from mixup_study.training.loop import train
+
+
+def records(results: Path) -> pd.DataFrame:
+    return pd.read_parquet(results / "trials").set_index("trial_id").sort_index()
+
+
+def test_a_study_runs_once_and_widening_its_grid_runs_only_the_new_cells(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    first = ray_cluster.run(tiny_study, "--results", results)
+    assert first.returncode == 0, first.stderr
+    assert first.stdout.splitlines()[0] == "tiny, profile full: the study has no quick profile"
+    assert "3 trials: 0 done already, 3 to run, on 2 slots" in first.stdout
+    assert "[3/3]" in first.stdout
+    assert "A tiny study. Profile full" in first.stdout
+    assert "3 of 3 trials done" in first.stdout
+    assert f"results: {results}" in first.stdout
+    assert re.search(r"efficiency: [\d.]+ s of training in 2 slots x [\d.]+ s = \d+%", first.stdout)
+    recorded = records(results)
+    assert set(recorded["status"]) == {"done"}
+    assert len(pd.read_parquet(results / "epochs")) == 3 * 2
+
+    again = ray_cluster.run(tiny_study, "--results", results)
+    assert again.returncode == 0, again.stderr
+    assert "3 trials: 3 done already, 0 to run" in again.stdout
+    assert "efficiency" not in again.stdout
+    pd.testing.assert_frame_equal(records(results), recorded)
+
+    wider = ray_cluster.run(tiny_study, "--results", results, "--set", "grid.seed=[0, 1]")
+    assert wider.returncode == 0, wider.stderr
+    assert "6 trials: 3 done already, 3 to run" in wider.stdout
+    both = records(results)
+    assert len(both) == 6
+    pd.testing.assert_frame_equal(both.loc[recorded.index], recorded)
+    assert " ± " in wider.stdout
+
+
+def test_a_trial_measures_the_same_alone_as_beside_others(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    done = ray_cluster.run(tiny_study, "--results", results)
+    assert done.returncode == 0, done.stderr
+    recorded = records(results)
+    for trial_id, trial in StudyFile(tiny_study).load("full").trials.items():
+        alone = train(trial, tiny_study.parent, gpu=False, report=lambda row: None)
+        assert {metric: recorded.loc[trial_id, metric] for metric in METRICS} == alone.measurements
+
+
+def test_failed_trials_are_listed_and_run_again_while_the_others_stay(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    text = tiny_study.read_text()
+    tiny_study.write_text(text.replace("ERM: {}", "ERM: {}\n  too large: {train_size: 5000}\n  diverging: {lr: 1e30}"))
+    first = ray_cluster.run(tiny_study, "--results", results)
+    assert first.returncode == 1, first.stdout + first.stderr
+    failed = [line for line in first.stdout.splitlines() if line.startswith("failed: ")]
+    assert len(failed) == 2
+    assert "too large" in failed[0] + failed[1]
+    assert "the data set has 1437 training examples" in failed[0] + failed[1]
+    assert "TrainingDiverged: the training loss of epoch" in failed[0] + failed[1]
+    recorded = records(results)
+    assert recorded["status"].value_counts().to_dict() == {"done": 3, "failed": 2}
+    broken = recorded[recorded["status"] == "failed"]
+    assert broken["traceback"].str.contains("Traceback").all()
+    assert broken[list(METRICS)].isna().all(axis=None)
+
+    again = ray_cluster.run(tiny_study, "--results", results)
+    assert again.returncode == 1
+    assert "5 trials: 3 done already, 2 to run" in again.stdout
+    assert len(records(results)) == 5
+
+
+def test_a_data_set_that_is_not_there_is_one_line(ray_cluster: Any, tiny_study: Path, tmp_path: Path) -> None:
+    results, data = tmp_path / "results", tmp_path / "data"
+    ended = ray_cluster.run(tiny_study, "--results", results, "--data", data, "--set", "trial.dataset=cifar10")
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    line = ended.stderr.strip()
+    assert line.count("\n") == 0, ended.stderr
+    assert line.startswith(f"error: cifar10: not in {data}")
+    assert "cifar-10-python.tar.gz" in line
+    assert not list((results / "trials").glob("*.parquet"))
+
+
+@pytest.mark.slow
+def test_two_train_workers_train_one_trial(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    ended = ray_cluster.run(tiny_study, "--results", results, "--set", "trial.workers=2", "--set", "arms.mixup=null")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    recorded = records(results)
+    assert recorded["workers"].tolist() == [2]
+    assert recorded["status"].tolist() == ["done"]
+    assert len(pd.read_parquet(results / "epochs")) == 2
+
+
+@pytest.mark.slow
+def test_a_group_that_fails_says_why(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    options = ["--set", "trial.workers=2", "--set", "arms.mixup=null", "--set", "trial.train_size=51"]
+    ended = ray_cluster.run(tiny_study, "--results", results, *options)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "ValueError: a minibatch of 1 of 51 examples cannot be shared by 2 workers" in ended.stdout
+    assert records(results)["status"].tolist() == ["failed"]
+
+
+def start(ray_cluster: Any, *arguments: str | Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        ray_cluster.command(*arguments), env=ray_cluster.environment, stdout=subprocess.PIPE, text=True
+    )
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return line
+    raise AssertionError(f"the command ended without printing {text!r}")
+
+
+LONG = ["--set", "trial.epochs=100000", "--set", "arms.short={epochs: 1}"]
+
+
+def test_ctrl_c_says_how_to_go_on(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    running = start(ray_cluster, tiny_study, "--results", results, "--set", "arms.mixup=null", *LONG)
+    read_until(running, "[1/2]")
+    running.send_signal(signal.SIGINT)
+    said = running.communicate(timeout=60)[0]
+    assert running.returncode == 130
+    assert "interrupted: 1 of 2 trials finished" in said
+    assert "the same command runs the rest" in said
+    assert records(results)["status"].tolist() == ["done"]
+
+
+def test_a_killed_process_fails_its_trial_and_the_study_goes_on(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    running = start(ray_cluster, tiny_study, "--results", results, "--set", "arms.mixup=null", *LONG)
+    read_until(running, "[1/2]")
+    trainers = [process for process in psutil.process_iter() if is_training(process)]
+    for process in trainers:
+        os.kill(process.pid, signal.SIGKILL)
+    said = running.communicate(timeout=120)[0]
+    assert trainers
+    assert running.returncode == 1, said
+    assert "failed: " in said
+    assert records(results)["status"].tolist() == ["done"]
+
+
+def is_training(process: psutil.Process) -> bool:
+    try:
+        return "ImplicitFunc" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+
+
+def test_a_slot_that_fits_no_node_is_bad_input(ray_cluster: Any, tiny_study: Path) -> None:
+    ended = ray_cluster.run(tiny_study, "--set", "resources.gpus=0.5")
+    assert ended.returncode == 2
+    assert "the Ray cluster's nodes have 2 CPUs and 0 GPUs; --set resources.gpus=0 trains on CPUs" in ended.stderr
+    ended = ray_cluster.run(tiny_study, "--set", "trial.workers=3")
+    assert ended.returncode == 2
+    assert "a trial needs 3 slots of 1 CPUs and 0 GPUs" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.1:1", "nothing answers there"), ("nowhere", "expected HOST:PORT"), ("a:b:c", "expected HOST:PORT")],
+)
+def test_an_address_without_a_cluster_is_bad_input(address: str, expected: str, tiny_study: Path) -> None:
+    command = [sys.executable, "-m", "mixup_study.run", str(tiny_study), "--address", address]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error: --address {address}: ")
+    assert expected in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_cluster_that_asks_for_its_token_says_so(ray_cluster: Any, tiny_study: Path) -> None:
+    without = {name: value for name, value in ray_cluster.environment.items() if not name.startswith("RAY_AUTH")}
+    ended = subprocess.run(
+        ray_cluster.command(tiny_study), env=without, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 2
+    assert "RAY_AUTH_MODE=token" in ended.stderr
+
+
+def test_without_an_address_a_cluster_is_started(tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    command = [sys.executable, "-m", "mixup_study.run", str(tiny_study), "--results", str(results)]
+    ended = subprocess.run(
+        [*command, "--cpus", "1", "--dry-run"], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "3 trials: 0 done already, 3 to run, on 1 slot of 1 CPU" in ended.stdout
+    assert not list((results / "trials").glob("*.parquet"))

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("fixed", derandomize=True, deadline=None)
+settings.load_profile("fixed")
+
+REPOSITORY = Path(__file__).parent.parent
+
+TINY_STUDY = """\
+name: tiny
+trial:
+  {dataset: digits, train_size: 100, augment: false, model: preact_resnet18, width: 2, epochs: 2, batch_size: 50,
+   lr: 0.1}
+grid: {label_noise: [0.5], seed: [0]}
+arms:
+  ERM: {}
+  mixup: {method: mixup, alpha: [1, 8]}
+table:
+  title: A tiny study
+  rows: [label_noise, arm]
+  columns: [{title: best, metric: test_error_best}, {title: last, metric: test_error_last}]
+  pick: {lowest: test_error_last}
+"""
+
+
+@pytest.fixture
+def tiny_study(tmp_path: Path) -> Path:
+    """A study file of three trials that train in a second."""
+    file = tmp_path / "tiny.yaml"
+    file.write_text(TINY_STUDY)
+    return file
+
+
+@dataclass(frozen=True)
+class RunningRay:
+    """A Ray cluster of this machine, started as a user starts one, and the environment to join it from."""
+
+    address: str
+    environment: Mapping[str, str]
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "mixup_study.run", *map(str, arguments), "--address", self.address]
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        return run_command(self.command(*arguments), self.environment)
+
+
+def run_command(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RunningRay]:
+    """A head node with two CPUs that asks for a token and whose workers reach no network."""
+    folder = Path("/tmp", f"mixup_study-{os.getpid()}")  # short: a socket's path below it may have 107 characters
+    nowhere = "http://127.0.0.1:9"
+    environment = {
+        **os.environ,
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        "http_proxy": nowhere,
+        "https_proxy": nowhere,
+        "no_proxy": "localhost,127.0.0.1",
+    }
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
+    command += ["--num-gpus=0", "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}"]
+    head = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        assert head.stdout is not None
+        printed = []
+        for line in head.stdout:
+            printed.append(line)
+            if "This command will now block" in line:
+                break
+        else:
+            pytest.fail("".join(printed))
+        yield RunningRay((folder / "ray_current_cluster").read_text().strip(), environment)
+    finally:
+        head.terminate()
+        head.wait(60)
+        shutil.rmtree(folder, ignore_errors=True)

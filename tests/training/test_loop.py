@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from mixup_study.spec.trial import Trial
+from mixup_study.training.loop import Measured, Training, TrainingDiverged, train
+from mixup_study.training.parallel import Worker
+
+CPU = torch.device("cpu")
+FOLDER = Path("unused")
+
+
+def trial(**fields: Any) -> Trial:
+    small = {"train_size": 130, "label_noise": 0.5, "width": 2, "epochs": 2, "batch_size": 32, "lr": 0.1}
+    return Trial(**{"dataset": "digits", "model": "preact_resnet18", **small, **fields})
+
+
+def trained(trial: Trial) -> Measured:
+    return train(trial, FOLDER, gpu=False, report=lambda row: None)
+
+
+def numbers(measured: Measured) -> list[Any]:
+    rows = [{name: value for name, value in row.items() if name != "seconds"} for row in measured.epochs]
+    return [measured.measurements, rows]
+
+
+METHODS = [
+    {},
+    {"dropout": 0.3},
+    {"method": "mixup", "alpha": 1.0},
+    {"method": "mixup", "alpha": 8.0, "dropout": 0.3},
+    {"precision": "bfloat16"},
+    {"memory_format": "channels_last", "fused": False},
+]
+
+
+@pytest.mark.parametrize("fields", METHODS, ids=str)
+def test_the_same_trial_trained_twice_is_bit_identical(fields: dict[str, Any]) -> None:
+    first = trained(trial(**fields))
+    torch.rand(7)  # what else the process drew must not matter
+    trained(trial(seed=5))
+    assert numbers(trained(trial(**fields))) == numbers(first)
+
+
+def test_mixup_with_alpha_zero_is_erm() -> None:
+    assert numbers(trained(trial(method="mixup", alpha=0.0))) == numbers(trained(trial()))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"seed": 1},
+        {"data_seed": 1},
+        {"label_noise": 0.4},
+        {"augment": False},
+        {"dropout": 0.5},
+        {"method": "mixup", "alpha": 1.0},
+        {"weight_decay": 0.01},
+        {"momentum": 0.5},
+        {"lr": 0.2},
+        {"milestones": [1]},
+        {"batch_size": 16},
+        {"train_size": 140},
+        {"width": 3},
+        {"precision": "bfloat16"},
+    ],
+    ids=str,
+)
+def test_every_hyper_parameter_has_an_effect(fields: dict[str, Any]) -> None:
+    assert numbers(trained(trial(**fields))) != numbers(trained(trial()))
+
+
+def test_every_epoch_is_reported_as_it_ends_and_recorded() -> None:
+    told: list[dict[str, Any]] = []
+    measured = train(trial(epochs=3, milestones=[1, 2]), FOLDER, gpu=False, report=told.append)
+    assert measured.epochs == told
+    assert [row["epoch"] for row in told] == [1, 2, 3]
+    assert [row["lr"] for row in told] == pytest.approx([0.1, 0.01, 0.001])
+    assert measured.measurements["test_error_last"] == told[-1]["test_error"]
+    assert all(row["seconds"] > 0 for row in told)
+    assert measured.seconds > sum(row["seconds"] for row in told)
+
+
+def test_the_learning_rate_falls_after_each_milestone() -> None:
+    run = Training(trial(milestones=[100, 150], epochs=200), FOLDER, Worker(), CPU)
+    assert [run.lr(epoch) for epoch in (0, 99, 100, 149, 150, 199)] == pytest.approx(
+        [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
+    )
+
+
+def test_an_epoch_visits_every_example_once_and_keeps_the_smaller_last_minibatch() -> None:
+    run = Training(trial(), FOLDER, Worker(), CPU)
+    minibatches = list(run.minibatches(0))
+    assert [len(minibatch) for minibatch in minibatches] == [32, 32, 32, 32, 2]
+    assert torch.cat(minibatches).sort().values.tolist() == list(range(130))
+    assert not torch.equal(torch.cat(minibatches), torch.cat(list(run.minibatches(1))))
+
+
+@pytest.mark.parametrize("method", [{}, {"method": "mixup", "alpha": 1.0}, {"dropout": 0.5}], ids=str)
+def test_all_methods_learn_from_the_same_corrupted_labels(method: dict[str, Any]) -> None:
+    plain = Training(trial(), FOLDER, Worker(), CPU)
+    other = Training(trial(seed=9, **method), FOLDER, Worker(), CPU)
+    assert torch.equal(plain.labels_N, other.labels_N)
+    assert torch.equal(plain.replaced_N, other.replaced_N)
+    assert torch.equal(plain.data.test_labels_N, other.data.test_labels_N)
+
+
+def test_test_labels_stay_clean() -> None:
+    clean = Training(trial(label_noise=0.0), FOLDER, Worker(), CPU)
+    noisy = Training(trial(label_noise=1.0), FOLDER, Worker(), CPU)
+    assert torch.equal(clean.data.test_labels_N, noisy.data.test_labels_N)
+    assert not torch.equal(clean.labels_N, noisy.labels_N)
+
+
+def test_a_step_is_plain_sgd_on_the_mean_cross_entropy() -> None:
+    fields = {"momentum": 0.0, "weight_decay": 0.1, "width": 2, "fused": False}
+    run = Training(trial(**fields), FOLDER, Worker(), CPU)
+    reference = Training(trial(**fields), FOLDER, Worker(), CPU)
+    images = torch.randn(8, 1, 8, 8)
+    labels = torch.arange(8)
+    run.model.train()
+    loss_sum = run.step(images, F.one_hot(labels, 10).float())
+    reference.model.train()
+    loss = F.cross_entropy(reference.model(images), labels)
+    parameters = list(reference.model.parameters())
+    for parameter, gradient in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
+        parameter.data -= 0.1 * (gradient + 0.1 * parameter.data)
+    assert loss_sum.item() / 8 == pytest.approx(loss.item(), rel=1e-5)
+    for found, expected in zip(run.model.parameters(), parameters, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+def test_errors_are_measured_in_evaluation_mode_on_images_as_they_are() -> None:
+    run = Training(trial(dropout=0.9, train_size=None), FOLDER, Worker(), CPU)
+    run.train_epoch(0)
+    once, again = run.predictions(run.data.train_images_NHWC), run.predictions(run.data.train_images_NHWC)
+    assert torch.equal(once, again)
+    assert once.shape == (1437,)  # more than one chunk
+    run.model.eval()
+    with torch.no_grad():
+        expected = run.model(run.data.normalised(run.data.train_images_NHWC)).argmax(1)
+    assert torch.equal(once, expected)
+
+
+def test_a_loss_that_is_not_finite_ends_the_trial_and_names_the_epoch() -> None:
+    with pytest.raises(TrainingDiverged, match=r"the training loss of epoch \d+ is (nan|inf)"):
+        trained(trial(lr=1e30, epochs=5))
+
+
+def test_the_training_loss_of_mixup_is_the_mean_over_virtual_examples() -> None:
+    loss = trained(trial(method="mixup", alpha=1.0, epochs=1, lr=1e-9)).epochs[0]["train_loss"]
+    assert loss == pytest.approx(math.log(10), rel=0.2)  # an untrained network on ten classes
