@@ -71,9 +71,11 @@ def pattern_trial(config: dict[str, Any]) -> None:
     from ray.tune.integration.ray_train import TuneReportCallback
 
     def train_function(config: dict[str, Any]) -> None:
+        import torch
+
         from mixup_study.training.loop import train as train_trial
 
-        measured = train_trial(small_trial(config["seed"]), Path("unused"), gpu=False, report=lambda row: None)
+        measured = train_trial(small_trial(config["seed"]), Path("unused"), torch.device("cpu"), lambda row: None)
         train.report({"train_seconds": measured.seconds})
 
     with tempfile.TemporaryDirectory() as scratch:

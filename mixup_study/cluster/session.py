@@ -90,7 +90,8 @@ def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator
     """Join the Ray cluster at ``address``, or start one, and leave it at the end.
 
     Without ``address`` the cluster that the variable RAY_ADDRESS names is joined, as Ray does inside its own jobs;
-    without that either, one is started on this machine alone. None for ``cpus`` or ``gpus`` means all there are. Raises InputError where there is no cluster at ``address``.
+    without that either, one is started on this machine alone. None for ``cpus`` or ``gpus`` means all there are.
+    Raises InputError where there is no cluster at ``address``.
     """
     os.environ.update(ENVIRONMENT)
     if address not in (None, "auto"):

@@ -15,7 +15,7 @@ import torch
 from ray import train as ray_train
 from ray import tune
 from ray.train import ScalingConfig
-from ray.train.torch import TorchTrainer
+from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from mixup_study.cluster.job import MESSAGE, Job
@@ -23,7 +23,7 @@ from mixup_study.results.record import TrialRecord
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.trial import Trial
-from mixup_study.training.loop import train
+from mixup_study.training.loop import Measured, train
 from mixup_study.training.parallel import Worker
 
 Report = Callable[[dict[str, Any]], None]
@@ -36,47 +36,43 @@ def run_job(config: dict[str, Any]) -> None:
     """Train and record every trial of the job; this is Tune's function trainable.
 
     An exception of one trial is recorded as that trial's failure and ends only it. InputError ends the job
-    and is reported as such, for the study cannot go on.
+    and is reported as such, for the study cannot go on; so does a record that cannot be written.
     """
     job = Job.model_validate_json(config["job"])
+    train_trial = _train_here if job.workers == 1 else _train_in_group
     for trial in job.trials:
-        started_at = datetime.now(UTC)
-        started = time.perf_counter()
         try:
-            if job.workers == 1:
-                _train_here(job, trial)
-            else:
-                _train_in_group(job, trial)
-        except Exception as error:
-            cause = _cause(error)
-            if isinstance(cause, InputError):
-                _tell(tune.report)({"input_error": str(cause)})
-                return
-            record = TrialRecord(
-                trial,
-                "failed",
-                _made(job, started_at),
-                train_seconds=time.perf_counter() - started,
-                error=f"{type(cause).__name__}: {cause}",
-                traceback=traceback.format_exc(),
-            )
-            ResultStore(job.results).write(record)
-            _tell(tune.report)(_finished(record))
+            train_trial(job, trial)
+        except InputError as error:
+            _tell(tune.report)({"input_error": str(error)})
+            return
 
 
 def _train_here(job: Job, trial: Trial) -> None:
     """Train in this process, through Train's local mode: a worker group would take seconds to start."""
-    TorchTrainer(
-        lambda: _train_and_record(job, trial, _throttled(_tell(tune.report))),
-        scaling_config=ScalingConfig(num_workers=0),
-    ).fit()
+    device = torch.device("cuda", 0) if job.resources.gpus else torch.device("cpu")
+    report = _throttled(_tell(tune.report))
+
+    def train_and_record() -> None:
+        started_at = datetime.now(UTC)
+        try:
+            record = _done(job, trial, started_at, train(trial, job.data, device, _epochs_to(report, trial)))
+        except InputError:
+            raise
+        except Exception as error:
+            record = _failed(job, trial, started_at, error)
+        ResultStore(job.results).write(record)
+        report(_finished(record))
+
+    TorchTrainer(train_and_record, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
 def _train_in_group(job: Job, trial: Trial) -> None:
     """Train in a group of Train workers, which report through this Tune trial."""
     resources = {"CPU": job.resources.cpus, **({"GPU": job.resources.gpus} if job.resources.gpus else {})}
+    started_at = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
-        TorchTrainer(
+        trainer = TorchTrainer(
             _train_in_worker,
             train_loop_config={"job": job.model_dump_json(), "trial": trial.model_dump_json()},
             scaling_config=ScalingConfig(
@@ -85,26 +81,38 @@ def _train_in_group(job: Job, trial: Trial) -> None:
             run_config=ray_train.RunConfig(
                 name=trial.trial_id,
                 storage_path=scratch,
-                callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # Ray's RunConfig is typed for its older callbacks
+                callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # typed for Ray's older callbacks
             ),
-        ).fit()
+        )
+        try:
+            trainer.fit()
+        except ray_train.TrainingFailedError as error:
+            cause = _cause(error)
+            if isinstance(cause, InputError):
+                raise cause from error
+            record = _failed(job, trial, started_at, cause)
+            ResultStore(job.results).write(record)
+            _tell(tune.report)(_finished(record))
 
 
 def _train_in_worker(config: dict[str, Any]) -> None:
-    """Train as one worker of a group; every worker reports every epoch, for reports wait for each other."""
+    """Train as one worker of a group, the first of which records the trial.
+
+    Every worker reports every epoch, for Train's reports wait for each other. An exception is left to Train,
+    which ends the whole group.
+    """
     job = Job.model_validate_json(config["job"])
-    _train_and_record(job, Trial.model_validate_json(config["trial"]), _tell(ray_train.report))
-
-
-def _train_and_record(job: Job, trial: Trial, report: Report) -> None:
-    """Train ``trial``; worker 0 records it."""
+    trial = Trial.model_validate_json(config["trial"])
+    report = _tell(ray_train.report)
     started_at = datetime.now(UTC)
+    record = _done(job, trial, started_at, train(trial, job.data, get_device(), _epochs_to(report, trial)))
+    if Worker.current().rank == 0:
+        ResultStore(job.results).write(record)
+    report(_finished(record))
 
-    def report_epoch(row: dict[str, Any]) -> None:
-        report({"trial_id": trial.trial_id, "epoch": row["epoch"], "test_error": row["test_error"]})
 
-    measured = train(trial, job.data, gpu=job.resources.gpus > 0, report=report_epoch)
-    record = TrialRecord(
+def _done(job: Job, trial: Trial, started_at: datetime, measured: Measured) -> TrialRecord:
+    return TrialRecord(
         trial,
         "done",
         _made(job, started_at),
@@ -112,9 +120,22 @@ def _train_and_record(job: Job, trial: Trial, report: Report) -> None:
         measurements=measured.measurements,
         epochs=measured.epochs,
     )
-    if Worker.current().rank == 0:
-        ResultStore(job.results).write(record)
-    report(_finished(record))
+
+
+def _failed(job: Job, trial: Trial, started_at: datetime, error: Exception) -> TrialRecord:
+    return TrialRecord(
+        trial,
+        "failed",
+        _made(job, started_at),
+        train_seconds=(datetime.now(UTC) - started_at).total_seconds(),
+        error=" ".join(f"{type(error).__name__}: {error}".split())[:500],
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def _epochs_to(report: Report, trial: Trial) -> Report:
+    """Return what hands the row of an epoch to ``report``."""
+    return lambda row: report({"trial_id": trial.trial_id, "epoch": row["epoch"], "test_error": row["test_error"]})
 
 
 def _finished(record: TrialRecord) -> dict[str, Any]:
@@ -146,14 +167,10 @@ def _throttled(report: Report) -> Report:
     return throttled
 
 
-def _cause(error: Exception) -> BaseException:
-    """Return what went wrong in the training function, without the wrapping that Ray Train puts around it."""
-    failures = getattr(error, "worker_failures", None)
-    cause: BaseException = next(iter(failures.values())) if failures else error
-    while isinstance(cause, ray.exceptions.RayTaskError) and isinstance(cause.cause, BaseException):
-        cause = cause.cause
-    inner = getattr(cause, "_base_exc", None)
-    return inner if isinstance(inner, BaseException) else cause
+def _cause(error: ray_train.TrainingFailedError) -> Exception:
+    """Return what a worker's training function raised, where it was that which failed."""
+    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    return next(iter(failures.values()), error)
 
 
 def _made(job: Job, started_at: datetime) -> dict[str, Any]:

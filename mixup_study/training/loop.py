@@ -42,19 +42,18 @@ class Measured:
     seconds: float
 
 
-def train(trial: Trial, folder: Path, *, gpu: bool, report: Callable[[dict[str, Any]], None]) -> Measured:
+def train(trial: Trial, folder: Path, device: torch.device, report: Callable[[dict[str, Any]], None]) -> Measured:
     """Train ``trial`` from its first epoch to its last and return what it measured.
 
     ``folder`` holds the data sets. Within a process group of torch's, every worker calls this with the same
-    trial, and all of them return the same measurements. ``report`` is called after every epoch with its row
-    (epoch from 1, lr, train_loss, test_error, seconds).
+    trial and a device of its own, and all of them return the same measurements. ``report`` is called after
+    every epoch with its row (epoch from 1, lr, train_loss, test_error, seconds).
 
     Raises TrainingDiverged when the loss is not finite, ValueError for a trial that does not fit its data
     set, and InputError where the data set is not to be had.
     """
     started = time.perf_counter()
     worker = Worker.current()
-    device = worker.device(gpu)
     settle(device)
     run = Training(trial, folder, worker, device)
     rows: list[dict[str, Any]] = []

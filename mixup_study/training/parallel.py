@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -56,7 +55,3 @@ class Worker:
         if self.count > 1:
             distributed.broadcast(tensor, src=0)
         return tensor
-
-    def device(self, gpu: bool) -> torch.device:
-        """Return the device this process trains on: the GPU it was given, or the CPU."""
-        return torch.device("cuda", torch.cuda.current_device()) if gpu else torch.device("cpu")

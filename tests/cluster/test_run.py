@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
+import torch
 
 from mixup_study.spec.study import METRICS, StudyFile
 from mixup_study.training.loop import train
@@ -58,7 +59,7 @@ def test_a_trial_measures_the_same_alone_as_beside_others(ray_cluster: Any, tiny
     assert done.returncode == 0, done.stderr
     recorded = records(results)
     for trial_id, trial in StudyFile(tiny_study).load("full").trials.items():
-        alone = train(trial, tiny_study.parent, gpu=False, report=lambda row: None)
+        alone = train(trial, tiny_study.parent, torch.device("cpu"), lambda row: None)
         assert {metric: recorded.loc[trial_id, metric] for metric in METRICS} == alone.measurements
 
 

@@ -59,9 +59,11 @@ def test_every_field_changes_the_id(field: str) -> None:
 
 
 @pytest.mark.parametrize("field", sorted(ONE_CHOICE))
-def test_a_field_left_out_above_has_one_choice(field: str) -> None:
-    schema = Trial.model_json_schema()["properties"][field]
-    assert "const" in schema, f"{field} has several choices now: give another one in OTHERS"
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+def test_a_field_with_one_choice_will_change_the_id_once_it_has_more(field: str) -> None:
+    assert "const" in Trial.model_json_schema()["properties"][field], "several choices now: name one in OTHERS"
+    unheard_of = trial().model_copy(update={field: "another"})
+    assert unheard_of.trial_id != trial().trial_id
 
 
 def test_no_two_of_these_trials_share_an_id() -> None:

@@ -22,7 +22,7 @@ def trial(**fields: Any) -> Trial:
 
 
 def trained(trial: Trial) -> Measured:
-    return train(trial, FOLDER, gpu=False, report=lambda row: None)
+    return train(trial, FOLDER, CPU, lambda row: None)
 
 
 def numbers(measured: Measured) -> list[Any]:
@@ -78,7 +78,7 @@ def test_every_hyper_parameter_has_an_effect(fields: dict[str, Any]) -> None:
 
 def test_every_epoch_is_reported_as_it_ends_and_recorded() -> None:
     told: list[dict[str, Any]] = []
-    measured = train(trial(epochs=3, milestones=[1, 2]), FOLDER, gpu=False, report=told.append)
+    measured = train(trial(epochs=3, milestones=[1, 2]), FOLDER, CPU, told.append)
     assert measured.epochs == told
     assert [row["epoch"] for row in told] == [1, 2, 3]
     assert [row["lr"] for row in told] == pytest.approx([0.1, 0.01, 0.001])

@@ -1,0 +1,302 @@
+"""Every mistake ends in one line: where, which key, which value, what was expected, the nearest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+
+from mixup_study.spec.errors import InputError
+from mixup_study.spec.study import Study, StudyFile
+
+Loader: TypeAlias = Callable[..., Study]
+
+
+def message(action: Callable[[], object]) -> str:
+    """Return the one line of the InputError that ``action`` raises."""
+    with pytest.raises(InputError) as caught:
+        action()
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+def line_of(text: str, end: int) -> int:
+    """Return the number of the line that holds the character before ``end``."""
+    return text.count("\n", 0, end) + 1
+
+
+def case(name: str, old: str, new: str, *parts: str, profile: str | None = None) -> object:
+    return pytest.param(old, new, parts, profile, id=name)
+
+
+WRITTEN = [
+    case("unknown key of the study", "name: small", "name: small\ncolour: red", "colour: 'red': unknown key", "published"),
+    case("misspelt key of the study", "name: small", "name: small\nresource: {}", "resource:", "did you mean 'resources'?"),
+    case("unknown key of trial", "lr: 0.1", "lr: 0.1\n  dropuot: 0.5", "trial.dropuot: 0.5:", "did you mean 'dropout'?"),
+    case("unknown key of grid", "seed: [0, 1]", "sed: [0, 1]", "grid.sed:", "unknown key", "did you mean 'seed'?"),
+    case("unknown key of an arm", "ERM: {}", "ERM: {widht: 8}", "arms.ERM.widht: 8:", "did you mean 'width'?"),
+    case("unknown key of resources", "{cpus: 1}", "{cpu: 1}", "resources.cpu: 1:", "did you mean 'cpus'?"),
+    case("unknown key of the table", "title: Small", "title: Small\n  titel: X", "table.titel: 'X':", "mean 'title'?"),
+    case(
+        "unknown key of a column",
+        "metric: test_error_last",
+        "metric: test_error_last, decimal: 2",
+        "table.columns.0.decimal: 2:",
+        "did you mean 'decimals'?",
+    ),
+    case("unknown key of paper", "name: small", "name: small\npaper: {page: 3}", "paper.page: 3:", "section"),
+    case(
+        "unknown key of a profile",
+        "    trial: {epochs: 1}",
+        "    trail: {epochs: 1}",
+        "profiles.short.trail: unknown key",
+        "did you mean 'trial'?",
+        profile="short",
+    ),
+    case(
+        "unknown key in a profile's trial",
+        "trial: {epochs: 1}",
+        "trial: {epoch: 1}",
+        "trial.epoch: 1:",
+        "did you mean 'epochs'?",
+        profile="short",
+    ),
+    case("text for a number", "lr: 0.1", "lr: fast", "trial.lr: 'fast': expected a number"),
+    case("a boolean for a number", "lr: 0.1", "lr: true", "trial.lr: True: expected a number"),
+    case("a list for a number", "lr: 0.1", "lr: [0.1]", "trial.lr: [0.1]: expected a number"),
+    case("text for a whole number", "epochs: 4", "epochs: many", "trial.epochs: 'many': expected a whole number"),
+    case("a fraction for a whole number", "epochs: 4", "epochs: 4.0", "trial.epochs: 4.0: expected a whole number"),
+    case("a number for a boolean", "lr: 0.1", "lr: 0.1\n  augment: 1", "trial.augment: 1: expected true or false"),
+    case("a number for text", "name: small", "name: 3", "name: 3: expected text"),
+    case("a number for an arm", "ERM: {}", "ERM: 3", "arms.ERM: 3: expected a mapping of keys"),
+    case("an arm without its braces", "ERM: {}", "ERM:", "arms.ERM: None: expected a mapping of keys"),
+    case("a number for an arm's name", "ERM: {}", "1: {}", "arms.1: 1: expected text"),
+    case("a name with a blank", "name: small", "name: small one", "name: 'small one':", "pattern"),
+    case("a list for trial", "trial: {epochs: 1}", "trial: [1]", "trial: [1]: expected a mapping", profile="short"),
+    case("epochs of 0", "epochs: 4", "epochs: 0", "trial.epochs: 0: expected a value ≥ 1"),
+    case("a negative alpha", "alpha: [1, 2]", "alpha: [1, -2]", "arms.mixup.alpha: -2: expected a value ≥ 0"),
+    case("dropout of 1", "ERM: {}", "ERM: {dropout: 1.0}", "arms.ERM.dropout: 1.0:", "value < 1, in [0, 1)"),
+    case("label noise of 2", "seed: [0, 1]", "label_noise: 2", "grid.label_noise: 2:", "value ≤ 1, in [0, 1]"),
+    case("not a number", "lr: 0.1", "lr: .nan", "trial.lr: nan: expected a finite number"),
+    case("infinity", "alpha: [1, 2]", "alpha: [1, .inf]", "arms.mixup.alpha: inf: expected a finite number"),
+    case("an unknown data set", "dataset: digits", "dataset: cifar", "trial.dataset: 'cifar':", "did you mean 'cifar"),
+    case("an unknown method", "method: mixup", "method: mixap", "arms.mixup.method: 'mixap':", "did you mean 'mixup'?"),
+    case(
+        "milestones out of order",
+        "lr: 0.1",
+        "lr: 0.1\n  milestones: [3, 2]",
+        "trial.milestones: [3, 2]: expected epochs in rising order, each once",
+    ),
+    case("milestones as text", "ERM: {}", "ERM: {milestones: 2}", "arms.ERM.milestones: 2: expected a list"),
+    case("an empty list", "seed: [0, 1]", "seed: []", "grid.seed: []: expands to nothing; expected at least one value"),
+    case("an empty list of an arm", "alpha: [1, 2]", "alpha: []", "arms.mixup.alpha: []: expands to nothing"),
+    case("a value twice", "seed: [0, 1]", "seed: [0, 1, 0]", "grid.seed.2: 0:", "stands here twice; expected it once"),
+    case("a key twice", "name: small", "name: small\nname: other", "name: the key stands here twice"),
+    case("an arm twice", "ERM: {}", "ERM: {}\n  ERM: {width: 8}", "arms.ERM: the key stands here twice; expected it once"),
+    case("alpha for ERM", "ERM: {}", "ERM: {alpha: 1}", "arms.ERM.alpha: 1: method erm does not take it"),
+    case("mixup without alpha", ", alpha: [1, 2]", "", "arms.mixup.alpha: None: expected a value", "method mixup needs it"),
+    case(
+        "a row that is no field",
+        "rows: [label_noise, arm]",
+        "rows: [label_nois, arm]",
+        "table.rows.0: 'label_nois':",
+        "did you mean 'label_noise'?",
+    ),
+    case("rows without arm", "rows: [label_noise, arm]", "rows: [seed]", "table.rows: ['seed']: expected arm"),
+    case("no rows", "rows: [label_noise, arm]", "rows: []", "table.rows: []:", "expected at least one entry"),
+    case("rows as text", "rows: [label_noise, arm]", "rows: arm", "table.rows: 'arm': expected a list"),
+    case(
+        "an unknown measurement",
+        "metric: test_error_last",
+        "metric: test_eror_last",
+        "table.columns.0.metric: 'test_eror_last':",
+        "did you mean 'test_error_last'?",
+    ),
+    case("a negative number of decimals", "title: last,", "title: last, decimals: -1,", "decimals: -1: expected a value ≥ 0"),
+    case("an unknown pick", "lowest: test_error_last", "lowest: error", "table.pick.lowest: 'error':", "'test_error_last'"),
+    case("published under no arm", "arm: ERM,", "arm: ERN,", "published.0.arm: 'ERN':", "did you mean 'ERM'?"),
+    case("published as text", "test_error_last: 5.0", "test_error_last: five", "'five': expected a number in percent"),
+    case(
+        "an unknown measurement published",
+        "test_error_last: 5.0",
+        "test_error_lst: 5.0",
+        "published.0.test_error_lst: unknown key",
+        "did you mean 'test_error_last'?",
+    ),
+    case("published in no row", "{label_noise: 0.0, arm: ERM,", "{arm: ERM,", "published.0.label_noise: missing"),
+    case("a slot without CPUs", "{cpus: 1}", "{cpus: 0}", "resources.cpus: 0: expected a value > 0"),
+    case(
+        "a profile of the name of the file as it stands",
+        "  short:",
+        "  full:",
+        "profiles.full: profile full is the file as it stands; expected another name",
+    ),
+    case(
+        "more trials than anyone runs",
+        "seed: [0, 1]",
+        f"seed: {[*range(101)]}\n  data_seed: {[*range(100)]}\n  epochs: {[*range(1, 101)]}",
+        "the study expands to more than 1,000,000 trials",
+    ),
+]
+NO_LINE_OF_ITS_OWN = {"mixup without alpha", "published in no row", "more trials than anyone runs"}
+
+
+@pytest.mark.parametrize(("old", "new", "parts", "profile"), WRITTEN)
+def test_a_mistake_in_the_file_is_named(
+    load: Loader,
+    small_study: str,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    old: str,
+    new: str,
+    parts: tuple[str, ...],
+    profile: str | None,
+) -> None:
+    assert small_study.count(old) >= 1
+    text = small_study.replace(old, new, 1)
+    found = message(lambda: load(text, profile=profile))
+    name = request.node.callspec.id
+    if name in NO_LINE_OF_ITS_OWN:
+        assert found.startswith(f"{tmp_path / 'small.yaml'}:")
+    else:
+        line = line_of(text, text.index(new) + len(new))
+        assert found.startswith(f"{tmp_path / 'small.yaml'}:{line}: ")
+    for part in parts:
+        assert part in found
+
+
+def test_a_missing_value_is_looked_for_where_the_arm_stands(load: Loader, small_study: str, tmp_path: Path) -> None:
+    text = small_study.replace("  epochs: 4\n", "")
+    line = line_of(text, text.index("ERM: {}"))
+    found = message(lambda: load(text))
+    assert found == f"{tmp_path / 'small.yaml'}:{line}: arms.ERM.epochs: missing; expected a value"
+
+
+@pytest.mark.parametrize("key", ["name", "arms", "table"])
+def test_a_study_without_it_is_refused(load: Loader, small_study: str, tmp_path: Path, key: str) -> None:
+    kept = [block for block in small_study.replace("\n", "\n\0").split("\0") if block]
+    lines: list[str] = []
+    inside = False
+    for line in kept:
+        inside = line.startswith(f"{key}:") or (inside and line.startswith(" "))
+        lines += [] if inside else [line]
+    found = message(lambda: load("".join(lines)))
+    assert found == f"{tmp_path / 'small.yaml'}: {key}: missing; expected a value"
+
+
+def test_a_study_whose_arms_are_empty_is_refused(load: Loader, small_study: str) -> None:
+    text = small_study.replace("arms:\n  ERM: {}\n  mixup: {method: mixup, alpha: [1, 2]}\n", "arms: {}\n")
+    assert "arms: {}: expands to nothing; expected at least one entry" in message(lambda: load(text))
+
+
+def test_an_unknown_profile_is_named_with_the_nearest(load: Loader, small_study: str, tmp_path: Path) -> None:
+    found = message(lambda: load(small_study, profile="shrot"))
+    expected = "no profile 'shrot'; expected one of full, short; did you mean 'short'?"
+    assert found == f"{tmp_path / 'small.yaml'}: {expected}"
+
+
+def test_a_missing_file_is_named_with_the_nearest(tmp_path: Path, small_study: str) -> None:
+    (tmp_path / "small.yaml").write_text(small_study)
+    path = tmp_path / "smal.yaml"
+    found = message(lambda: StudyFile(path).load("full"))
+    assert found == f"{path}: no such file; expected a study file; did you mean 'small.yaml'?"
+
+
+def test_a_missing_folder_is_no_other_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "small.yaml"
+    assert message(lambda: StudyFile(path).load("full")) == f"{path}: no such file; expected a study file"
+
+
+def test_a_folder_is_no_study(tmp_path: Path) -> None:
+    assert message(lambda: StudyFile(tmp_path).load("full")).startswith(f"{tmp_path}: cannot be read as text: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("name: [", ":1: not YAML: "),
+        ("name: a\ntrial: b: c", ":2: not YAML: mapping values are not allowed here"),
+        ("name: a\n\ttrial: {}", ":2: not YAML: "),
+        ("name: *nothing", ":1: not YAML: found undefined alias 'nothing'"),
+        ("name: !!python/object:os.system {}", ":1: "),
+        ("name: a\n---\nname: b", ":2: not YAML: "),
+        ("name: 2001-02-30", ": not YAML: "),
+        ("name: \x01", ": not YAML: "),
+        ("[1, 2]: 3", ":1: a key is a list or a mapping; expected a name"),
+        ("", ": expected a mapping of keys"),
+        ("# nothing\n", ": expected a mapping of keys"),
+        ("- name", ": expected a mapping of keys"),
+        ("corrupt labels", ": expected a mapping of keys"),
+        ("x: " + "[" * 2000 + "]" * 2000, ": nested too deeply"),
+        ("x: &x [*x]", ": nested too deeply"),
+        ("x: &x {y: *x}", ": nested too deeply"),
+        ("a: &a [1]\n" + "".join(f"{b}: &{b} [{f'*{a}, ' * 9}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)), ": more than 100000 values"),
+    ],
+    ids=[
+        *("an open list", "two values", "a tab", "an unknown alias", "a Python object", "two documents", "no such day"),
+        *("a control character", "a list as a key", "nothing", "a comment", "a list", "text", "too deep"),
+        *("a list within itself", "a mapping within itself", "a bomb of aliases"),
+    ],
+)
+def test_a_file_that_is_no_mapping_is_refused(load: Loader, tmp_path: Path, text: str, expected: str) -> None:
+    assert message(lambda: load(text)).startswith(f"{tmp_path / 'small.yaml'}{expected}")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "small.yaml"
+    path.write_bytes(b"name: \xff\xfe")
+    assert message(lambda: StudyFile(path).load("full")).startswith(f"{path}: cannot be read as text: ")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "parts"),
+    [
+        ("trial.epochs", ["expected KEY=VALUE, as in --set trial.epochs=5"]),
+        ("=5", ["expected KEY=VALUE"]),
+        ("", ["expected KEY=VALUE"]),
+        ("colour=red", ["colour: 'red': unknown key"]),
+        ("epochs=5", ["epochs: 5: unknown key"]),
+        ("trial.epoch=5", ["trial.epoch: 5: unknown key", "did you mean 'epochs'?"]),
+        ("trial.epochs=0", ["trial.epochs: 0: expected a value ≥ 1"]),
+        ("trial.epochs=five", ["trial.epochs: 'five': expected a whole number"]),
+        ("trial.lr=.nan", ["trial.lr: nan: expected a finite number"]),
+        ("trial.lr=1e400", ["trial.lr: inf: expected a finite number"]),
+        ("trial.dataset=cifar11", ["trial.dataset: 'cifar11':", "did you mean 'cifar10'?"]),
+        ("trial.dropout=1.0", ["trial.dropout: 1.0:", "in [0, 1)"]),
+        ("arms.ERM.alpha=1", ["arms.ERM.alpha: 1: method erm does not take it"]),
+        ("arms.mixup.alpha=[1, -1]", ["arms.mixup.alpha: -1: expected a value ≥ 0"]),
+        ("arms.ERM=5", ["arms.ERM: 5: expected a mapping of keys"]),
+        ("grid.seed=[]", ["grid.seed: []: expands to nothing"]),
+        ("grid.seed=[4, 4]", ["grid.seed.1: 4: the value stands here twice"]),
+        ("grid.lr=[.nan, .nan]", ["grid.lr: nan: expected a finite number"]),
+        ("name.first=x", ["name.first: 'name' is a value, not a mapping of keys"]),
+        ("table.columns.0.decimals=2", ["'columns' is a value, not a mapping of keys"]),
+        ("profiles.short.trial.epochs=5", ["a profile is applied before --set", "expected trial, grid, arms"]),
+        ("arms.mixap=null", ["arms.mixap: no such key to remove"]),
+        ("nothing.here=null", ["nothing.here: no such key to remove"]),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_a_mistake_in_set_is_named(load: Loader, small_study: str, assignment: str, parts: list[str]) -> None:
+    found = message(lambda: load(small_study, assignment))
+    assert found.startswith(f"--set {assignment}: ")
+    for part in parts:
+        assert part in found
+
+
+def test_a_set_that_is_no_yaml_is_named(load: Loader, small_study: str) -> None:
+    found = message(lambda: load(small_study, "trial.epochs=["))
+    assert found.startswith("--set trial.epochs=[")
+    assert "not YAML" in found
+
+
+def test_a_mistake_by_set_is_not_blamed_on_the_file(load: Loader, small_study: str) -> None:
+    assert message(lambda: load(small_study, "trial.width=8", "trial.lr=0")).startswith("--set trial.lr=0: ")
+
+
+def test_a_long_value_is_cut(load: Loader, small_study: str) -> None:
+    found = message(lambda: load(small_study.replace("dataset: digits", f"dataset: {'x' * 5000}")))
+    assert len(found) < 400

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from mixup_study.spec.json_schema import study_schema
+from mixup_study.spec.source import parse, read
+
+REPOSITORY = Path(__file__).parents[2]
+STUDIES = sorted((REPOSITORY / "studies").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def validator() -> Draft202012Validator:
+    return Draft202012Validator(study_schema())
+
+
+@pytest.fixture
+def tree(small_study: str) -> dict[Any, Any]:
+    return parse(small_study, "small.yaml").tree
+
+
+def test_it_is_a_valid_schema() -> None:
+    Draft202012Validator.check_schema(study_schema())
+
+
+def test_the_published_schema_is_the_one_the_code_gives() -> None:
+    published = json.loads((REPOSITORY / "docs" / "study.schema.json").read_text(encoding="utf-8"))
+    assert published == study_schema(), "run python -m mixup_study.schema docs/study.schema.json"
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_study_is_valid(path: Path, validator: Draft202012Validator) -> None:
+    validator.validate(read(path).tree)
+
+
+def test_the_small_study_is_valid(tree: dict[Any, Any], validator: Draft202012Validator) -> None:
+    validator.validate(tree)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: tree.update(arms={"mixup": {"method": "mixup", "alpha": [1, 2.5], "seed": 3}}),
+        lambda tree: tree.update(arms={"ERM": {"milestones": [1, 2]}}),
+        lambda tree: tree.update(arms={"ERM": {"milestones": [[1, 2], [3]]}}),
+        lambda tree: tree.update(arms={"ERM": {"precision": ["float32", "bfloat16"], "augment": [True, False]}}),
+        lambda tree: tree["grid"].update(dropout=0.5),
+        lambda tree: tree["profiles"]["short"].update(arms={"mixup": None, "ERM": {"dropout": None}}),
+        lambda tree: tree["profiles"]["short"].update(trial={"train_size": None}, grid=None),
+    ],
+    ids=[
+        "list axes",
+        "milestones",
+        "lists of milestones",
+        "lists of names",
+        "one value in the grid",
+        "null",
+        "no grid",
+    ],
+)
+def test_it_accepts(change: Callable[[Any], None], tree: dict[Any, Any], validator: Draft202012Validator) -> None:
+    change(tree)
+    validator.validate(tree)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tree: tree.update(colour="red"),
+        lambda tree: tree["trial"].update(dropuot=0.5),
+        lambda tree: tree["grid"].update(seeds=[1]),
+        lambda tree: tree["arms"]["ERM"].update(beta=1),
+        lambda tree: tree["resources"].update(cpu=1),
+        lambda tree: tree["table"].update(order="up"),
+        lambda tree: tree["table"]["columns"][0].update(decimal=1),
+        lambda tree: tree["table"]["pick"].update(highest="test_error_last"),
+        lambda tree: tree["published"][0].update(error=1),
+        lambda tree: tree["profiles"]["short"].update(table={}),
+        lambda tree: tree["profiles"]["short"]["trial"].update(epoch=1),
+        lambda tree: tree.update(paper={"page": 3}),
+    ],
+    ids=[
+        *("study", "trial", "grid", "arm", "resources", "table", "column", "pick", "published", "profile"),
+        *("profile's trial", "paper"),
+    ],
+)
+def test_it_refuses_an_unknown_key(
+    change: Callable[[Any], None], tree: dict[Any, Any], validator: Draft202012Validator
+) -> None:
+    change(tree)
+    assert not validator.is_valid(tree)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("epochs", 0), ("epochs", 1.5), ("dropout", 1.0), ("lr", 0), ("dataset", "cifar"), ("augment", "yes")],
+)
+@pytest.mark.parametrize("where", ["trial", "grid"])
+def test_it_refuses_a_value_out_of_range(
+    where: str, key: str, value: Any, tree: dict[Any, Any], validator: Draft202012Validator
+) -> None:
+    tree[where][key] = value
+    assert not validator.is_valid(tree)
+    if where == "grid":
+        tree[where][key] = [value]
+        assert not validator.is_valid(tree)
+
+
+@pytest.mark.parametrize("key", ["name", "arms", "table"])
+def test_it_asks_for(key: str, tree: dict[Any, Any], validator: Draft202012Validator) -> None:
+    del tree[key]
+    assert not validator.is_valid(tree)
+
+
+def test_it_asks_for_an_arm(tree: dict[Any, Any], validator: Draft202012Validator) -> None:
+    tree["arms"] = {}
+    assert not validator.is_valid(tree)
+
+
+def test_it_asks_for_a_value_in_every_list(tree: dict[Any, Any], validator: Draft202012Validator) -> None:
+    for key in ("grid", "arms"):
+        changed = deepcopy(tree)
+        (changed["grid"] if key == "grid" else changed["arms"]["ERM"])["seed"] = []
+        assert not validator.is_valid(changed)

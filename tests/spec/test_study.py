@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from mixup_study.spec.study import Study, StudyFile
+
+Loader: TypeAlias = Callable[..., Study]
+
+CORRUPT_LABELS = Path(__file__).parents[2] / "studies" / "corrupt_labels.yaml"
+
+
+def corrupt_labels(profile: str, *overrides: str) -> Study:
+    return StudyFile(CORRUPT_LABELS, overrides).load(profile)
+
+
+def values(study: Study, field: str, arm: str | None = None) -> list[Any]:
+    """Return a field's distinct values, in the order of the study."""
+    return list(dict.fromkeys(getattr(cell.trial, field) for cell in study.cells if arm in (None, cell.arm)))
+
+
+# The study of the paper's Table 2.
+
+
+def test_table_2_is_63_trials() -> None:
+    study = corrupt_labels("paper")
+    assert Counter(cell.arm for cell in study.cells) == {
+        "ERM": 3,
+        "ERM + dropout": 12,
+        "mixup": 12,
+        "mixup + dropout": 36,
+    }
+    assert len(study.trials) == 63
+
+
+def test_table_2_searches_what_section_3_4_searches() -> None:
+    study = corrupt_labels("paper")
+    assert values(study, "label_noise") == [0.2, 0.5, 0.8]
+    assert values(study, "dropout", "ERM + dropout") == [0.5, 0.7, 0.8, 0.9]
+    assert values(study, "alpha", "mixup") == [1, 2, 8, 32]
+    assert values(study, "alpha", "mixup + dropout") == [1, 2, 4, 8]
+    assert values(study, "dropout", "mixup + dropout") == [0.3, 0.5, 0.7]
+    assert values(study, "method", "ERM + dropout") == ["erm"]
+    assert values(study, "method", "mixup + dropout") == ["mixup"]
+
+
+def test_table_2_trains_as_the_paper_does() -> None:
+    trial = corrupt_labels("paper").cells[0].trial
+    assert (trial.dataset, trial.model, trial.epochs, trial.batch_size) == ("cifar10", "preact_resnet18", 200, 128)
+    assert (trial.lr, trial.momentum, trial.weight_decay) == (0.1, 0.9, 1e-4)
+    assert (trial.milestones, trial.lr_factor) == ((100, 150), 0.1)
+
+
+def test_the_quick_profile_is_24_trials_of_digits() -> None:
+    study = corrupt_labels("quick")
+    assert Counter(cell.arm for cell in study.cells) == {
+        "ERM": 3,
+        "ERM + dropout": 6,
+        "mixup": 9,
+        "mixup + dropout": 6,
+    }
+    assert values(study, "dataset") == ["digits"]
+
+
+def test_a_profile_changes_what_it_names_and_nothing_else() -> None:
+    paper, quick = corrupt_labels("paper"), corrupt_labels("quick")
+    assert values(quick, "epochs") == [40]
+    assert values(quick, "weight_decay") == values(paper, "weight_decay")
+    assert values(quick, "label_noise") == values(paper, "label_noise")
+    assert values(quick, "method", "mixup") == ["mixup"]  # the arm's other keys stay
+    assert (quick.resources.cpus, quick.resources.gpus) == (paper.resources.cpus, 0)
+    assert quick.table == paper.table
+    assert quick.published == paper.published
+
+
+def test_the_profiles_of_table_2_share_no_trial() -> None:
+    assert not corrupt_labels("paper").trials.keys() & corrupt_labels("quick").trials.keys()
+
+
+def test_the_profiles_are_the_file_as_it_stands_and_its_overlays() -> None:
+    assert StudyFile(CORRUPT_LABELS).profiles == ("paper", "quick")
+
+
+# Expanding.
+
+
+def test_a_study_of_no_paper_calls_the_file_as_it_stands_full(load: Loader, small_study: str) -> None:
+    study = load(small_study)
+    assert study.profile == "full"
+    assert len(study.trials) == 6
+
+
+def test_trials_come_in_the_order_of_the_file(load: Loader, small_study: str) -> None:
+    found = [(cell.arm, cell.trial.seed, cell.trial.alpha) for cell in load(small_study).cells]
+    assert found == [
+        ("ERM", 0, None),
+        ("ERM", 1, None),
+        ("mixup", 0, 1.0),
+        ("mixup", 0, 2.0),
+        ("mixup", 1, 1.0),
+        ("mixup", 1, 2.0),
+    ]
+
+
+def test_an_arms_value_wins_over_the_grid(load: Loader, small_study: str) -> None:
+    study = load(small_study.replace("ERM: {}", "ERM: {seed: 7}"))
+    assert values(study, "seed", "ERM") == [7]
+    assert values(study, "seed", "mixup") == [0, 1]
+
+
+def test_the_grid_wins_over_what_trials_share(load: Loader, small_study: str) -> None:
+    study = load(small_study.replace("seed: [0, 1]", "epochs: [2, 3]"))
+    assert values(study, "epochs") == [2, 3]
+
+
+def test_a_grid_may_name_one_value(load: Loader, small_study: str) -> None:
+    assert values(load(small_study.replace("seed: [0, 1]", "seed: 5")), "seed") == [5]
+
+
+def test_a_list_of_milestones_is_one_value(load: Loader, small_study: str) -> None:
+    study = load(small_study.replace("ERM: {}", "ERM: {milestones: [2, 3]}"))
+    assert values(study, "milestones", "ERM") == [(2, 3)]
+
+
+def test_a_list_of_lists_of_milestones_is_alternatives(load: Loader, small_study: str) -> None:
+    study = load(small_study.replace("ERM: {}", "ERM: {milestones: [[2, 3], [1], []]}"))
+    assert values(study, "milestones", "ERM") == [(2, 3), (1,), ()]
+
+
+def test_arms_may_share_a_trial(load: Loader, small_study: str) -> None:
+    study = load(small_study.replace("ERM: {}", "ERM: {}\n  baseline: {dropout: 0.0}"))
+    assert len(study.cells) == 8
+    assert len(study.trials) == 6
+
+
+def test_a_cell_knows_which_fields_its_arm_sets(load: Loader, small_study: str) -> None:
+    settings = {cell.arm: cell.settings for cell in load(small_study).cells}
+    assert settings == {"ERM": (), "mixup": ("alpha",)}
+
+
+def test_the_same_file_gives_the_same_trials(load: Loader, small_study: str) -> None:
+    assert load(small_study).trials == load(small_study).trials
+
+
+def test_a_number_may_be_written_with_an_exponent_and_no_point(load: Loader, small_study: str) -> None:
+    assert values(load(small_study.replace("lr: 0.1", "lr: 1e-1")), "lr") == [0.1]
+
+
+def test_merge_keys_of_yaml_work(load: Loader, small_study: str) -> None:
+    study = load(small_study.replace("ERM: {}", "ERM: &erm {dropout: [0.5, 0.7]}\n  wide: {<<: *erm, width: 8}"))
+    assert values(study, "dropout", "wide") == [0.5, 0.7]
+    assert values(study, "width", "wide") == [8]
+
+
+# Profiles.
+
+
+def test_null_in_a_profile_removes_an_arm(load: Loader, small_study: str) -> None:
+    text = small_study.replace("trial: {epochs: 1}", "arms: {mixup: null}")
+    assert {cell.arm for cell in load(text, profile="short").cells} == {"ERM"}
+    assert {cell.arm for cell in load(text).cells} == {"ERM", "mixup"}
+
+
+def test_null_in_a_profile_removes_an_arms_key(load: Loader, small_study: str) -> None:
+    text = small_study.replace("ERM: {}", "ERM: {dropout: 0.5, width: 8}")
+    study = load(text.replace("trial: {epochs: 1}", "arms: {ERM: {dropout: null}}"), profile="short")
+    assert (values(study, "dropout", "ERM"), values(study, "width", "ERM")) == ([0.0], [8])
+
+
+def test_a_profile_adds_arms_and_replaces_lists(load: Loader, small_study: str) -> None:
+    text = small_study.replace(
+        "    trial: {epochs: 1}", "    grid: {seed: [9]}\n    arms: {wide: {width: 128}, mixup: {alpha: 3}}"
+    )
+    study = load(text, profile="short")
+    assert [cell.arm for cell in study.cells] == ["ERM", "mixup", "wide"]
+    assert values(study, "seed") == [9]
+    assert values(study, "alpha", "mixup") == [3.0]
+
+
+def test_a_mistake_in_a_profile_does_not_hinder_the_others(load: Loader, small_study: str) -> None:
+    text = small_study.replace("trial: {epochs: 1}", "trial: {epochs: 0}")
+    assert len(load(text).trials) == 6
+
+
+# --set.
+
+
+@pytest.mark.parametrize(
+    ("assignment", "field", "expected"),
+    [
+        ("trial.epochs=5", "epochs", [5]),
+        ("trial.lr=1e-4", "lr", [1e-4]),
+        ("trial.lr=1", "lr", [1.0]),
+        ("trial.augment=false", "augment", [False]),
+        ("trial.dataset=cifar100", "dataset", ["cifar100"]),
+        ("trial.milestones=[1, 2]", "milestones", [(1, 2)]),
+        ("trial.train_size=null", "train_size", [None]),
+        ("grid.seed=[3, 4, 5]", "seed", [3, 4, 5]),
+        ("grid.seed=3", "seed", [3]),
+        ("grid.label_noise=[0.0, 0.5]", "label_noise", [0.0, 0.5]),
+        (" trial.epochs = 5", "epochs", [5]),
+    ],
+)
+def test_set_overrides_with_the_type_yaml_gives(
+    load: Loader, small_study: str, assignment: str, field: str, expected: list[Any]
+) -> None:
+    found = values(load(small_study.replace("  epochs: 4", "  epochs: 4\n  train_size: 9"), assignment), field)
+    assert found == expected
+    assert [type(value) for value in found] == [type(value) for value in expected]
+
+
+def test_the_last_set_of_a_key_counts(load: Loader, small_study: str) -> None:
+    study = load(small_study, "trial.epochs=5", "trial.width=8", "trial.epochs=6")
+    assert (values(study, "epochs"), values(study, "width")) == ([6], [8])
+
+
+def test_set_comes_after_the_profile(load: Loader, small_study: str) -> None:
+    assert values(load(small_study, profile="short"), "epochs") == [1]
+    assert values(load(small_study, "trial.epochs=7", profile="short"), "epochs") == [7]
+
+
+def test_set_reaches_an_arm_whose_name_has_spaces() -> None:
+    study = corrupt_labels("paper", "arms.ERM + dropout.dropout=[0.1]")
+    assert values(study, "dropout", "ERM + dropout") == [0.1]
+    assert len(study.cells) == 63 - 9
+
+
+def test_set_reaches_an_arm_whose_name_has_dots(load: Loader, small_study: str) -> None:
+    text = small_study.replace("ERM: {}", "ERM: {}\n  p 0.5: {dropout: 0.5}\n  p 0.5.b: {dropout: 0.6}")
+    study = load(text, "arms.p 0.5.dropout=0.7", "arms.p 0.5.b.dropout=0.8")
+    assert values(study, "dropout", "p 0.5") == [0.7]
+    assert values(study, "dropout", "p 0.5.b") == [0.8]
+
+
+def test_set_adds_an_arm(load: Loader, small_study: str) -> None:
+    study = load(small_study, "arms.wide={width: 128}", "arms.dropped.dropout=0.5")
+    assert values(study, "width", "wide") == [128]
+    assert values(study, "dropout", "dropped") == [0.5]
+
+
+def test_set_to_null_removes_a_key(load: Loader, small_study: str) -> None:
+    assert {cell.arm for cell in load(small_study, "arms.mixup=null").cells} == {"ERM"}
+    assert values(load(small_study, "grid.seed=null"), "seed") == [0]
+
+
+def test_set_adds_a_mapping_the_file_leaves_out(load: Loader, small_study: str) -> None:
+    study = load(small_study.replace("grid:\n  seed: [0, 1]\n", ""), "grid.seed=[4]")
+    assert values(study, "seed") == [4]
+
+
+def test_set_changes_the_slot_without_changing_the_trials(load: Loader, small_study: str) -> None:
+    study = load(small_study, "resources.gpus=0.5")
+    assert study.resources.gpus == 0.5
+    assert study.trials.keys() == load(small_study).trials.keys()
+
+
+def test_a_study_remembers_its_overrides(load: Loader, small_study: str) -> None:
+    assert load(small_study, "trial.epochs=5", "grid.seed=1").overrides == ("trial.epochs=5", "grid.seed=1")
