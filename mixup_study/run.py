@@ -24,7 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     for profile in [options.profile] if options.profile else file.profiles:
         file.load(profile)  # bad input ends here, before Ray takes its seconds to start
     store = ResultStore(options.results)
-    store.check_writable()
+    if not options.dry_run:
+        store.check_writable()
 
     from mixup_study.cluster.session import connect
 

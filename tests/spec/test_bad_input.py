@@ -33,9 +33,19 @@ def case(name: str, old: str, new: str, *parts: str, profile: str | None = None)
 
 
 WRITTEN = [
-    case("unknown key of the study", "name: small", "name: small\ncolour: red", "colour: 'red': unknown key", "published"),
-    case("misspelt key of the study", "name: small", "name: small\nresource: {}", "resource:", "did you mean 'resources'?"),
-    case("unknown key of trial", "lr: 0.1", "lr: 0.1\n  dropuot: 0.5", "trial.dropuot: 0.5:", "did you mean 'dropout'?"),
+    case(
+        "unknown key of the study", "name: small", "name: small\ncolour: red", "colour: 'red': unknown key", "published"
+    ),
+    case(
+        "misspelt key of the study",
+        "name: small",
+        "name: small\nresource: {}",
+        "resource:",
+        "did you mean 'resources'?",
+    ),
+    case(
+        "unknown key of trial", "lr: 0.1", "lr: 0.1\n  dropuot: 0.5", "trial.dropuot: 0.5:", "did you mean 'dropout'?"
+    ),
     case("unknown key of grid", "seed: [0, 1]", "sed: [0, 1]", "grid.sed:", "unknown key", "did you mean 'seed'?"),
     case("unknown key of an arm", "ERM: {}", "ERM: {widht: 8}", "arms.ERM.widht: 8:", "did you mean 'width'?"),
     case("unknown key of resources", "{cpus: 1}", "{cpu: 1}", "resources.cpu: 1:", "did you mean 'cpus'?"),
@@ -95,9 +105,17 @@ WRITTEN = [
     case("an empty list of an arm", "alpha: [1, 2]", "alpha: []", "arms.mixup.alpha: []: expands to nothing"),
     case("a value twice", "seed: [0, 1]", "seed: [0, 1, 0]", "grid.seed.2: 0:", "stands here twice; expected it once"),
     case("a key twice", "name: small", "name: small\nname: other", "name: the key stands here twice"),
-    case("an arm twice", "ERM: {}", "ERM: {}\n  ERM: {width: 8}", "arms.ERM: the key stands here twice; expected it once"),
+    case(
+        "an arm twice", "ERM: {}", "ERM: {}\n  ERM: {width: 8}", "arms.ERM: the key stands here twice; expected it once"
+    ),
     case("alpha for ERM", "ERM: {}", "ERM: {alpha: 1}", "arms.ERM.alpha: 1: method erm does not take it"),
-    case("mixup without alpha", ", alpha: [1, 2]", "", "arms.mixup.alpha: None: expected a value", "method mixup needs it"),
+    case(
+        "mixup without alpha",
+        ", alpha: [1, 2]",
+        "",
+        "arms.mixup.alpha: None: expected a value",
+        "method mixup needs it",
+    ),
     case(
         "a row that is no field",
         "rows: [label_noise, arm]",
@@ -115,8 +133,19 @@ WRITTEN = [
         "table.columns.0.metric: 'test_eror_last':",
         "did you mean 'test_error_last'?",
     ),
-    case("a negative number of decimals", "title: last,", "title: last, decimals: -1,", "decimals: -1: expected a value ≥ 0"),
-    case("an unknown pick", "lowest: test_error_last", "lowest: error", "table.pick.lowest: 'error':", "'test_error_last'"),
+    case(
+        "a negative number of decimals",
+        "title: last,",
+        "title: last, decimals: -1,",
+        "decimals: -1: expected a value ≥ 0",
+    ),
+    case(
+        "an unknown pick",
+        "lowest: test_error_last",
+        "lowest: error",
+        "table.pick.lowest: 'error':",
+        "'test_error_last'",
+    ),
     case("published under no arm", "arm: ERM,", "arm: ERN,", "published.0.arm: 'ERN':", "did you mean 'ERM'?"),
     case("published as text", "test_error_last: 5.0", "test_error_last: five", "'five': expected a number in percent"),
     case(
@@ -233,7 +262,11 @@ def test_a_folder_is_no_study(tmp_path: Path) -> None:
         ("x: " + "[" * 2000 + "]" * 2000, ": nested too deeply"),
         ("x: &x [*x]", ": nested too deeply"),
         ("x: &x {y: *x}", ": nested too deeply"),
-        ("a: &a [1]\n" + "".join(f"{b}: &{b} [{f'*{a}, ' * 9}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)), ": more than 100000 values"),
+        (
+            "a: &a [1]\n"
+            + "".join(f"{b}: &{b} [{f'*{a}, ' * 9}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)),
+            ": more than 100000 values",
+        ),
     ],
     ids=[
         *("an open list", "two values", "a tab", "an unknown alias", "a Python object", "two documents", "no such day"),

@@ -31,7 +31,9 @@ SCALARS = st.one_of(
     st.binary(max_size=4),
     st.sampled_from(["digits", "mixup", "erm", "test_error_last", "arm", "float32"]),
 )
-KEYS = st.one_of(LINE, st.sampled_from(["name", "trial", "arms", "seed", "alpha", "table"]), st.integers(), st.booleans())
+KEYS = st.one_of(
+    LINE, st.sampled_from(["name", "trial", "arms", "seed", "alpha", "table"]), st.integers(), st.booleans()
+)
 TREES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
@@ -129,7 +131,9 @@ def test_any_set(outcome: Callable[..., Study | str], small_study: str, assignme
         st.sampled_from(["trial.epochs", "trial.lr", "grid.seed", "arms.ERM", "arms.mixup.alpha", "resources.gpus"]),
         st.sampled_from(["name", "trial", "grid", "arms", "table", "table.rows", "published", "paper.table", "a..b"]),
     ),
-    value=st.one_of(LINE, TREES.map(lambda tree: yaml.safe_dump(tree, default_flow_style=True, width=9999).split("\n")[0])),
+    value=st.one_of(
+        LINE, TREES.map(lambda tree: yaml.safe_dump(tree, default_flow_style=True, width=9999).split("\n")[0])
+    ),
     profile=st.sampled_from(["full", "short"]),
 )
 def test_any_value_of_a_set(

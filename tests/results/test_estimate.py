@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from mixup_study.results.estimate import estimate, seconds, span
+from mixup_study.results.record import TrialRecord
+from mixup_study.spec.trial import Trial
+
+RecordMaker = Callable[..., TrialRecord]
+TrialMaker = Callable[..., Trial]
+
+
+def rows(*records: TrialRecord) -> Sequence[Mapping[str, Any]]:
+    return [row for record in records for row in record.trials_table().to_pylist()]
+
+
+def test_a_trial_may_take_the_median_of_those_alike(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(*(record(seed=seed, train_seconds=taken) for seed, taken in enumerate([10, 12, 100])))
+    assert seconds(trial(seed=9), took) == pytest.approx(12)
+
+
+def test_it_takes_as_much_longer_as_it_has_more_epochs(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(record(epochs=2, train_seconds=10))
+    assert seconds(trial(epochs=20), took) == pytest.approx(100)
+
+
+def test_hyper_parameters_make_no_difference(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(record(train_seconds=10))
+    assert seconds(trial(method="mixup", alpha=8, dropout=0.5, label_noise=0.8, lr=1.0), took) == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"dataset": "cifar10"}, {"train_size": 5}, {"width": 8}, {"batch_size": 1}, {"workers": 2}], ids=str
+)
+def test_another_data_set_network_or_minibatch_is_not_alike(
+    record: RecordMaker, trial: TrialMaker, fields: dict[str, Any]
+) -> None:
+    assert seconds(trial(**fields), rows(record())) is None
+
+
+def test_a_failed_trial_says_nothing(record: RecordMaker, trial: TrialMaker) -> None:
+    assert seconds(trial(), rows(record(status="failed"))) is None
+    assert seconds(trial(), []) is None
+
+
+def test_slots_share_the_time(record: RecordMaker, trial: TrialMaker) -> None:
+    left = [trial(seed=seed) for seed in range(1, 7)]
+    took = rows(record(train_seconds=60))
+    assert estimate(left, took, 1) == "estimate: 6 min 0 s of training, 6 min 0 s on 1 slot"
+    assert estimate(left, took, 3) == "estimate: 6 min 0 s of training, 2 min 0 s on 3 slots"
+
+
+def test_workers_of_a_trial_hold_a_slot_each(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(record(workers=2, train_seconds=30))
+    assert estimate([trial(workers=2)], took, 2) == "estimate: 1 min 0 s of training, 30 s on 2 slots"
+
+
+def test_trials_like_none_are_counted_apart(record: RecordMaker, trial: TrialMaker) -> None:
+    left = [trial(seed=1), trial(width=8), trial(width=16)]
+    found = estimate(left, rows(record(train_seconds=10)), 1)
+    assert found == "estimate: 10 s of training, 10 s on 1 slot; 2 trials without a comparable one not counted"
+
+
+def test_without_any_like_them_there_is_no_estimate(trial: TrialMaker) -> None:
+    found = estimate([trial()], [], 1)
+    assert found == "estimate: none; no finished trial of the same data set and network in the results"
+
+
+def test_with_nothing_left_there_is_nothing_to_estimate(record: RecordMaker) -> None:
+    assert estimate([], rows(record()), 1) == "nothing to run"
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (125, "2 min 5 s"),
+        (3599.7, "1 h 0 min"),
+        (3600 * 3 + 60 * 20 + 59, "3 h 20 min"),
+        (3600 * 100, "100 h 0 min"),
+    ],
+)
+def test_a_span_is_shown_in_two_units(duration: float, expected: str) -> None:
+    assert span(duration) == expected

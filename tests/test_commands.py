@@ -1,0 +1,311 @@
+"""The commands as a user runs them: what they print, what they refuse, how they end."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from mixup_study.results.record import TrialRecord
+from mixup_study.results.store import ResultStore
+from mixup_study.spec.json_schema import study_schema
+from mixup_study.spec.study import METRICS, StudyFile
+
+REPOSITORY = Path(__file__).parent.parent
+COMMANDS = ["run", "plan", "tables", "query", "schema"]
+CORRUPT_LABELS = "studies/corrupt_labels.yaml"
+HEAVY = ["torch", "torchvision", "ray", "sklearn"]
+
+
+def command(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", f"mixup_study.{name}", *map(str, arguments)],
+        cwd=REPOSITORY,
+        env={**os.environ, "COLUMNS": "160"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def printed(name: str, *arguments: str | Path) -> str:
+    """Return what a command prints that has nothing to complain about."""
+    ended = command(name, *arguments)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    return ended.stdout
+
+
+@pytest.fixture
+def results(tiny_study: Path) -> Path:
+    """Results of the tiny study: of its three trials, ERM and mixup of alpha 1 are done, alpha 8 has failed."""
+    store = ResultStore(str(tiny_study.parent / "results"))
+    made = {"started_at": datetime(2026, 1, 2, tzinfo=UTC), "device": "a CPU", "code_version": "0.1.0"}
+    for cell in StudyFile(tiny_study).load("full").cells:
+        if cell.trial.alpha == 8:
+            store.write(TrialRecord(cell.trial, "failed", made, 1.0, error="RuntimeError: diverged", traceback="…"))
+            continue
+        epochs = [
+            {"epoch": epoch, "lr": 0.1, "train_loss": 1.0, "test_error": 0.5, "seconds": 30.0} for epoch in (1, 2)
+        ]
+        error = 0.4 if cell.arm == "ERM" else 0.3
+        store.write(TrialRecord(cell.trial, "done", made, 60.0, dict.fromkeys(METRICS, error), epochs))
+    return tiny_study.parent / "results"
+
+
+# Help, and what it costs.
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_how_to_call_a_command(name: str) -> None:
+    shown = printed(name, "--help")
+    assert shown.startswith(f"usage: python -m mixup_study.{name} [-h]")
+
+
+def heavy_modules(name: str, arguments: Sequence[str | Path]) -> list[str]:
+    """Return which of HEAVY a command has imported when it ends."""
+    code = (
+        "import runpy, sys\n"
+        "try:\n"
+        f"    runpy.run_module('mixup_study.{name}', run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as end:\n"
+        "    assert not end.code, end.code\n"
+        f"print('imported:', *(name for name in {HEAVY} if name in sys.modules))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout.splitlines()[-1].split()[1:]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_imports_nothing_heavy(name: str) -> None:
+    assert heavy_modules(name, ["--help"]) == []
+
+
+@pytest.mark.parametrize("name", ["plan", "tables", "query"])
+def test_asking_imports_nothing_heavy(name: str, tiny_study: Path, results: Path) -> None:
+    asked = "select * from trials join epochs using (trial_id)" if name == "query" else tiny_study
+    assert heavy_modules(name, [asked, "--results", results]) == []
+
+
+def test_the_rooms_import_only_downwards() -> None:
+    linter = Path(sys.executable).with_name("lint-imports")
+    ended = subprocess.run(
+        [linter, "--no-cache"], cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stdout
+
+
+# Bad input.
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "parts"),
+    [
+        ("plan", [], ["the following arguments are required: study", "see python -m mixup_study.plan --help"]),
+        ("plan", ["studies/corupt_labels.yaml"], ["no such file", "did you mean 'corrupt_labels.yaml'?"]),
+        ("plan", [CORRUPT_LABELS, "another"], ["unrecognized arguments: another"]),
+        ("plan", [CORRUPT_LABELS, "--slots", "0"], ["--slots", "'0'", "expected a whole number of 1 or more"]),
+        ("plan", [CORRUPT_LABELS, "--profile", "quik"], ["no profile 'quik'", "did you mean 'quick'?"]),
+        ("plan", [CORRUPT_LABELS, "--set", "trial.dropout=1.0"], ["--set trial.dropout=1.0: trial.dropout", "[0, 1)"]),
+        ("tables", ["pyproject.toml"], ["pyproject.toml"]),
+        ("tables", [CORRUPT_LABELS, "--format", "html"], ["--format", "'html'", "'markdown'"]),
+        ("tables", [CORRUPT_LABELS, "--results", "foo://bar"], ["--results foo://bar", "expected a folder or URL"]),
+        ("query", ["drop view trials", "--results", "nowhere"], ["expected one SELECT over trials and epochs"]),
+        ("query", ["select alhpa from trials", "--results", "nowhere"], ["alhpa", "alpha"]),
+        ("schema", ["nowhere/study.schema.json"], ["nowhere/study.schema.json: cannot be written"]),
+        ("run", [CORRUPT_LABELS, "--cpus", "0"], ["--cpus", "'0'", "expected a whole number of 1 or more"]),
+        ("run", [CORRUPT_LABELS, "--gpus", "-1"], ["--gpus"]),
+        ("run", [CORRUPT_LABELS, "--address", "here:1", "--cpus", "2"], ["--address", "without --cpus and --gpus"]),
+        ("run", [CORRUPT_LABELS, "--set", "trial.epochs=0"], ["--set trial.epochs=0: trial.epochs: 0:", "≥ 1"]),
+        (
+            "run",
+            [CORRUPT_LABELS, "--results", "pyproject.toml/below"],
+            ["pyproject.toml/below", "cannot be written to"],
+        ),
+    ],
+    ids=lambda given: given if isinstance(given, str) else " ".join(given),
+)
+def test_bad_input_is_one_line_and_status_2(name: str, arguments: list[str], parts: list[str]) -> None:
+    ended = command(name, *arguments)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    for part in parts:
+        assert part in line
+
+
+# plan.
+
+
+def test_plan_counts_what_is_done_and_what_is_left(tiny_study: Path, results: Path) -> None:
+    lines = printed("plan", tiny_study, "--results", results, "--slots", "2").splitlines()
+    assert lines[-3:] == [
+        "tiny, profile full: what the results hold",
+        "3 trials: 2 done already, 1 to run",
+        "estimate: 1 min 0 s of training, 30 s on 2 slots",
+    ]
+    states = [line.split()[-2:] for line in lines if line.split()[1:2] in (["ERM"], ["mixup"])]
+    assert states == [["done", "60.0"], ["done", "60.0"], ["failed", "1.0"]]
+
+
+def test_plan_of_nothing_run_yet_has_everything_left(tmp_path: Path) -> None:
+    shown = printed("plan", CORRUPT_LABELS, "--profile", "paper", "--results", tmp_path / "none")
+    assert "63 trials: 0 done already, 63 to run" in shown
+    assert not (tmp_path / "none").exists()
+
+
+def test_plan_follows_the_overrides(tiny_study: Path, results: Path) -> None:
+    shown = printed("plan", tiny_study, "--results", results, "--set", "grid.seed=[0, 1]", "--set", "arms.ERM=null")
+    assert "4 trials: 1 done already, 3 to run" in shown
+
+
+def test_plan_as_csv_is_the_trials_alone(tiny_study: Path, results: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(printed("plan", tiny_study, "--results", results, "--format", "csv"))))
+    assert [(row["arm"], row["alpha"], row["state"]) for row in rows] == [
+        ("ERM", "", "done"),
+        ("mixup", "1", "done"),
+        ("mixup", "8", "failed"),
+    ]
+    assert [row["trial_id"] for row in rows] == list(StudyFile(tiny_study).load("full").trials)
+
+
+# tables.
+
+
+def test_tables_prints_the_table_and_its_caption(tiny_study: Path, results: Path) -> None:
+    shown = printed("tables", tiny_study, "--results", results)
+    assert "Table: A tiny study. Profile full (what the results hold): data set digits" in shown
+    assert "2 of 3 trials done" in " ".join(shown.split())
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["50%", "ERM", "40.0", "40.0", "1/1"] in rows
+    assert ["mixup", "α=1", "30.0", "30.0", "1/2,", "1", "failed"] in rows
+
+
+@pytest.mark.parametrize(
+    ("format", "row"),
+    [
+        ("markdown", "|  | mixup | α=1 | 30.0 | 30.0 | 1/2, 1 failed |"),
+        ("latex", r"     & mixup & $\alpha$=1 & 30.0 & 30.0 & 1/2, 1 failed \\"),
+        ("csv", "0.5,mixup,1,30,,,30,,,1,1,2"),
+    ],
+)
+def test_tables_prints_other_formats(format: str, row: str, tiny_study: Path, results: Path) -> None:
+    assert row in printed("tables", tiny_study, "--results", results, "--format", format).splitlines()
+
+
+def test_tables_takes_the_profile_that_the_results_hold(tmp_path: Path) -> None:
+    study = StudyFile(REPOSITORY / CORRUPT_LABELS).load("quick")
+    ResultStore(str(tmp_path)).write(TrialRecord(study.cells[0].trial, "done", {}, 1.0, dict.fromkeys(METRICS, 0.25)))
+    shown = " ".join(printed("tables", CORRUPT_LABELS, "--results", tmp_path).split())
+    assert "Profile quick (what the results hold)" in shown
+    assert "1 of 24 trials done" in shown
+    assert "25.0 (12.7)" in shown
+
+
+def test_tables_reads_a_url(tiny_study: Path, results: Path) -> None:
+    assert "2 of 3 trials done" in printed("tables", tiny_study, "--results", f"file://{results}", "--format", "latex")
+
+
+def test_a_file_that_is_no_record_is_a_line_of_warning(tiny_study: Path, results: Path) -> None:
+    (results / "trials" / "spoilt.parquet").write_text("nothing")
+    ended = command("tables", tiny_study, "--results", results)
+    assert ended.returncode == 0
+    (line,) = ended.stderr.splitlines()
+    assert "spoilt.parquet: not a record, skipped" in line
+    assert "2 of 3 trials done" in " ".join(ended.stdout.split())
+
+
+# query.
+
+
+def test_query_prints_rows(results: Path) -> None:
+    sql = "select method, alpha, test_error_last from trials where status = 'done' order by alpha nulls first"
+    rows = [line.split() for line in printed("query", sql, "--results", results).splitlines()]
+    assert rows[0] == ["method", "alpha", "test_error_last"]
+    assert ["erm", "0.4"] in rows
+    assert ["mixup", "1.0", "0.3"] in rows
+
+
+def test_query_prints_every_kind_of_column_there_is(results: Path) -> None:
+    shown = printed("query", "select * from trials order by status, alpha", "--results", results, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(shown)))
+    assert [row["status"] for row in rows] == ["done", "done", "failed"]
+    assert rows[0]["started_at"].startswith("2026-01-0")
+    assert (rows[2]["test_error_last"], rows[2]["error"]) == ("", "RuntimeError: diverged")
+
+
+def test_query_counts_epochs_as_markdown(results: Path) -> None:
+    sql = "select method, count(*) as n from trials join epochs using (trial_id) group by method order by method"
+    lines = printed("query", sql, "--results", results, "--format", "markdown").splitlines()
+    assert lines == ["| method | n |", "| --- | ---: |", "| erm | 2 |", "| mixup | 2 |"]
+
+
+def test_query_of_no_results_prints_the_headings(tmp_path: Path) -> None:
+    assert printed("query", "select seed from trials", "--results", tmp_path, "--format", "csv") == "seed\n"
+
+
+# schema.
+
+
+def test_schema_prints_or_writes_the_schema(tmp_path: Path) -> None:
+    shown = printed("schema")
+    assert json.loads(shown) == study_schema()
+    assert printed("schema", tmp_path / "schema.json") == ""
+    assert (tmp_path / "schema.json").read_text(encoding="utf-8") == shown
+
+
+# Pipes.
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("schema", []),
+        ("plan", [CORRUPT_LABELS, "--profile", "paper", "--results", "nowhere"]),
+        ("query", ["select * from range(100000)", "--results", "nowhere", "--format", "csv"]),
+        ("tables", ["--help"]),
+    ],
+    ids=["schema", "plan", "query", "help"],
+)
+def test_a_reader_that_has_seen_enough_is_no_error(name: str, arguments: list[str]) -> None:
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [sys.executable, "-m", f"mixup_study.{name}", *arguments],
+        cwd=REPOSITORY,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        os.close(writing)
+        os.close(reading)
+        _, complaints = process.communicate(timeout=120)
+    assert (process.returncode, complaints) == (0, "")
+
+
+def test_head_shows_the_first_line() -> None:
+    ended = subprocess.run(
+        ["bash", "-c", '"$0" -m mixup_study.schema | head -n 1; exit ${PIPESTATUS[0]}', sys.executable],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "{\n", "")
