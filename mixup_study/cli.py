@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from mixup_study.spec.errors import InputError
+from mixup_study.spec.errors import InputError, one_line
 from mixup_study.spec.profile import choose_profile
 from mixup_study.spec.study import Study, StudyFile
 
@@ -25,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print ``message`` and leave with exit status 2."""
-        self.exit(BAD_INPUT, f"error: {message}; see {self.prog} --help\n")
+        self.exit(BAD_INPUT, f"error: {one_line(message)}; see {self.prog} --help\n")
 
 
 def parser(command: str, description: str) -> Parser:
@@ -92,9 +93,13 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
 
     Bad input is one line on standard error and status 2; a bug keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # α on a terminal that lacks it
     try:
         status = main(sys.argv[1:])
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is closed by >&-
+            sys.stdout.flush()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = BAD_INPUT

@@ -22,10 +22,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _sheet(table: pa.Table) -> Sheet:
-    columns = [[_text(value) for value in column.to_pylist()] for column in table.columns]
+    columns = [[_text(value) for value in _values(column)] for column in table.columns]
     rows = [[column[index] for column in columns] for index in range(len(table))]
     numeric = [index for index, column in enumerate(table.schema) if _is_number(column.type)]
     return Sheet(table.column_names, rows, numeric=frozenset(numeric))
+
+
+def _values(column: pa.ChunkedArray) -> list[object]:
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):  # a date beyond Python's
+        return list(column.cast(pa.string()).to_pylist())
 
 
 def _text(value: object) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from mixup_study.results.record import TrialRecord
@@ -309,3 +310,34 @@ def test_head_shows_the_first_line() -> None:
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "{\n", "")
+
+
+@pytest.mark.parametrize(
+    "sql", ["select date '10000-01-01'", "select 'infinity'::timestamp", "select [1, 2], {'a': 1}"]
+)
+def test_query_shows_values_that_python_has_no_type_for(sql: str, tmp_path: Path) -> None:
+    shown = command("query", sql, "--results", tmp_path)
+    assert shown.returncode == 0, shown.stderr
+
+
+def test_signs_that_the_output_lacks_are_no_error(tmp_path: Path) -> None:
+    arguments = ["studies/corrupt_labels.yaml", "--profile", "quick", "--results", str(tmp_path)]
+    ended = subprocess.run(
+        [sys.executable, "-m", "mixup_study.tables", *arguments],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        cwd=REPOSITORY,
+        capture_output=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_record_that_does_not_say_how_long_it_took_can_be_planned_with(tmp_path: Path) -> None:
+    study = StudyFile(REPOSITORY / "studies" / "corrupt_labels.yaml").load("quick")
+    store = ResultStore(str(tmp_path))
+    store.write(TrialRecord(study.cells[0].trial, "done", {}))
+    (file,) = (tmp_path / "trials").glob("*.parquet")
+    pq.write_table(pq.read_table(file).drop_columns(["train_seconds"]), file)
+    ended = command("plan", "studies/corrupt_labels.yaml", "--results", tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "24 trials: 1 done already, 23 to run" in ended.stdout

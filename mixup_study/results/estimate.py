@@ -17,7 +17,9 @@ def seconds(trial: Trial, records: Sequence[Mapping[str, Any]]) -> float | None:
     alike = [
         record["train_seconds"] / record["epochs"]
         for record in records
-        if record["status"] == "done" and all(record[name] == getattr(trial, name) for name in ALIKE)
+        if record["status"] == "done"
+        and record["train_seconds"] is not None
+        and all(record[name] == getattr(trial, name) for name in ALIKE)
     ]
     return statistics.median(alike) * trial.epochs if alike else None
 

@@ -51,7 +51,7 @@ def _text(sheet: Sheet) -> str:
         if index in sheet.breaks:
             table.add_section()
         table.add_row(*row)
-    width = shutil.get_terminal_size((160, 40)).columns
+    width = shutil.get_terminal_size((10_000, 40)).columns  # a pipe is as wide as it takes
     out = io.StringIO()
     Console(file=out, width=width, markup=False).print(table)
     body = "\n".join(line.rstrip() for line in out.getvalue().splitlines()).strip("\n")

@@ -17,6 +17,8 @@ def query(store: ResultStore, sql: str) -> pa.Table:
     The database lives in memory and can reach no file. Raises InputError for anything but one statement that
     reads, and for one that DuckDB refuses.
     """
+    if not sql.isprintable() and any("\ud800" <= sign <= "\udfff" for sign in sql):
+        raise InputError(f"{sql[:60]!r}: expected SQL as UTF-8 text")
     with duckdb.connect(":memory:", config={"enable_external_access": False, "threads": 2}) as connection:
         try:
             statements = connection.extract_statements(sql)

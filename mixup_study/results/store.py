@@ -35,15 +35,19 @@ class ResultStore:
         ``warn`` is given one line for each file that cannot be read. Raises InputError for a location that
         names no file system.
         """
+        if not location:
+            raise InputError("--results: expected a folder or URL")
         try:
             if "://" in location:
                 self._fs, self._root = fs.FileSystem.from_uri(location)
             else:
                 self._fs, self._root = fs.LocalFileSystem(), str(Path(location).absolute())
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"--results {location}: {' '.join(str(error).split())}; expected a folder or URL"
             ) from None
+        if not self._root.strip("/"):
+            raise InputError(f"--results {location}: expected a folder or bucket in the URL")
         self.location = location if "://" in location else self._root
         self._warn = warn
 
@@ -78,11 +82,12 @@ class ResultStore:
 
     @cached_property
     def _trials(self) -> pa.Table:
-        return self._read("trials", TRIALS)
+        finished_first = self._read("trials", TRIALS).sort_by([("status", "ascending")])
+        return self._once(finished_first, ["trial_id"]).sort_by([("trial_id", "ascending")])
 
     def epochs(self) -> pa.Table:
         """Return one row per epoch of each recorded trial, with the columns of EPOCHS."""
-        table = self._read("epochs", EPOCHS)
+        table = self._once(self._read("epochs", EPOCHS), ["trial_id", "epoch"])
         return table.filter(pa.compute.is_in(table["trial_id"], value_set=self.trials()["trial_id"].combine_chunks()))
 
     def refresh(self) -> None:
@@ -110,11 +115,24 @@ class ResultStore:
             raise
 
     def _read(self, folder: str, schema: pa.Schema) -> pa.Table:
-        selector = fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)
-        names = sorted(info.path for info in self._fs.get_file_info(selector) if self._is_record(info))
+        try:
+            if self._fs.get_file_info(self._root).type == fs.FileType.File:
+                raise NotADirectoryError("it is a file")
+            selector = fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)
+            names = sorted(info.path for info in self._fs.get_file_info(selector) if self._is_record(info))
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"--results {self.location}: cannot be read: {reason}; expected a folder or URL") from None
         with ThreadPoolExecutor(8) as pool:
             tables = [table for table in pool.map(lambda path: self._read_file(path, schema), names) if table]
         return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    @staticmethod
+    def _once(table: pa.Table, keys: list[str]) -> pa.Table:
+        """Return the first row of each combination of ``keys``: a file copied by hand shows nothing twice."""
+        numbered = table.append_column("row", pa.array(range(len(table)), pa.int64()))
+        first = numbered.group_by(keys).aggregate([("row", "min")])["row_min"]
+        return table.take(first.combine_chunks().sort())
 
     @staticmethod
     def _is_record(info: fs.FileInfo) -> bool:
@@ -124,8 +142,9 @@ class ResultStore:
         """Return a file's rows under ``schema``, nulls for a column it lacks; None, with a warning, if unreadable."""
         try:
             table = pq.read_table(path, filesystem=self._fs)
-            if "trial_id" not in table.column_names:
-                raise pa.ArrowInvalid("it has no column trial_id")
+            for needed in {"trial_id", "status"} & set(schema.names):
+                if needed not in table.column_names or table[needed].null_count:
+                    raise pa.ArrowInvalid(f"its column {needed} is missing or incomplete")
             columns = [
                 table[column.name].cast(column.type)
                 if column.name in table.column_names

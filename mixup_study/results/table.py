@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,8 @@ def _row_order(study: Study, groups: Iterable[tuple[Any, ...]]) -> list[tuple[An
 
 
 def _comparable(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(value)
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -137,7 +140,7 @@ def _finished(cells: Sequence[Cell], records: Records) -> list[Mapping[str, Any]
 
 
 def _values(records: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    return [record[metric] for record in records if record[metric] is not None]
+    return [record[metric] for record in records if record[metric] is not None and not math.isnan(record[metric])]
 
 
 def study_sheet(study: Study, records: Records, reason: str, *, spread: bool = False) -> Sheet:
@@ -223,7 +226,8 @@ def trials_sheet(study: Study, records: Records) -> Sheet:
     for cell, values in zip(study.cells, flat, strict=True):
         record = records.get(cell.trial.trial_id)
         state = "to run" if record is None else record["status"]
-        took = f"{record['train_seconds']:.1f}" if record is not None else ""
+        seconds = None if record is None else record["train_seconds"]
+        took = "" if seconds is None else f"{seconds:.1f}"
         rows.append([cell.trial.trial_id, cell.arm, *(_plain(values[name]) for name in varied), state, took])
     headings = ["trial_id", "arm", *varied, "state", "seconds"]
     return Sheet(headings, rows, numeric=frozenset({*range(2, 2 + len(varied)), len(headings) - 1}))
@@ -283,4 +287,4 @@ def _title(name: str) -> str:
 def _plain(value: Any) -> str:
     if value is None:
         return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.10g}" if isinstance(value, float) else str(value)

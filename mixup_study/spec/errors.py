@@ -9,9 +9,17 @@ from collections.abc import Iterable
 class InputError(Exception):
     """Something the user wrote cannot be used.
 
-    Its message is one line that says where, what was found and what was expected; the commands print it
-    and leave with exit status 2.
+    Its message says where, what was found and what was expected, on one line whatever the input held; the
+    commands print it and leave with exit status 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(one_line(message))
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` with line breaks and other characters that do not print written as escapes."""
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:
@@ -21,9 +29,14 @@ def nearest(name: object, valid: Iterable[str]) -> str:
 
 
 def shown(value: object, limit: int = 60) -> str:
-    """Return ``repr(value)`` on one line, cut to ``limit`` characters."""
+    """Return ``repr(value)``, cut to ``limit`` characters."""
     try:
-        text = " ".join(repr(value).split())
+        text = repr(value)
     except (RecursionError, ValueError):  # a value too deep, or an integer too long, to be written out
         text = f"a {type(value).__name__}"
+    return cut(text, limit)
+
+
+def cut(text: str, limit: int) -> str:
+    """Return ``text``, or its beginning and an ellipsis where it has more than ``limit`` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

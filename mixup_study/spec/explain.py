@@ -37,12 +37,18 @@ _LIMITS = {
 _KEYS = [key for _, key in _LIMITS.values()]
 
 
+def finding(error: ValidationError) -> ErrorDetails:
+    """Return the finding to tell the user: an unknown key before a missing one, which it may be a misspelling of."""
+    found = error.errors(include_url=False)
+    return next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+
+
 def explain(error: ValidationError, source: Source, at: KeyPath, valid: Sequence[str]) -> InputError:
-    """Return the first finding of ``error`` as an InputError.
+    """Return the finding of ``error`` to tell the user as an InputError.
 
     ``at`` is the key path of the validated mapping in ``source`` and ``valid`` the names it may hold.
     """
-    found = error.errors(include_url=False)[0]
+    found = finding(error)
     path: KeyPath = (*at, *(part for part in found["loc"] if part != "[key]"))
     problem = _problem(found, valid)
     if found["type"] == "missing":
@@ -61,7 +67,7 @@ def _problem(found: ErrorDetails, valid: Sequence[str]) -> str:
         return f"expected {context['expected']}{nearest(found['input'], names)}"
     if kind in _LIMITS:
         sign, limit = _LIMITS[kind]
-        return f"expected a value {sign} {context[limit]:g}{_range(found['loc'][-1])}"
+        return f"expected a value {sign} {_number(context[limit])}{_range(found['loc'][-1] if found['loc'] else '')}"
     return _EXPECTED.get(kind, _lower(found["msg"]))
 
 
@@ -71,9 +77,14 @@ def _range(name: Hashable) -> str:
     limits = {
         key: getattr(part, key) for part in (field.metadata if field else ()) for key in _KEYS if hasattr(part, key)
     }
-    low = f"[{limits['ge']:g}" if "ge" in limits else f"({limits['gt']:g}" if "gt" in limits else None
-    high = f"{limits['le']:g}]" if "le" in limits else f"{limits['lt']:g})" if "lt" in limits else None
+    ends = {key: _number(limit) for key, limit in limits.items()}
+    low = f"[{ends['ge']}" if "ge" in ends else f"({ends['gt']}" if "gt" in ends else None
+    high = f"{ends['le']}]" if "le" in ends else f"{ends['lt']})" if "lt" in ends else None
     return f", in {low}, {high}" if low and high else ""
+
+
+def _number(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def _lower(message: str) -> str:

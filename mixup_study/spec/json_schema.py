@@ -19,8 +19,8 @@ def study_schema() -> dict[str, Any]:
     overlay = {
         "trial": _nullable(trial),
         "grid": _nullable(axes),
-        "arms": {"type": "object", "additionalProperties": _nullable(axes)},
-        "resources": _model(Resources),
+        "arms": {"anyOf": [{"type": "object", "additionalProperties": _nullable(axes)}, {"type": "null"}]},
+        "resources": _nullable(_model(Resources)),
     }
     published = {name: value[name] for name in FIELDS} | {"arm": {"type": "string"}}
     return {
@@ -86,9 +86,5 @@ def _axis(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    nulls = {
-        key: {name: {"anyOf": [item, {"type": "null"}]} for name, item in schema[key].items()}
-        for key in ("properties",)
-        if key in schema
-    }
-    return {"anyOf": [{**schema, **nulls}, {"type": "null"}]}
+    properties = {name: {"anyOf": [item, {"type": "null"}]} for name, item in schema["properties"].items()}
+    return {"anyOf": [{**schema, "properties": properties}, {"type": "null"}]}

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from mixup_study.spec.errors import InputError, nearest, shown
+from mixup_study.spec.errors import InputError, cut, nearest, shown
 
 KeyPath: TypeAlias = tuple[Hashable, ...]
 
@@ -61,8 +61,11 @@ class Source:
     def put(self, path: KeyPath, value: Any, place: str) -> None:
         """Set ``path`` to ``value``, creating the mappings above it."""
         parent = self.tree
-        for key in path[:-1]:
-            child = parent.setdefault(key, {})
+        for depth, key in enumerate(path[:-1], start=1):
+            if key not in parent:
+                parent[key] = {}
+                self.places[path[:depth]] = place
+            child = parent[key]
             if not isinstance(child, dict):
                 raise InputError(f"{place}: {dotted(path)}: {shown(key)} is a value, not a mapping of keys")
             parent = child
@@ -121,8 +124,6 @@ def parse(text: str, name: str) -> Source:
         raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
         raise InputError(f"{name}: nested too deeply") from None
-    except ValueError as error:  # PyYAML constructs dates and integers without checking them
-        raise InputError(f"{name}: not YAML: {error}") from None
     finally:
         if loader is not None:
             loader.dispose()
@@ -137,43 +138,60 @@ class _Reader:
         self.nodes = 0
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Hashable, Any]:
-        written: set[Hashable] = set()
-        for key_node, _ in node.value:
+        self._count()
+        own: dict[Hashable, Any] = {}
+        merged: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
+                for part in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                    if not isinstance(part, yaml.MappingNode):
+                        raise self._error(
+                            part, f"{dotted((*path, '<<'))}: expected a mapping to merge, or a list of them"
+                        )
+                    merged = {**self.mapping(part, path), **merged}
                 continue
             key = self._key(key_node)
-            if key in written:
-                where = f"{self.source.name}:{key_node.start_mark.line + 1}"
-                raise InputError(f"{where}: {dotted((*path, key))}: the key stands here twice; expected it once")
-            written.add(key)
-        self.loader.flatten_mapping(node)  # applies YAML's own merge key, <<
-        result: dict[Hashable, Any] = {}
-        for key_node, value_node in node.value:
-            key = self._key(key_node)
-            self.source.places[(*path, key)] = f"{self.source.name}:{key_node.start_mark.line + 1}"
-            result[key] = self.value(value_node, (*path, key))
-        return result
+            if key in own:
+                raise self._error(key_node, f"{dotted((*path, key))}: the key stands here twice; expected it once")
+            own[key] = self.value(value_node, (*path, key))
+            self.source.places[(*path, key)] = self._place(key_node)
+        return {**merged, **own}
 
     def value(self, node: yaml.Node, path: KeyPath) -> Any:
-        self.nodes += 1
-        if self.nodes > MAX_NODES:
-            raise InputError(f"{self.source.name}: more than {MAX_NODES} values")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
+        self._count()
         if isinstance(node, yaml.SequenceNode):
             items = []
             for index, item in enumerate(node.value):
-                self.source.places[(*path, index)] = f"{self.source.name}:{item.start_mark.line + 1}"
+                self.source.places[(*path, index)] = self._place(item)
                 items.append(self.value(item, (*path, index)))
             return items
-        return self.loader.construct_object(node)
+        return self._scalar(node)
 
     def _key(self, node: yaml.Node) -> Hashable:
-        if not isinstance(node, yaml.ScalarNode):
-            where = f"{self.source.name}:{node.start_mark.line + 1}"
-            raise InputError(f"{where}: a key is a list or a mapping; expected a name")
-        key: Hashable = self.loader.construct_object(node)
+        key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else node
+        if not isinstance(key, Hashable) or isinstance(key, yaml.Node):
+            raise self._error(node, "a key is a list or a mapping; expected a name")
         return key
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        try:
+            return self.loader.construct_object(node)
+        except Exception:  # PyYAML converts what a tag promises unchecked, and fails with whatever that raises
+            kind = node.tag.rpartition(":")[2]
+            raise self._error(node, f"not YAML: {shown(node.value)} is not of the kind {kind!r}") from None
+
+    def _count(self) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise InputError(f"{self.source.name}: more than {MAX_NODES:,} values")
+
+    def _place(self, node: yaml.Node) -> str:
+        return f"{self.source.name}:{node.start_mark.line + 1}"
+
+    def _error(self, node: yaml.Node, problem: str) -> InputError:
+        return InputError(f"{self._place(node)}: {problem}")
 
 
 def set_override(source: Source, assignment: str) -> None:
@@ -182,12 +200,15 @@ def set_override(source: Source, assignment: str) -> None:
     KEY is a dotted path such as ``trial.epochs``; an existing key that itself holds dots is found whole. null
     removes the key, as in a profile.
     """
-    place = f"--set {assignment}"
+    place = f"--set {cut(assignment, 80)}"
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip():
         raise InputError(f"{place}: expected KEY=VALUE, as in --set trial.epochs=5")
     path = tuple(_keys(source.tree, key.strip()))
-    value = parse(f"value: {text}", place).tree["value"]
+    parsed = parse(f"value: {text}", place).tree
+    if len(parsed) > 1:
+        raise InputError(f"{place}: expected one value")
+    value = parsed["value"]
     if value is not None:
         source.put(path, value, place)
         return

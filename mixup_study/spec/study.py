@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mixup_study.spec.errors import InputError, nearest
-from mixup_study.spec.explain import explain
+from mixup_study.spec.explain import explain, finding
 from mixup_study.spec.source import KeyPath, Source, read, set_override
-from mixup_study.spec.trial import FIELDS, Trial
+from mixup_study.spec.trial import FIELDS, Trial, check_field
 
 MAX_TRIALS = 1_000_000
 
@@ -156,6 +156,7 @@ class StudyFile:
                 f"{nearest(profile, self.profiles)}"
             )
         source = read(self.path)
+        arms = tuple(source.tree["arms"])
         if profile != self.base_profile:
             for key in source.tree["profiles"][profile]:
                 if key not in PROFILE_KEYS:
@@ -171,7 +172,7 @@ class StudyFile:
                 )
             set_override(source, assignment)
         document = _checked(source)
-        _check_table(document, source)
+        _check_table(document, source, arms)
         return Study(
             name=document.name,
             profile=profile,
@@ -197,7 +198,7 @@ def _checked(source: Source) -> _Document:
 
 def _names(error: ValidationError) -> Sequence[str]:
     """Return the keys that are valid where ``error`` found something."""
-    at = error.errors(include_url=False)[0]["loc"]
+    at = finding(error)["loc"]
     models: dict[str, type[BaseModel]] = {"paper": Paper, "resources": Resources, "table": Table}
     model: type[BaseModel] = models.get(str(at[0]), _Document) if len(at) > 1 else _Document
     if at[:2] == ("table", "columns"):
@@ -207,30 +208,41 @@ def _names(error: ValidationError) -> Sequence[str]:
     return tuple(model.model_fields)
 
 
-def _check_table(document: _Document, source: Source) -> None:
+def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> None:
+    """Raise InputError for a row or a published number that no table could show; ``arms`` are the file's own."""
     valid = (*FIELDS, "arm")
     for index, name in enumerate(document.table.rows):
+        path: KeyPath = ("table", "rows", index)
         if name not in valid:
-            raise source.error(
-                ("table", "rows", index), f"expected a field of a trial, or arm{nearest(name, valid)}", value=name
-            )
+            raise source.error(path, f"expected a field of a trial, or arm{nearest(name, valid)}", value=name)
+        if name in document.table.rows[:index]:
+            raise source.error(path, "the row stands here twice; expected it once", value=name)
     if "arm" not in document.table.rows:
         raise source.error(("table", "rows"), "expected arm among the rows", value=document.table.rows)
-    known = {*document.table.rows, *METRICS, *FIELDS}
     for index, row in enumerate(document.published):
         for key, value in row.items():
-            path: KeyPath = ("published", index, key)
-            if key not in known:
-                raise source.error(
-                    path, f"unknown key; expected a field of a trial or a measurement{nearest(key, known)}"
-                )
-            if key == "arm" and value not in document.arms:
-                raise source.error(path, f"expected an arm of the study{nearest(value, document.arms)}", value=value)
-            if key in METRICS and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise source.error(path, "expected a number in percent", value=value)
+            _check_published(("published", index), key, value, source, arms)
         for key in document.table.rows:
             if key not in row:
                 raise source.error(("published", index, key), "missing; expected the row it belongs to")
+
+
+def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Sequence[str]) -> None:
+    path = (*at, key)
+    if key == "arm":
+        if not isinstance(value, str) or value not in arms:
+            raise source.error(path, f"expected an arm of the study{nearest(value, arms)}", value=value)
+    elif key in METRICS:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+            raise source.error(path, "expected a number in percent", value=value)
+    elif key in FIELDS:
+        try:
+            check_field(key, value)
+        except ValidationError as error:
+            raise explain(error, source, at, ()) from None
+    else:
+        known = (*FIELDS, "arm", *METRICS)
+        raise source.error(path, f"unknown key; expected a field of a trial, arm or a measurement{nearest(key, known)}")
 
 
 def _expand(document: _Document, source: Source) -> Iterable[Cell]:
@@ -260,9 +272,12 @@ def _axes(given: Mapping[str, Any], at: KeyPath, source: Source) -> dict[str, tu
             continue
         if not values:
             raise source.error(path, "expands to nothing; expected at least one value", value=values)
+        seen = set()
         for index, value in enumerate(values):
-            if any(value == other and type(value) is type(other) for other in values[:index]):
+            same = (isinstance(value, bool), value if isinstance(value, Hashable) else repr(value))
+            if same in seen:
                 raise source.error((*path, index), "the value stands here twice; expected it once", value=value)
+            seen.add(same)
         axes[name] = (list(values), path)
     return axes
 
@@ -271,7 +286,7 @@ def _is_list(name: str, values: Any) -> bool:
     """Return whether ``values`` are alternatives rather than one value; milestones are a list themselves."""
     if not isinstance(values, list):
         return False
-    return name != "milestones" or not values or isinstance(values[0], list)
+    return name != "milestones" or any(isinstance(value, list) for value in values)
 
 
 def _trial(
@@ -280,7 +295,7 @@ def _trial(
     try:
         return Trial.model_validate({**document.trial, **chosen})
     except ValidationError as error:
-        name = str(error.errors(include_url=False)[0]["loc"][0])
+        name = str(next(iter(finding(error)["loc"]), ""))
         if name in paths:
             at = paths[name][:-1]
         elif name in document.trial:

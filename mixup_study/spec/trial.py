@@ -7,7 +7,7 @@ import itertools
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
 RESULTS_VERSION = 1
@@ -24,6 +24,7 @@ METHOD_PARAMETERS: dict[MethodName, frozenset[str]] = {
 """The hyper-parameters that each method needs; any other method-specific one must be left out."""
 
 Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]  # -0.0 is 0.0
+NonNegative = Annotated[float, Field(allow_inf_nan=False, ge=0), AfterValidator(lambda value: value + 0.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -37,8 +38,8 @@ class Trial(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dataset: DatasetName = Field(description="Data set to train and test on.")
-    train_size: int | None = Field(
-        default=None, ge=1, description="Train on this many examples, drawn by data_seed; all of them by default."
+    train_size: Annotated[int, Field(ge=1, le=2**31)] | None = Field(
+        default=None, description="Train on this many examples, drawn by data_seed; all of them by default."
     )
     label_noise: Real = Field(
         default=0.0,
@@ -61,15 +62,14 @@ class Trial(BaseModel):
     )
 
     method: MethodName = Field(default="erm", description="How minibatches become virtual examples (section 2).")
-    alpha: Real | None = Field(
+    alpha: NonNegative | None = Field(
         default=None,
-        ge=0,
         validate_default=True,
         description="Interpolation strength: lambda ~ Beta(alpha, alpha); 0 is ERM (section 2).",
     )
 
     epochs: int = Field(ge=1, le=1_000_000, description="Passes over the training set.")
-    batch_size: int = Field(ge=1, description="Examples per minibatch, over all workers together.")
+    batch_size: int = Field(ge=1, le=2**31, description="Examples per minibatch, over all workers together.")
     workers: int = Field(
         default=1,
         ge=1,
@@ -79,7 +79,7 @@ class Trial(BaseModel):
     lr: Real = Field(gt=0, description="Learning rate of SGD before the first milestone.")
     momentum: Real = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD, without Nesterov.")
     weight_decay: Real = Field(default=1e-4, ge=0, description="Weight decay on every parameter, BatchNorm included.")
-    milestones: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    milestones: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
         default=(),
         strict=False,
         description="Epochs after which the learning rate is multiplied by lr_factor, rising; one beyond the last"
@@ -133,3 +133,10 @@ class Trial(BaseModel):
 
 
 FIELDS: tuple[str, ...] = tuple(Trial.model_fields)
+
+
+def check_field(name: str, value: Any) -> None:
+    """Raise pydantic's ValidationError unless ``value`` is one that the field ``name`` may have in some trial."""
+    field = Trial.model_fields[name]
+    fields: dict[str, Any] = {name: (field.annotation, field)}
+    create_model("Field", __config__=ConfigDict(strict=True), **fields).model_validate({name: value})

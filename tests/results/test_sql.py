@@ -179,3 +179,8 @@ def test_any_words_of_sql_are_answered_or_refused(results: ResultStore, words: l
 @given(words=st.lists(WORDS, min_size=1, max_size=4))
 def test_any_expression_is_answered_or_refused(results: ResultStore, words: list[str]) -> None:
     answered_or_refused(results, f"select {' '.join(words)} from trials join epochs using (trial_id)")
+
+
+def test_sql_that_is_no_text_is_refused(store: ResultStore) -> None:
+    with pytest.raises(InputError, match="UTF-8"):
+        query(store, "select '\udcff'")

@@ -161,8 +161,11 @@ def test_epochs_without_their_trial_are_not_shown(store: ResultStore, record: Re
     assert set(store.epochs()["trial_id"].to_pylist()) == {record(seed=1).trial.trial_id}
 
 
-def test_a_write_that_fails_shows_nothing_and_leaves_nothing_behind(store: ResultStore, record: RecordMaker) -> None:
-    in_the_way = Path(store.location, "trials", f"{record().trial.trial_id}.parquet")
+@pytest.mark.parametrize("folder", ["trials", "epochs"])
+def test_a_write_that_fails_shows_nothing_and_leaves_nothing_behind(
+    folder: str, store: ResultStore, record: RecordMaker
+) -> None:
+    in_the_way = Path(store.location, folder, f"{record().trial.trial_id}.parquet")
     in_the_way.mkdir(parents=True)
     with pytest.raises(OSError, match=in_the_way.name):
         store.write(record())
@@ -293,3 +296,37 @@ def test_a_place_below_a_file_cannot_be_written_to(prefix: str, below: str, tmp_
     assert str(caught.value).startswith(f"--results {location}: cannot be written to: ")
     assert len(str(caught.value).splitlines()) == 1
     assert (tmp_path / "file").read_text() == "here first"
+
+
+@pytest.mark.parametrize("location", ["", "s3://", "s3://b/x?endpoint_override=127.0.0.1:9&scheme=http"])
+def test_a_location_that_cannot_be_read_is_bad_input(location: str) -> None:
+    with pytest.raises(InputError, match="--results"):
+        ResultStore(location).trials()
+
+
+@pytest.mark.parametrize("file", ["results", "results/trials"])
+def test_a_file_where_a_folder_belongs_is_bad_input(tmp_path: Path, file: str) -> None:
+    (tmp_path / file).parent.mkdir(exist_ok=True)
+    (tmp_path / file).write_text("")
+    with pytest.raises(InputError, match="cannot be read"):
+        ResultStore(str(tmp_path / "results")).trials()
+
+
+def test_a_record_copied_by_hand_shows_nothing_twice(store: ResultStore, record: Callable[..., TrialRecord]) -> None:
+    store.write(record())
+    for folder in ("trials", "epochs"):
+        (file,) = Path(store.location, folder).glob("*.parquet")
+        file.with_name("copy.parquet").write_bytes(file.read_bytes())
+    assert len(store.trials()) == 1
+    assert len(store.epochs()) == 2
+
+
+def test_a_file_without_a_status_is_no_record(tmp_path: Path, record: Callable[..., TrialRecord]) -> None:
+    warnings: list[str] = []
+    store = ResultStore(str(tmp_path), warnings.append)
+    store.write(record())
+    (file,) = (tmp_path / "trials").glob("*.parquet")
+    pq.write_table(pq.read_table(file).drop_columns(["status"]), file)
+    assert len(store.trials()) == 0
+    assert len(warnings) == 1
+    assert "its column status is missing" in warnings[0]

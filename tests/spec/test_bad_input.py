@@ -204,6 +204,20 @@ def test_a_missing_value_is_looked_for_where_the_arm_stands(load: Loader, small_
     assert found == f"{tmp_path / 'small.yaml'}:{line}: arms.ERM.epochs: missing; expected a value"
 
 
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("trial.epochs=0", "trial.epochs: 0: expected a value ≥ 1, in [1, 1000000]"),
+        ("trial.batch_size=0", "trial.batch_size: 0: expected a value ≥ 1, in [1, 2147483648]"),
+        ("trial.lr=0", "trial.lr: 0: expected a value > 0"),
+        ("trial.lr_factor=0", "trial.lr_factor: 0: expected a value > 0, in (0, 1]"),
+        ("trial.momentum=1", "trial.momentum: 1: expected a value < 1, in [0, 1)"),
+    ],
+)
+def test_a_range_is_told_where_it_has_two_ends(load: Loader, small_study: str, assignment: str, expected: str) -> None:
+    assert message(lambda: load(small_study, assignment)) == f"--set {assignment}: {expected}"
+
+
 @pytest.mark.parametrize("key", ["name", "arms", "table"])
 def test_a_study_without_it_is_refused(load: Loader, small_study: str, tmp_path: Path, key: str) -> None:
     kept = [block for block in small_study.replace("\n", "\n\0").split("\0") if block]
@@ -252,7 +266,7 @@ def test_a_folder_is_no_study(tmp_path: Path) -> None:
         ("name: *nothing", ":1: not YAML: found undefined alias 'nothing'"),
         ("name: !!python/object:os.system {}", ":1: "),
         ("name: a\n---\nname: b", ":2: not YAML: "),
-        ("name: 2001-02-30", ": not YAML: "),
+        ("name: 2001-02-30", ":1: not YAML: '2001-02-30' is not of the kind 'timestamp'"),
         ("name: \x01", ": not YAML: "),
         ("[1, 2]: 3", ":1: a key is a list or a mapping; expected a name"),
         ("", ": expected a mapping of keys"),
@@ -265,7 +279,7 @@ def test_a_folder_is_no_study(tmp_path: Path) -> None:
         (
             "a: &a [1]\n"
             + "".join(f"{b}: &{b} [{f'*{a}, ' * 9}]\n" for a, b in zip("abcdefg", "bcdefgh", strict=True)),
-            ": more than 100000 values",
+            ": more than 100,000 values",
         ),
     ],
     ids=[
@@ -304,7 +318,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("arms.ERM=5", ["arms.ERM: 5: expected a mapping of keys"]),
         ("grid.seed=[]", ["grid.seed: []: expands to nothing"]),
         ("grid.seed=[4, 4]", ["grid.seed.1: 4: the value stands here twice"]),
-        ("grid.lr=[.nan, .nan]", ["grid.lr: nan: expected a finite number"]),
+        ("grid.lr=[.nan]", ["grid.lr: nan: expected a finite number"]),
         ("name.first=x", ["name.first: 'name' is a value, not a mapping of keys"]),
         ("table.columns.0.decimals=2", ["'columns' is a value, not a mapping of keys"]),
         ("profiles.short.trial.epochs=5", ["a profile is applied before --set", "expected trial, grid, arms"]),
@@ -333,3 +347,91 @@ def test_a_mistake_by_set_is_not_blamed_on_the_file(load: Loader, small_study: s
 def test_a_long_value_is_cut(load: Loader, small_study: str) -> None:
     found = message(lambda: load(small_study.replace("dataset: digits", f"dataset: {'x' * 5000}")))
     assert len(found) < 400
+
+
+@pytest.mark.parametrize("value", ["!!bool x", "!!timestamp x", '!!int ""', '!!float ""', "1" + ":00" * 200 + ".0"])
+def test_a_value_that_is_not_what_its_tag_says_is_refused(load: Loader, small_study: str, value: str) -> None:
+    assert "not YAML: " in message(lambda: load(small_study.replace("name: small", f"name: {value}")))
+
+
+@pytest.mark.parametrize("tag", ["!!map", "!!seq", "!!set", "!!omap"])
+def test_a_key_that_cannot_be_one_is_refused(load: Loader, small_study: str, tag: str) -> None:
+    assert "x" in message(lambda: load(f"{small_study}{tag} x: 1\n"))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("arm: ERM,", "arm: [ERM],", "published.0.arm: ['ERM']: expected an arm"),
+        ("label_noise: 0.0, arm", "label_noise: [0.0], arm", "published.0.label_noise: [0.0]: expected a number"),
+        ("label_noise: 0.0, arm", "label_noise: foo, arm", "published.0.label_noise: 'foo': expected a number"),
+        ("label_noise: 0.0, arm", "label_noise: .nan, arm", "published.0.label_noise: nan: expected a"),
+        (
+            "test_error_last: 5.0",
+            "test_error_last: 500",
+            "published.0.test_error_last: 500: expected a number in percent",
+        ),
+        ("rows: [label_noise, arm]", "rows: [arm, arm]", "table.rows.1: 'arm': the row stands here twice"),
+    ],
+)
+def test_a_published_row_that_no_table_can_show_is_refused(
+    load: Loader, small_study: str, old: str, new: str, expected: str
+) -> None:
+    assert expected in message(lambda: load(small_study.replace(old, new)))
+
+
+@pytest.mark.parametrize("key", ['"a\\nb"', '"a\\Lb"'])
+def test_a_key_with_a_line_break_is_told_on_one_line(load: Loader, small_study: str, key: str) -> None:
+    assert "unknown key" in message(lambda: load(f"{small_study}{key}: 1\n"))
+
+
+@pytest.mark.parametrize("assignment", ["trial.epochs=0\n", "a\nb=1", "trial.\x85=3", "trial.epochs=" + "9" * 5000])
+def test_an_override_is_told_on_one_line_of_bearable_length(load: Loader, small_study: str, assignment: str) -> None:
+    assert len(message(lambda: load(small_study, assignment))) < 600
+
+
+def test_an_override_has_one_value(load: Loader, small_study: str) -> None:
+    assert "expected one value" in message(lambda: load(small_study, "trial.epochs=5\nfoo: 3"))
+
+
+@pytest.mark.parametrize("assignment", ["trail.epochs=5", "arms.new.method=mixup"])
+def test_what_an_override_created_is_blamed_on_it(load: Loader, small_study: str, assignment: str) -> None:
+    assert message(lambda: load(small_study, assignment)).startswith(f"--set {assignment}: ")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "meant"),
+    [("epochs: 4", "epoch: 4", "epochs"), ("name:", "nmae:", "name"), ("lowest:", "lowset:", "lowest")],
+)
+def test_a_misspelt_required_key_is_told_as_a_misspelling(
+    load: Loader, small_study: str, old: str, new: str, meant: str
+) -> None:
+    assert f"did you mean '{meant}'?" in message(lambda: load(small_study.replace(old, new)))
+
+
+def test_a_key_that_is_no_text_is_refused(load: Loader, small_study: str) -> None:
+    assert "arms" in message(lambda: load(small_study.replace("ERM: {}", 'ERM: {"\\ud800": 1}')))
+
+
+def test_a_bomb_of_merge_keys_is_refused(load: Loader, small_study: str) -> None:
+    text = "{x: 1}"
+    for depth in range(40):
+        text = f"{{<<: [&b{depth} {text}, *b{depth}]}}"
+    assert "more than 100,000 values" in message(lambda: load(f"a: {text}\n{small_study}"))
+
+
+@pytest.mark.parametrize("value", ["3", "[1]"])
+def test_a_merge_key_takes_mappings(load: Loader, small_study: str, value: str) -> None:
+    assert "<<: expected a mapping to merge" in message(lambda: load(f"{small_study}<<: {value}\n"))
+
+
+@pytest.mark.parametrize(
+    "assignment",
+    ["trial.batch_size=10000000000000000000", "trial.train_size=1e30", "trial.milestones=[100000000000000000000]"],
+)
+def test_a_number_that_no_record_could_hold_is_refused(load: Loader, small_study: str, assignment: str) -> None:
+    assert message(lambda: load(small_study, assignment)).startswith("--set ")
+
+
+def test_one_and_one_point_zero_are_the_same_value(load: Loader, small_study: str) -> None:
+    assert "twice" in message(lambda: load(small_study, "arms.mixup.alpha=[1, 1.0]"))

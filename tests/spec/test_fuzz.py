@@ -19,7 +19,7 @@ from mixup_study.spec.study import Study, StudyFile
 CORRUPT_LABELS = Path(__file__).parents[2] / "studies" / "corrupt_labels.yaml"
 REAL: dict[Any, Any] = read(CORRUPT_LABELS).tree
 
-LINE = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"]), max_size=20)
+LINE = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS = st.one_of(
     st.none(),
     st.booleans(),
@@ -48,8 +48,6 @@ def places(tree: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PLACES = places(REAL)
-# unhashable names are refused with a traceback as yet: they stay out until they are not
-ARM_NAMES = {path for path in PLACES if path[0] == "published" and path[-1] == "arm"}
 
 
 @st.composite
@@ -57,7 +55,7 @@ def changed_studies(draw: st.DrawFn) -> dict[Any, Any]:
     """The real study with one to three of its nodes replaced, removed or joined by another."""
     tree = deepcopy(REAL)
     for _ in range(draw(st.integers(1, 3))):
-        *above, key = draw(st.sampled_from([path for path in places(tree) if path not in ARM_NAMES]))
+        *above, key = draw(st.sampled_from(places(tree)))
         parent = tree
         for step in above:
             parent = parent[step]

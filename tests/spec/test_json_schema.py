@@ -129,3 +129,8 @@ def test_it_asks_for_a_value_in_every_list(tree: dict[Any, Any], validator: Draf
         changed = deepcopy(tree)
         (changed["grid"] if key == "grid" else changed["arms"]["ERM"])["seed"] = []
         assert not validator.is_valid(changed)
+
+
+def test_the_schema_knows_the_ranges_of_every_field() -> None:
+    alpha = study_schema()["properties"]["trial"]["properties"]["alpha"]
+    assert {"minimum": 0, "type": "number"} in alpha["anyOf"]

@@ -260,3 +260,25 @@ def test_set_changes_the_slot_without_changing_the_trials(load: Loader, small_st
 
 def test_a_study_remembers_its_overrides(load: Loader, small_study: str) -> None:
     assert load(small_study, "trial.epochs=5", "grid.seed=1").overrides == ("trial.epochs=5", "grid.seed=1")
+
+
+@pytest.mark.parametrize("removed", ["by an override", "by a profile"])
+def test_an_arm_with_published_numbers_can_be_removed(load: Loader, small_study: str, removed: str) -> None:
+    if removed == "by an override":
+        study = load(small_study, "arms.ERM=null")
+    else:
+        study = load(small_study.replace("trial: {epochs: 1}", "arms: {ERM: null}"), profile="short")
+    assert {cell.arm for cell in study.cells} == {"mixup"}
+
+
+def test_an_arm_may_have_no_milestones(load: Loader, small_study: str) -> None:
+    study = load(small_study, "trial.milestones=[2]", "arms.ERM.milestones=[]")
+    assert {(cell.arm, cell.trial.milestones) for cell in study.cells} == {("ERM", ()), ("mixup", (2,))}
+
+
+def test_merge_keys_share_what_they_name_and_own_keys_win(load: Loader, small_study: str) -> None:
+    text = small_study.replace("ERM: {}", "ERM: &base {lr: 0.5, momentum: 0.5}").replace(
+        "{method: mixup,", "{<<: *base, lr: 0.2, method: mixup,"
+    )
+    found = {(cell.arm, cell.trial.lr, cell.trial.momentum) for cell in load(text).cells}
+    assert found == {("ERM", 0.5, 0.5), ("mixup", 0.2, 0.5)}
