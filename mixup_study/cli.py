@@ -73,6 +73,11 @@ def study_file(options: argparse.Namespace) -> StudyFile:
     return StudyFile(options.study, tuple(options.overrides))
 
 
+def local_gpus() -> int:
+    """Return the number of NVIDIA GPUs of this machine, by their device files."""
+    return len(list(Path("/dev").glob("nvidia[0-9]*")))
+
+
 def load_study(file: StudyFile, named: str | None, recorded: Container[str]) -> tuple[Study, str]:
     """Return a study and why its profile was taken, for a command that reads results and starts no Ray.
 
@@ -84,7 +89,7 @@ def load_study(file: StudyFile, named: str | None, recorded: Container[str]) -> 
         counts = [sum(trial_id in recorded for trial_id in study.trials) for study in studies]
         if max(counts) > 0:
             return studies[counts.index(max(counts))], "what the results hold"
-    profile, reason = choose_profile(file, named, len(list(Path("/dev").glob("nvidia[0-9]*"))), "this machine")
+    profile, reason = choose_profile(file, named, local_gpus(), "this machine")
     return file.load(profile), reason
 
 
@@ -104,6 +109,7 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
         print(f"error: {error}", file=sys.stderr)
         status = BAD_INPUT
     except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one was", file=sys.stderr)
         status = INTERRUPTED
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -22,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     sheet: Sheet = trials_sheet(study, records)
     print(render(sheet, options.format), end="")
     if options.format != "csv":
-        slots = options.slots or max(1, int((os.cpu_count() or 1) / study.resources.cpus))
+        slots = options.slots or study.resources.fitting(os.cpu_count() or 1, cli.local_gpus())
         print(f"\n{study.name}, profile {study.profile}: {reason}")
         print(f"{len(study.trials)} trials: {len(study.trials) - len(left)} done already, {len(left)} to run")
         print(estimate(left, list(records.values()), slots))
@@ -37,7 +37,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--slots",
         type=cli.at_least(1),
         metavar="N",
-        help="slots to estimate for (default: what this machine's CPUs hold)",
+        help="slots to estimate for (default: what this machine holds)",
     )
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
     return parser.parse_args(arguments)

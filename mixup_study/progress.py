@@ -68,8 +68,9 @@ class RunProgress:
         """Count a trial as completed and, off a terminal, print its line."""
         self._running.pop(trial_id, None)
         self.completed += 1
-        self.train_seconds += train_seconds * self._trials[trial_id].workers
-        if error is not None:
+        if error is None:
+            self.train_seconds += train_seconds * self._trials[trial_id].workers
+        else:
             self.failures[trial_id] = error
         self._bar.update(self._task, completed=self.completed)
         if not self._console.is_terminal:

@@ -12,7 +12,7 @@ from mixup_study import cli
 from mixup_study.progress import RunProgress
 from mixup_study.results.render import render
 from mixup_study.results.store import ResultStore
-from mixup_study.results.table import cell_label, records_by_id, study_sheet
+from mixup_study.results.table import cell_labels, records_by_id, study_sheet
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.profile import choose_profile
 
@@ -50,15 +50,16 @@ def main(arguments: Sequence[str]) -> int:
         from mixup_study.cluster.scheduler import run_jobs
         from mixup_study.cluster.version import code_version
 
-        labels = {cell.trial.trial_id: cell_label(study, cell) for cell in study.cells}
+        labels = cell_labels(study)
         jobs = jobs_of(left.values(), study.resources, store.location, options.data, code_version())
         with RunProgress(Console(), labels, left) as progress:
             try:
                 run_jobs(jobs, cluster, progress)
             except KeyboardInterrupt:
+                finished = progress.completed - len(progress.failures)
                 print(
-                    f"interrupted: {progress.completed} of {len(left)} trials finished and recorded in"
-                    f" {store.location}; the same command runs the rest",
+                    f"interrupted: {finished} of {len(left)} trials finished and recorded in {store.location};"
+                    " the same command runs the rest",
                     flush=True,
                 )
                 return cli.INTERRUPTED
@@ -72,9 +73,10 @@ def main(arguments: Sequence[str]) -> int:
             f"efficiency: {progress.train_seconds:.1f} s of training in {slots} slots x {seconds:.1f} s ="
             f" {progress.train_seconds / (slots * seconds):.0%}"
         )
-    for trial_id, error in progress.failures.items():
-        print(f"failed: {trial_id} {labels[trial_id]}: {error}")
-    return cli.SOME_FAILED if progress.failures else cli.DONE
+    unfinished = [trial_id for trial_id in study.trials if trial_id not in store.done()]
+    for trial_id in unfinished:
+        print(f"failed: {trial_id} {labels[trial_id]}: {progress.failures.get(trial_id, 'ended without a record')}")
+    return cli.SOME_FAILED if unfinished else cli.DONE
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

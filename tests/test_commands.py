@@ -160,7 +160,7 @@ def test_plan_counts_what_is_done_and_what_is_left(tiny_study: Path, results: Pa
     assert lines[-3:] == [
         "tiny, profile full: what the results hold",
         "3 trials: 2 done already, 1 to run",
-        "estimate: 1 min 0 s of training, 30 s on 2 slots",
+        "estimate: 1 min 0 s of training, 30 s on 2 slots, going by trials on a CPU",
     ]
     states = [line.split()[-2:] for line in lines if line.split()[1:2] in (["ERM"], ["mixup"])]
     assert states == [["done", "60.0"], ["done", "60.0"], ["failed", "1.0"]]

@@ -41,10 +41,14 @@ class Cluster:
 
     def slots(self, resources: Resources) -> int:
         """Return how many slots of ``resources`` the nodes hold side by side."""
-        return sum(_fitting(cpus, gpus, resources) for cpus, gpus in self.nodes)
+        return sum(resources.fitting(cpus, gpus) for cpus, gpus in self.nodes)
 
     def check(self, resources: Resources, workers: int) -> None:
         """Raise InputError where a job of ``workers`` slots never fits."""
+        if workers > 1 and 0 < resources.gpus < 1:
+            raise InputError(
+                f"{workers} data-parallel workers cannot share a GPU, which NCCL refuses; --set resources.gpus=1"
+            )
         slots = self.slots(resources)
         if slots >= workers:
             return
@@ -56,16 +60,10 @@ class Cluster:
         )
 
 
-def _fitting(cpus: float, gpus: float, resources: Resources) -> int:
-    slack = 1e-6
-    by_cpu = int(cpus / resources.cpus + slack)
-    return by_cpu if resources.gpus == 0 else min(by_cpu, int(gpus / resources.gpus + slack))
-
-
 def _check_answers(address: str) -> None:
     """Raise InputError unless a Ray cluster that lets us in answers there; Ray itself would wait for minutes."""
     host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
+    if not host or "/" in host or not port.isdecimal() or int(port) > 65535:
         raise InputError(f"--address {address}: expected HOST:PORT, as 'ray start' prints it, or auto")
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
@@ -94,13 +92,14 @@ def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator
     Raises InputError where there is no cluster at ``address``.
     """
     os.environ.update(ENVIRONMENT)
-    if address not in (None, "auto"):
-        _check_answers(str(address))
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    if address not in ("local", "auto"):
+        _check_answers(address)
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     try:
         ray.init(
-            address=address or os.environ.get("RAY_ADDRESS") or "local",
+            address=address,
             num_cpus=cpus,
             num_gpus=gpus,
             log_to_driver=False,
@@ -108,8 +107,9 @@ def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator
             runtime_env={"env_vars": ENVIRONMENT},
         )
     except (ConnectionError, ValueError) as error:
-        where = f"--address {address}" if address is not None else "Ray"
-        raise InputError(f"{where}: no Ray cluster to work on: {' '.join(str(error).split())[:300]}") from error
+        raise InputError(
+            f"--address {address}: no Ray cluster to work on: {' '.join(str(error).split())[:300]}"
+        ) from error
     try:
         nodes = tuple(
             (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))

@@ -51,18 +51,21 @@ def run_job(config: dict[str, Any]) -> None:
 def _train_here(job: Job, trial: Trial) -> None:
     """Train in this process, through Train's local mode: a worker group would take seconds to start."""
     device = torch.device("cuda", 0) if job.resources.gpus else torch.device("cpu")
+    _check_usable(device)
     report = _throttled(_tell(tune.report))
 
     def train_and_record() -> None:
         started_at = datetime.now(UTC)
         try:
-            record = _done(job, trial, started_at, train(trial, job.data, device, _epochs_to(report, trial)))
+            measured = train(trial, job.data, device, _epochs_to(report, trial))
         except InputError:
             raise
         except Exception as error:
-            record = _failed(job, trial, started_at, error)
-        ResultStore(job.results).write(record)
-        report(_finished(record))
+            _keep(job, _failed(job, trial, started_at, device, error), report)
+            if device.type == "cuda":  # which the fault may have left unusable: the next trial gets a fresh process
+                raise
+        else:
+            _keep(job, _done(job, trial, started_at, device, measured), report)
 
     TorchTrainer(train_and_record, scaling_config=ScalingConfig(num_workers=0)).fit()
 
@@ -90,9 +93,7 @@ def _train_in_group(job: Job, trial: Trial) -> None:
             cause = _cause(error)
             if isinstance(cause, InputError):
                 raise cause from error
-            record = _failed(job, trial, started_at, cause)
-            ResultStore(job.results).write(record)
-            _tell(tune.report)(_finished(record))
+            _keep(job, _failed(job, trial, started_at, None, cause), _tell(tune.report))
 
 
 def _train_in_worker(config: dict[str, Any]) -> None:
@@ -104,29 +105,44 @@ def _train_in_worker(config: dict[str, Any]) -> None:
     job = Job.model_validate_json(config["job"])
     trial = Trial.model_validate_json(config["trial"])
     report = _tell(ray_train.report)
+    device = get_device()
+    _check_usable(device)
     started_at = datetime.now(UTC)
-    record = _done(job, trial, started_at, train(trial, job.data, get_device(), _epochs_to(report, trial)))
+    measured = train(trial, job.data, device, _epochs_to(report, trial))
+    _keep(job, _done(job, trial, started_at, device, measured), report)
+
+
+def _check_usable(device: torch.device) -> None:
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "Ray counts GPUs here that PyTorch cannot use; --set resources.gpus=0 trains on CPUs, or install a driver"
+            " and a PyTorch built for it"
+        )
+
+
+def _keep(job: Job, record: TrialRecord, report: Report) -> None:
+    """Record a trial, in the first worker alone, and tell its end."""
     if Worker.current().rank == 0:
         ResultStore(job.results).write(record)
     report(_finished(record))
 
 
-def _done(job: Job, trial: Trial, started_at: datetime, measured: Measured) -> TrialRecord:
+def _done(job: Job, trial: Trial, started_at: datetime, device: torch.device, measured: Measured) -> TrialRecord:
     return TrialRecord(
         trial,
         "done",
-        _made(job, started_at),
+        _made(job, started_at, device),
         train_seconds=measured.seconds,
         measurements=measured.measurements,
         epochs=measured.epochs,
     )
 
 
-def _failed(job: Job, trial: Trial, started_at: datetime, error: Exception) -> TrialRecord:
+def _failed(job: Job, trial: Trial, started_at: datetime, device: torch.device | None, error: Exception) -> TrialRecord:
     return TrialRecord(
         trial,
         "failed",
-        _made(job, started_at),
+        _made(job, started_at, device),
         train_seconds=(datetime.now(UTC) - started_at).total_seconds(),
         error=" ".join(f"{type(error).__name__}: {error}".split())[:500],
         traceback="".join(traceback.format_exception(error)),
@@ -168,16 +184,23 @@ def _throttled(report: Report) -> Report:
 
 
 def _cause(error: ray_train.TrainingFailedError) -> Exception:
-    """Return what a worker's training function raised, where it was that which failed."""
+    """Return what a worker's training function raised, where it was that which failed.
+
+    Of several, bad input comes first and RuntimeError last: a worker that lost its peers raises that.
+    """
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
-    return next(iter(failures.values()), error)
+    ranked = sorted(failures.values(), key=lambda one: (not isinstance(one, InputError), isinstance(one, RuntimeError)))
+    return next(iter(ranked), error)
 
 
-def _made(job: Job, started_at: datetime) -> dict[str, Any]:
-    gpu = job.resources.gpus > 0 and torch.cuda.is_available()
+def _made(job: Job, started_at: datetime, device: torch.device | None) -> dict[str, Any]:
+    """Return how a record was made; ``device`` is None in a process that did not train."""
+    name = None if device is None else f"cpu ({platform.machine()})"
+    if device is not None and device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
     return {
         "started_at": started_at,
-        "device": torch.cuda.get_device_name() if gpu else f"cpu ({platform.machine()})",
+        "device": name,
         "code_version": job.code_version,
         "python_version": platform.python_version(),
         "torch_version": torch.__version__,

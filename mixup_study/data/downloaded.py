@@ -34,9 +34,7 @@ class Downloaded:
         files to put there, where the data set is missing and cannot be downloaded.
         """
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / f".{self.name}.lock"):
-                train, test = self._part(folder, train=True), self._part(folder, train=False)
+            train, test = self._parts(folder)
         except Exception as error:  # torchvision raises whatever its transport does
             reason = " ".join(str(error).split()) or type(error).__name__
             raise InputError(
@@ -55,14 +53,19 @@ class Downloaded:
             flip=self.flip,
         )
 
-    def _part(self, folder: Path, *, train: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    def _parts(self, folder: Path) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        try:
+            return [self._part(folder, train=train, download=False) for train in (True, False)]
+        except RuntimeError:  # not there, or damaged
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / f".{self.name}.lock"):
+                return [self._part(folder, train=train, download=True) for train in (True, False)]
+
+    def _part(self, folder: Path, *, train: bool, download: bool) -> tuple[torch.Tensor, torch.Tensor]:
         from torchvision import datasets
 
         dataset: Callable[..., object] = getattr(datasets, self.torchvision_class)
-        try:
-            part = dataset(str(folder), train=train, download=False)
-        except RuntimeError:  # not there, or damaged
-            part = dataset(str(folder), train=train, download=True)
+        part = dataset(str(folder), train=train, download=download)
         images = np.asarray(part.data)  # type: ignore[attr-defined]  # every one of these data sets has it
         if images.ndim == 3:
             images = images[..., None]

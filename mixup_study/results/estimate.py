@@ -25,7 +25,7 @@ def seconds(trial: Trial, records: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def estimate(trials: Sequence[Trial], records: Sequence[Mapping[str, Any]], slots: int) -> str:
-    """Return one line on the time that ``trials`` may take on ``slots`` slots."""
+    """Return one line on the time that ``trials`` may take on ``slots`` slots; 0 where it is unknown how many."""
     by_kind: dict[tuple[Any, ...], float | None] = {}
     total, unknown = 0.0, 0
     for trial in trials:
@@ -38,15 +38,12 @@ def estimate(trials: Sequence[Trial], records: Sequence[Mapping[str, Any]], slot
         else:
             total += expected * trial.workers
     if unknown == len(trials):
-        return (
-            "estimate: none; no finished trial of the same data set and network in the results"
-            if trials
-            else "nothing to run"
-        )
+        known = "no finished trial of the same data set and network in the results"
+        return f"estimate: none; {known}" if trials else "nothing to run"
     rest = f"; {unknown} trials without a comparable one not counted" if unknown else ""
-    return (
-        f"estimate: {span(total)} of training, {span(total / slots)} on {slots} slot{'' if slots == 1 else 's'}{rest}"
-    )
+    side_by_side = f", {span(total / slots)} on {slots} slot{'' if slots == 1 else 's'}" if slots else ""
+    devices = ", ".join(sorted({record["device"] for record in records if record["device"]})) or "an unknown device"
+    return f"estimate: {span(total)} of training{side_by_side}{rest}, going by trials on {devices}"
 
 
 def span(seconds: float) -> str:

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -41,7 +42,7 @@ class ResultStore:
             if "://" in location:
                 self._fs, self._root = fs.FileSystem.from_uri(location)
             else:
-                self._fs, self._root = fs.LocalFileSystem(), str(Path(location).absolute())
+                self._fs, self._root = fs.LocalFileSystem(), str(Path(location).expanduser().absolute())
         except (pa.ArrowException, OSError) as error:
             raise InputError(
                 f"--results {location}: {' '.join(str(error).split())}; expected a folder or URL"
@@ -65,7 +66,12 @@ class ResultStore:
             raise InputError(f"--results {self.location}: cannot be written to: {reason}") from None
 
     def write(self, record: TrialRecord) -> None:
-        """Record a trial, replacing an earlier record of it; a reader sees all of it or nothing."""
+        """Record a trial, replacing an earlier record of it; a reader sees all of it or nothing.
+
+        A failure never replaces what a finished trial measured.
+        """
+        if record.status == "failed" and self._is_done(record.trial.trial_id):
+            return
         name = f"{record.trial.trial_id}.parquet"
         self._write(record.epochs_table(), f"{self._root}/epochs", name)
         self._write(record.trials_table(), f"{self._root}/trials", name)
@@ -73,7 +79,7 @@ class ResultStore:
     def done(self) -> set[str]:
         """Return the trial_ids of the finished trials."""
         table = self.trials()
-        finished = pa.compute.equal(table["status"], "done")
+        finished = pc.equal(table["status"], "done")
         return set(table.filter(finished)["trial_id"].to_pylist())
 
     def trials(self) -> pa.Table:
@@ -88,11 +94,18 @@ class ResultStore:
     def epochs(self) -> pa.Table:
         """Return one row per epoch of each recorded trial, with the columns of EPOCHS."""
         table = self._once(self._read("epochs", EPOCHS), ["trial_id", "epoch"])
-        return table.filter(pa.compute.is_in(table["trial_id"], value_set=self.trials()["trial_id"].combine_chunks()))
+        return table.filter(pc.is_in(table["trial_id"], value_set=self.trials()["trial_id"].combine_chunks()))
 
     def refresh(self) -> None:
         """Forget what was read, so that the next question sees what has been written since."""
         self.__dict__.pop("_trials", None)
+
+    def _is_done(self, trial_id: str) -> bool:
+        path = f"{self._root}/trials/{trial_id}.parquet"
+        if self._fs.get_file_info(path).type != fs.FileType.File:
+            return False
+        table = self._read_file(path, TRIALS)
+        return table is not None and "done" in table["status"].to_pylist()
 
     def _write(self, table: pa.Table, folder: str, name: str) -> None:
         buffer = pa.BufferOutputStream()

@@ -12,9 +12,11 @@ import pyarrow as pa
 
 from mixup_study.results.render import Sheet
 from mixup_study.spec.study import Cell, Column, Study
-from mixup_study.spec.trial import FIELDS
+from mixup_study.spec.trial import FIELDS, Trial
 
 SEEDS = ("seed", "data_seed")
+NOTED = ("train_size", "data_seed", "augment", "workers")
+"""Fields that a caption names where they are not at their defaults."""
 _SIGNS = {"alpha": "α", "dropout": "p"}
 
 Records = Mapping[str, Mapping[str, Any]]
@@ -241,9 +243,15 @@ def caption_of(study: Study, records: Records, reason: str) -> str:
     def all_of(name: str) -> str:
         return ", ".join(dict.fromkeys(str(getattr(trial, name)) for trial in trials))
 
+    noted = [
+        f"{name} {all_of(name)}, "
+        for name in NOTED
+        if any(getattr(trial, name) != Trial.model_fields[name].default for trial in trials)
+    ]
     parts = [
         f"Profile {study.profile} ({reason}): data set {all_of('dataset')}, {all_of('model')} of width"
-        f" {all_of('width')}, epochs {all_of('epochs')}, seed {all_of('seed')}; {done} of {len(trials)} trials done.",
+        f" {all_of('width')}, epochs {all_of('epochs')}, {''.join(noted)}seed {all_of('seed')};"
+        f" {done} of {len(trials)} trials done.",
     ]
     if study.overrides:
         parts.append(f"Changed with --set: {'; '.join(study.overrides)}.")
@@ -263,16 +271,19 @@ def setting_text(setting: Mapping[str, Any]) -> str:
     return ", ".join(f"{_SIGNS.get(name, name)}={_plain(setting[name])}" for name in order)
 
 
-def cell_label(study: Study, cell: Cell) -> str:
-    """Return what a trial is within its study, in a few words: ``label noise 20%, mixup, α=8``."""
-    outer = [
-        f"{_title(name)} {key_text(name, getattr(cell.trial, name))}" for name in study.table.rows if name != "arm"
-    ]
-    setting = setting_text({name: getattr(cell.trial, name) for name in cell.settings})
-    several = len({other.trial.seed for other in study.cells}) > 1
-    return ", ".join(
-        [*outer, cell.arm, *([setting] if setting else []), *([f"seed {cell.trial.seed}"] if several else [])]
-    )
+def cell_labels(study: Study) -> dict[str, str]:
+    """Return what each trial is within its study, in a few words: ``label noise 20%, mixup, α=8, seed=1``."""
+    outer = [name for name in study.table.rows if name != "arm"]
+    varied = [name for name in FIELDS if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
+    told = {"method", *outer, *(name for cell in study.cells for name in cell.settings)}
+    others = [name for name in varied if name not in told]
+    labels = {}
+    for cell in study.cells:
+        parts = [f"{_title(name)} {key_text(name, getattr(cell.trial, name))}" for name in outer]
+        settings = {name: getattr(cell.trial, name) for name in cell.settings}
+        rest = [f"{name}={_plain(getattr(cell.trial, name))}" for name in others]
+        labels[cell.trial.trial_id] = ", ".join(filter(None, [*parts, cell.arm, setting_text(settings), *rest]))
+    return labels
 
 
 def key_text(name: str, value: Any) -> str:

@@ -54,9 +54,9 @@ class Source:
         got = "" if value is ... else f" {shown(value)}:"
         return InputError(f"{self.place(path)}: {key + ':' if key else ''}{got} {problem}")
 
-    def overlay(self, path: KeyPath, onto: KeyPath = ()) -> None:
-        """Merge the mapping at ``path`` over the one at ``onto``: mappings by key, null removes, all else replaces."""
-        _merge(self, at(self.tree, path), path, onto)
+    def overlay(self, path: KeyPath) -> None:
+        """Merge the mapping at ``path`` over the whole: mappings by key, null removes, all else replaces."""
+        _merge(self, at(self.tree, path), path, ())
 
     def put(self, path: KeyPath, value: Any, place: str) -> None:
         """Set ``path`` to ``value``, creating the mappings above it."""
@@ -67,7 +67,8 @@ class Source:
                 self.places[path[:depth]] = place
             child = parent[key]
             if not isinstance(child, dict):
-                raise InputError(f"{place}: {dotted(path)}: {shown(key)} is a value, not a mapping of keys")
+                kind = "a list, to be set as a whole" if isinstance(child, list) else "a value, not a mapping of keys"
+                raise InputError(f"{place}: {dotted(path)}: {shown(key)} is {kind}")
             parent = child
         parent[path[-1]] = value
         for known in [known for known in self.places if known[: len(path)] == path]:
@@ -202,7 +203,7 @@ def set_override(source: Source, assignment: str) -> None:
     """
     place = f"--set {cut(assignment, 80)}"
     key, equals, text = assignment.partition("=")
-    if not equals or not key.strip():
+    if not equals or not key.strip() or not text.strip():
         raise InputError(f"{place}: expected KEY=VALUE, as in --set trial.epochs=5")
     path = tuple(_keys(source.tree, key.strip()))
     parsed = parse(f"value: {text}", place).tree

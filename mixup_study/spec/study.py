@@ -9,7 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from mixup_study.spec.errors import InputError, nearest
 from mixup_study.spec.explain import explain, finding
@@ -42,8 +43,26 @@ class Resources(BaseModel):
     """A slot: what one data-parallel worker holds while it trains. Never part of a trial's identity."""
 
     model_config = _STRICT
-    cpus: float = Field(default=1, gt=0, le=1024, description="CPUs of a slot; may be a fraction.")
-    gpus: float = Field(default=0, ge=0, le=64, description="GPUs of a slot; may be a fraction; 0 trains on the CPU.")
+    cpus: float = Field(default=1, ge=0.01, le=1024, description="CPUs of a slot; may be a fraction.")
+    gpus: float = Field(
+        default=0, ge=0, le=64, description="GPUs of a slot: whole, or a share below 1; 0 trains on the CPU."
+    )
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_or_share(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise PydanticCustomError("share", "expected a whole number of GPUs, or a share of one below 1")
+        return gpus
+
+    def fitting(self, cpus: float, gpus: float) -> int:
+        """Return how many slots fit a node with so many CPUs and GPUs; a share of a GPU lies on one GPU."""
+        slack = 1e-6
+        by_cpu = int(cpus / self.cpus + slack)
+        if self.gpus == 0:
+            return by_cpu
+        by_gpu = int(gpus) * int(1 / self.gpus + slack) if self.gpus < 1 else int(gpus / self.gpus)
+        return min(by_cpu, by_gpu)
 
 
 class Column(BaseModel):
@@ -219,12 +238,17 @@ def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> No
             raise source.error(path, "the row stands here twice; expected it once", value=name)
     if "arm" not in document.table.rows:
         raise source.error(("table", "rows"), "expected arm among the rows", value=document.table.rows)
+    rows = set()
     for index, row in enumerate(document.published):
         for key, value in row.items():
             _check_published(("published", index), key, value, source, arms)
         for key in document.table.rows:
             if key not in row:
                 raise source.error(("published", index, key), "missing; expected the row it belongs to")
+        where = repr([row[key] for key in document.table.rows])
+        if where in rows:
+            raise source.error(("published", index), "the row of the table stands here twice; expected it once")
+        rows.add(where)
 
 
 def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Sequence[str]) -> None:

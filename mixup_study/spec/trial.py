@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
@@ -24,7 +25,7 @@ METHOD_PARAMETERS: dict[MethodName, frozenset[str]] = {
 """The hyper-parameters that each method needs; any other method-specific one must be left out."""
 
 Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]  # -0.0 is 0.0
-NonNegative = Annotated[float, Field(allow_inf_nan=False, ge=0), AfterValidator(lambda value: value + 0.0)]
+Strength = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e6), AfterValidator(lambda value: value + 0.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -62,7 +63,7 @@ class Trial(BaseModel):
     )
 
     method: MethodName = Field(default="erm", description="How minibatches become virtual examples (section 2).")
-    alpha: NonNegative | None = Field(
+    alpha: Strength | None = Field(
         default=None,
         validate_default=True,
         description="Interpolation strength: lambda ~ Beta(alpha, alpha); 0 is ERM (section 2).",
@@ -137,6 +138,11 @@ FIELDS: tuple[str, ...] = tuple(Trial.model_fields)
 
 def check_field(name: str, value: Any) -> None:
     """Raise pydantic's ValidationError unless ``value`` is one that the field ``name`` may have in some trial."""
+    _alone(name).model_validate({name: value})
+
+
+@cache
+def _alone(name: str) -> type[BaseModel]:
     field = Trial.model_fields[name]
     fields: dict[str, Any] = {name: (field.annotation, field)}
-    create_model("Field", __config__=ConfigDict(strict=True), **fields).model_validate({name: value})
+    return create_model("Field", __config__=ConfigDict(strict=True), **fields)

@@ -24,8 +24,7 @@ class Worker:
 
     def check(self, examples: int, batch_size: int) -> None:
         """Raise ValueError where some minibatch of an epoch would leave a worker without examples."""
-        last = examples % batch_size or batch_size
-        smallest = min(last, batch_size, examples)
+        smallest = examples % batch_size or batch_size
         if smallest < self.count:
             raise ValueError(
                 f"a minibatch of {smallest} of {examples} examples cannot be shared by {self.count} workers;"

@@ -175,11 +175,18 @@ def test_a_slot_that_fits_no_node_is_bad_input(ray_cluster: Any, tiny_study: Pat
     ended = ray_cluster.run(tiny_study, "--set", "trial.workers=3")
     assert ended.returncode == 2
     assert "a trial needs 3 slots of 1 CPUs and 0 GPUs" in ended.stderr
+    ended = ray_cluster.run(tiny_study, "--set", "resources.gpus=0.5", "--set", "trial.workers=2")
+    assert ended.returncode == 2
+    assert "2 data-parallel workers cannot share a GPU" in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("address", "expected"),
-    [("127.0.0.1:1", "nothing answers there"), ("nowhere", "expected HOST:PORT"), ("a:b:c", "expected HOST:PORT")],
+    [
+        ("127.0.0.1:1", "nothing answers there"),
+        ("nowhere", "expected HOST:PORT"),
+        ("ray://127.0.0.1:10001", "expected HOST:PORT"),
+    ],
 )
 def test_an_address_without_a_cluster_is_bad_input(address: str, expected: str, tiny_study: Path) -> None:
     command = [sys.executable, "-m", "mixup_study.run", str(tiny_study), "--address", address]
@@ -187,6 +194,17 @@ def test_an_address_without_a_cluster_is_bad_input(address: str, expected: str, 
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"error: --address {address}: ")
     assert expected in ended.stderr
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_gpus_that_pytorch_cannot_use_are_bad_input(tiny_study: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.xfail("PyTorch can use a GPU here")
+    command = [sys.executable, "-m", "mixup_study.run", str(tiny_study), "--gpus", "1", "--set", "resources.gpus=1"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tiny_study.parent)
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert ended.stderr.startswith("error: Ray counts GPUs here that PyTorch cannot use; --set resources.gpus=0")
     assert ended.stderr.count("\n") == 1
 
 

@@ -49,19 +49,25 @@ def test_a_failed_trial_says_nothing(record: RecordMaker, trial: TrialMaker) -> 
 def test_slots_share_the_time(record: RecordMaker, trial: TrialMaker) -> None:
     left = [trial(seed=seed) for seed in range(1, 7)]
     took = rows(record(train_seconds=60))
-    assert estimate(left, took, 1) == "estimate: 6 min 0 s of training, 6 min 0 s on 1 slot"
-    assert estimate(left, took, 3) == "estimate: 6 min 0 s of training, 2 min 0 s on 3 slots"
+    assert estimate(left, took, 1) == "estimate: 6 min 0 s of training, 6 min 0 s on 1 slot, going by trials on a CPU"
+    assert estimate(left, took, 3) == "estimate: 6 min 0 s of training, 2 min 0 s on 3 slots, going by trials on a CPU"
 
 
 def test_workers_of_a_trial_hold_a_slot_each(record: RecordMaker, trial: TrialMaker) -> None:
     took = rows(record(workers=2, train_seconds=30))
-    assert estimate([trial(workers=2)], took, 2) == "estimate: 1 min 0 s of training, 30 s on 2 slots"
+    assert (
+        estimate([trial(workers=2)], took, 2)
+        == "estimate: 1 min 0 s of training, 30 s on 2 slots, going by trials on a CPU"
+    )
 
 
 def test_trials_like_none_are_counted_apart(record: RecordMaker, trial: TrialMaker) -> None:
     left = [trial(seed=1), trial(width=8), trial(width=16)]
     found = estimate(left, rows(record(train_seconds=10)), 1)
-    assert found == "estimate: 10 s of training, 10 s on 1 slot; 2 trials without a comparable one not counted"
+    assert (
+        found
+        == "estimate: 10 s of training, 10 s on 1 slot; 2 trials without a comparable one not counted, going by trials on a CPU"
+    )
 
 
 def test_without_any_like_them_there_is_no_estimate(trial: TrialMaker) -> None:

@@ -330,3 +330,11 @@ def test_a_file_without_a_status_is_no_record(tmp_path: Path, record: Callable[.
     assert len(store.trials()) == 0
     assert len(warnings) == 1
     assert "its column status is missing" in warnings[0]
+
+
+def test_a_failure_never_replaces_a_finished_trial(store: ResultStore, record: Callable[..., TrialRecord]) -> None:
+    finished = record()
+    store.write(finished)
+    store.write(record(status="failed"))
+    assert store.done() == {finished.trial.trial_id}
+    assert len(store.epochs()) == 2

@@ -11,7 +11,7 @@ from mixup_study.results.record import TRIALS, TrialRecord
 from mixup_study.results.table import (
     Records,
     Statistic,
-    cell_label,
+    cell_labels,
     records_by_id,
     setting_text,
     study_sheet,
@@ -365,15 +365,22 @@ def test_the_plan_shows_each_cell_its_state_and_what_differs(load: Loader, measu
 
 
 def test_a_label_says_what_a_trial_is_within_its_study(load: Loader) -> None:
-    labels = [cell_label(study, cell) for study in [load(STUDY)] for cell in study.cells]
+    study = load(STUDY)
+    labels = [cell_labels(study)[cell.trial.trial_id] for cell in study.cells]
     assert len(set(labels)) == len(labels)
-    assert labels[0] == "label noise 80%, mixup, α=2, seed 0"
-    assert labels[-1] == "label noise 20%, ERM, seed 1"
+    assert labels[0] == "label noise 80%, mixup, α=2, seed=0"
+    assert labels[-1] == "label noise 20%, ERM, seed=1"
+
+
+def test_a_label_tells_apart_what_the_table_does_not(load: Loader) -> None:
+    study = load(STUDY, "grid.weight_decay=[1e-4, 5e-4]", "grid.seed=0")
+    assert len(set(cell_labels(study).values())) == len(study.cells)
+    assert "label noise 20%, ERM, weight_decay=0.0005" in cell_labels(study).values()
 
 
 def test_a_label_leaves_out_an_only_seed(load: Loader) -> None:
     study = load(STUDY, "grid.seed=0")
-    assert cell_label(study, study.cells[0]) == "label noise 80%, mixup, α=2"
+    assert cell_labels(study)[study.cells[0].trial.trial_id] == "label noise 80%, mixup, α=2"
 
 
 @pytest.mark.parametrize(
@@ -388,3 +395,9 @@ def test_a_label_leaves_out_an_only_seed(load: Loader) -> None:
 )
 def test_settings_are_written_as_the_paper_writes_them(setting: dict[str, Any], shown: str) -> None:
     assert setting_text(setting) == shown
+
+
+def test_the_caption_hides_no_scaling_down(load: Loader) -> None:
+    study = load(STUDY, "trial.train_size=100")
+    assert "train_size 100" in study_sheet(study, {}, "why").caption
+    assert "workers" not in study_sheet(study, {}, "why").caption

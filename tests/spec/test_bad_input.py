@@ -156,7 +156,7 @@ WRITTEN = [
         "did you mean 'test_error_last'?",
     ),
     case("published in no row", "{label_noise: 0.0, arm: ERM,", "{arm: ERM,", "published.0.label_noise: missing"),
-    case("a slot without CPUs", "{cpus: 1}", "{cpus: 0}", "resources.cpus: 0: expected a value > 0"),
+    case("a slot without CPUs", "{cpus: 1}", "{cpus: 0}", "resources.cpus: 0: expected a value ≥ 0.01"),
     case(
         "a profile of the name of the file as it stands",
         "  short:",
@@ -320,7 +320,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         ("grid.seed=[4, 4]", ["grid.seed.1: 4: the value stands here twice"]),
         ("grid.lr=[.nan]", ["grid.lr: nan: expected a finite number"]),
         ("name.first=x", ["name.first: 'name' is a value, not a mapping of keys"]),
-        ("table.columns.0.decimals=2", ["'columns' is a value, not a mapping of keys"]),
+        ("table.columns.0.decimals=2", ["'columns' is a list, to be set as a whole"]),
         ("profiles.short.trial.epochs=5", ["a profile is applied before --set", "expected trial, grid, arms"]),
         ("arms.mixap=null", ["arms.mixap: no such key to remove"]),
         ("nothing.here=null", ["nothing.here: no such key to remove"]),
@@ -435,3 +435,22 @@ def test_a_number_that_no_record_could_hold_is_refused(load: Loader, small_study
 
 def test_one_and_one_point_zero_are_the_same_value(load: Loader, small_study: str) -> None:
     assert "twice" in message(lambda: load(small_study, "arms.mixup.alpha=[1, 1.0]"))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("resources.gpus=1.5", "resources.gpus: 1.5: expected a whole number of GPUs, or a share of one below 1"),
+        ("trial.weight_decay=", "expected KEY=VALUE"),
+        ("table.columns.0.title=5", "'columns' is a list, to be set as a whole"),
+        ("arms.mixup.alpha=1e308", "expected a value ≤ 1e+06"),
+        ("arms.unknown=null", "arms.unknown: no such key to remove"),
+    ],
+)
+def test_an_override_that_cannot_be_is_refused(load: Loader, small_study: str, assignment: str, expected: str) -> None:
+    assert expected in message(lambda: load(small_study, assignment))
+
+
+def test_a_published_row_stands_once(load: Loader, small_study: str) -> None:
+    again = "  - {label_noise: 0.0, arm: ERM, test_error_last: 6.0}\n"
+    assert "published.1: the row of the table stands here twice" in message(lambda: load(small_study + again))

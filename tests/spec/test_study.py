@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mixup_study.spec.study import Study, StudyFile
+from mixup_study.spec.study import Resources, Study, StudyFile
 
 Loader: TypeAlias = Callable[..., Study]
 
@@ -282,3 +282,22 @@ def test_merge_keys_share_what_they_name_and_own_keys_win(load: Loader, small_st
     )
     found = {(cell.arm, cell.trial.lr, cell.trial.momentum) for cell in load(text).cells}
     assert found == {("ERM", 0.5, 0.5), ("mixup", 0.2, 0.5)}
+
+
+@pytest.mark.parametrize(
+    ("slot", "cpus", "gpus", "fitting"),
+    [
+        ({}, 2, 0, 2),
+        ({"cpus": 0.5}, 2, 0, 4),
+        ({"cpus": 3}, 2, 0, 0),
+        ({"gpus": 1}, 16, 4, 4),
+        ({"gpus": 2}, 16, 5, 2),
+        ({"gpus": 0.5}, 16, 1, 2),
+        ({"gpus": 0.5}, 1, 1, 1),
+        ({"gpus": 0.4}, 16, 2, 4),
+        ({"gpus": 0.6}, 16, 4, 4),
+        ({"gpus": 0.5}, 16, 0, 0),
+    ],
+)
+def test_a_share_of_a_gpu_lies_on_one_gpu(slot: dict[str, float], cpus: float, gpus: float, fitting: int) -> None:
+    assert Resources(**slot).fitting(cpus, gpus) == fitting
