@@ -10,6 +10,7 @@ bare step, at least 1.5 times the DataLoader loop.
 from __future__ import annotations
 
 import argparse
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -118,7 +119,7 @@ def plain_loop(run: Training) -> Callable[[], int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=12, help="times that each takes its turn (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=30, help="times that each takes its turn (default: %(default)s)")
     rounds = parser.parse_args().rounds
     settle(CPU)
     trial = quick_mixup_trial()
@@ -129,9 +130,9 @@ def main() -> None:
     }
     speeds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
-        for name, epoch in runs.items():
+        for name in random.sample(list(runs), len(runs)):  # so that none always follows the same other
             begun = time.perf_counter()
-            images = epoch()
+            images = runs[name]()
             if turn:  # the first turn warms up
                 speeds[name].append(images / (time.perf_counter() - begun))
     print(f"{trial.model} of width {trial.width} on {trial.dataset}, minibatch {trial.batch_size}, one CPU thread")

@@ -26,6 +26,8 @@ from mixup_study.training.process import settle
 from mixup_study.vicinity import METHODS, Draws
 
 EVALUATION_BATCH = 1000
+GATHERED_VALUES = 2**22
+"""Pixels, channels counted, that are augmented at a time: 16 MiB as float32."""
 _FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
@@ -102,24 +104,32 @@ class Training:
         """Return the learning rate of an epoch counted from 0."""
         return self.trial.lr * self.trial.lr_factor ** bisect_right(self.trial.milestones, epoch)
 
-    def minibatches(self, epoch: int) -> Iterator[Tensor]:
-        """Yield the indices of each minibatch of an epoch, over all workers; the last may be smaller."""
+    def order(self, epoch: int) -> Tensor:
+        """Return the order in which an epoch visits the training examples, (N,), the same on every worker."""
         generator = torch.Generator().manual_seed(stream_seed(self.trial.seed, "order", epoch))
-        order_N = torch.randperm(len(self.labels_N), generator=generator).to(self.device)
-        yield from order_N.split(self.trial.batch_size)
+        return torch.randperm(len(self.labels_N), generator=generator).to(self.device)
+
+    def minibatches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield augmented images (B, C, H, W) and targets (B, K) of each whole minibatch; the last may be smaller.
+
+        Several minibatches are gathered at once: small networks would wait for each gather.
+        """
+        images = self.augmentation.epoch(self.trial.seed, epoch)
+        size = self.trial.batch_size
+        together = max(1, GATHERED_VALUES // (size * self.data.train_images_NHWC[0].numel()))
+        for index_M in self.order(epoch).split(together * size):
+            yield from zip(images[index_M].split(size), self.targets_NK[index_M].split(size), strict=True)
 
     def train_epoch(self, epoch: int) -> float:
         """Take one step per minibatch; return the mean loss over the epoch's virtual examples."""
         for group in self.optimiser.param_groups:
             group["lr"] = self.lr(epoch)
-        images = self.augmentation.epoch(self.trial.seed, epoch)
         draws = Draws.for_epoch(self.trial.seed, epoch, self.device)
         torch.manual_seed(stream_seed(self.trial.seed, "dropout", epoch, self.worker.rank))
         self.parallel_model.train()
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        for index_B in self.minibatches(epoch):
-            virtual = self.method.sample(images[index_B], self.targets_NK[index_B], draws)
-            loss_sum += self.step(*virtual)
+        for images_BCHW, targets_BK in self.minibatches(epoch):
+            loss_sum += self.step(*self.method.sample(images_BCHW, targets_BK, draws))
         return (self.worker.sum(loss_sum) / len(self.labels_N)).item()
 
     def step(self, images_BCHW: Tensor, targets_BK: Tensor) -> Tensor:

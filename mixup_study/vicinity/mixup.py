@@ -23,6 +23,6 @@ class Mixup:
         lam = float(draws.interpolation.beta(self.alpha, self.alpha))
         permutation_N = torch.randperm(len(images_NCHW), generator=draws.partners, device=images_NCHW.device)
         return (
-            torch.lerp(images_NCHW, images_NCHW[permutation_N], 1 - lam),
-            torch.lerp(targets_NK, targets_NK[permutation_N], 1 - lam),
+            torch.lerp(images_NCHW, images_NCHW.index_select(0, permutation_N), 1 - lam),
+            torch.lerp(targets_NK, targets_NK.index_select(0, permutation_N), 1 - lam),
         )

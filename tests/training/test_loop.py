@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from mixup_study.spec.trial import Trial
+from mixup_study.training import loop
 from mixup_study.training.loop import Measured, Training, TrainingDiverged, train
 from mixup_study.training.parallel import Worker
 
@@ -96,10 +97,21 @@ def test_the_learning_rate_falls_after_each_milestone() -> None:
 
 def test_an_epoch_visits_every_example_once_and_keeps_the_smaller_last_minibatch() -> None:
     run = Training(trial(), FOLDER, Worker(), CPU)
-    minibatches = list(run.minibatches(0))
-    assert [len(minibatch) for minibatch in minibatches] == [32, 32, 32, 32, 2]
-    assert torch.cat(minibatches).sort().values.tolist() == list(range(130))
-    assert not torch.equal(torch.cat(minibatches), torch.cat(list(run.minibatches(1))))
+    assert [len(images) for images, _ in run.minibatches(0)] == [32, 32, 32, 32, 2]
+    assert run.order(0).sort().values.tolist() == list(range(130))
+    assert not torch.equal(run.order(0), run.order(1))
+
+
+@pytest.mark.parametrize("values", [1, 2 * 32 * 64, 2**22])
+def test_minibatches_are_the_same_however_many_are_gathered_at_once(
+    values: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Training(trial(), FOLDER, Worker(), CPU)
+    images = run.augmentation.epoch(run.trial.seed, 3)
+    monkeypatch.setattr(loop, "GATHERED_VALUES", values)
+    for index, minibatch in zip(run.order(3).split(32), run.minibatches(3), strict=True):
+        assert torch.equal(minibatch[0], images[index])
+        assert torch.equal(minibatch[1], run.targets_NK[index])
 
 
 @pytest.mark.parametrize("method", [{}, {"method": "mixup", "alpha": 1.0}, {"dropout": 0.5}], ids=str)

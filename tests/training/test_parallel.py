@@ -58,7 +58,7 @@ def epoch_of(trial: Trial, worker: Worker, float64: bool) -> dict[str, Any]:
             lams.append(self.generator.beta(a, b))
             return lams[-1]
 
-    for minibatch in run.minibatches(0):
+    for minibatch in run.order(0).split(trial.batch_size):
         shards.append(shard(minibatch))
     listened = Draws.for_epoch
     Draws.for_epoch = classmethod(  # type: ignore[assignment,method-assign]
