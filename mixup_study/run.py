@@ -73,7 +73,8 @@ def main(arguments: Sequence[str]) -> int:
             f"efficiency: {progress.train_seconds:.1f} s of training in {slots} slots x {seconds:.1f} s ="
             f" {progress.train_seconds / (slots * seconds):.0%}"
         )
-    unfinished = [trial_id for trial_id in study.trials if trial_id not in store.done()]
+    done = store.done()
+    unfinished = [trial_id for trial_id in study.trials if trial_id not in done]
     for trial_id in unfinished:
         print(f"failed: {trial_id} {labels[trial_id]}: {progress.failures.get(trial_id, 'ended without a record')}")
     return cli.SOME_FAILED if unfinished else cli.DONE
