@@ -95,7 +95,7 @@ def plain_loop(run: Training) -> Callable[[], int]:
     """One epoch of mixup over a DataLoader, as most public code writes it."""
     trial = run.trial
     loader = DataLoader(Digits(run), batch_size=trial.batch_size, shuffle=True)
-    model: nn.Module = MODELS[trial.model](1, 10, trial.width, trial.dropout)
+    model: nn.Module = MODELS[trial.model](run.data.shape, 10, trial.width, trial.dropout)
     optimiser = torch.optim.SGD(model.parameters(), lr=trial.lr, momentum=trial.momentum, weight_decay=1e-4)
     criterion = nn.CrossEntropyLoss()
 

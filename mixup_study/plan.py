@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 from mixup_study import cli
 from mixup_study.results.estimate import estimate
+from mixup_study.results.layout import trials_sheet
 from mixup_study.results.render import FORMATS, Sheet, render
 from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id, trials_sheet
+from mixup_study.results.table import records_by_id
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -10,9 +10,11 @@ from rich.console import Console
 
 from mixup_study import cli
 from mixup_study.progress import RunProgress
+from mixup_study.results.labels import cell_labels
+from mixup_study.results.layout import study_sheet
 from mixup_study.results.render import render
 from mixup_study.results.store import ResultStore
-from mixup_study.results.table import cell_labels, records_by_id, study_sheet
+from mixup_study.results.table import records_by_id
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.profile import choose_profile
 

@@ -6,9 +6,10 @@ import argparse
 from collections.abc import Sequence
 
 from mixup_study import cli
+from mixup_study.results.layout import study_sheet
 from mixup_study.results.render import FORMATS, render
 from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id, study_sheet
+from mixup_study.results.table import records_by_id
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -31,9 +31,10 @@ class ImageSet:
     flip: bool
 
     @property
-    def channels(self) -> int:
-        """Return C."""
-        return self.train_images_NHWC.shape[3]
+    def shape(self) -> tuple[int, int, int]:
+        """Return (C, H, W), the shape of an image as networks take it."""
+        _, height, width, channels = self.train_images_NHWC.shape
+        return channels, height, width
 
     def to(self, device: torch.device) -> ImageSet:
         """Return the same data set on ``device``."""

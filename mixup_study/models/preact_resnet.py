@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixup_study.models.staged import StagedNetwork
+
 
 class PreActBlock(nn.Module):
     """BatchNorm-ReLU-convolution twice, added to the shortcut; dropout between the convolutions (section 3.4)."""
@@ -31,31 +33,37 @@ class PreActBlock(nn.Module):
         return output
 
 
-class PreActResNet18(nn.Module):
-    """Stem, four stages of two blocks, average pooling, linear layer.
+class Head(nn.Module):
+    """Average pooling and the linear layer."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        """Map ``channels`` to logits of ``classes``."""
+        super().__init__()
+        self.linear = nn.Linear(channels, classes)
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """Return logits (N, classes)."""
+        logits_NK: Tensor = self.linear(torch.mean(x_NCHW, dim=(2, 3)))
+        return logits_NK
+
+
+class PreActResNet18(StagedNetwork):
+    """Stem, four residual stages of two blocks, and average pooling with a linear layer as the fifth stage.
 
     This variant has no BatchNorm after the stem and none before the pooling: 11,171,146 parameters for
-    3 channels, 10 classes and width 64.
+    3 channels, 10 classes and width 64. It takes images of any height and width that three halvings leave
+    non-empty.
     """
 
-    def __init__(self, channels: int, classes: int, width: int, dropout: float) -> None:
-        """Build the network for images of ``channels``; stage i has ``width * 2**i`` channels."""
-        super().__init__()
-        self.stem = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+    def __init__(self, shape: tuple[int, ...], classes: int, width: int, dropout: float) -> None:
+        """Build the network for images of ``shape`` (C, H, W); residual stage i has ``width * 2**i`` channels."""
+        stem = nn.Conv2d(shape[0], width, 3, padding=1, bias=False)
         widths = [width, width, 2 * width, 4 * width, 8 * width]
-        self.stages = nn.ModuleList(
+        residual = [
             nn.Sequential(
                 PreActBlock(widths[stage], widths[stage + 1], 1 if stage == 0 else 2, dropout),
                 PreActBlock(widths[stage + 1], widths[stage + 1], 1, dropout),
             )
             for stage in range(4)
-        )
-        self.head = nn.Linear(widths[-1], classes)
-
-    def forward(self, images_NCHW: Tensor) -> Tensor:
-        """Return logits (N, classes) of images of any height and width that three halvings leave non-empty."""
-        x_NCHW = self.stem(images_NCHW)
-        for stage in self.stages:
-            x_NCHW = stage(x_NCHW)
-        logits_NK: Tensor = self.head(torch.mean(x_NCHW, dim=(2, 3)))
-        return logits_NK
+        ]
+        super().__init__(stem, [*residual, Head(widths[-1], classes)])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pyarrow as pa
+from pydantic_core import PydanticUndefined
 
 from mixup_study.spec.study import METRICS
 from mixup_study.spec.trial import Trial
@@ -26,6 +27,10 @@ def _column(schema: Mapping[str, Any]) -> pa.DataType:
 TRIAL_COLUMNS: dict[str, pa.DataType] = {
     name: _column(schema) for name, schema in Trial.model_json_schema()["properties"].items()
 }
+DEFAULTS: dict[str, Any] = {
+    name: value for name, field in Trial.model_fields.items() if (value := field.get_default()) is not PydanticUndefined
+}
+"""What a trial recorded before a field was added had for it."""
 TRIALS = pa.schema(
     [
         ("trial_id", pa.string()),

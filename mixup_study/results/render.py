@@ -6,7 +6,7 @@ import csv
 import io
 import shutil
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -33,6 +33,15 @@ class Sheet:
     """Columns to align right."""
     breaks: frozenset[int] = field(default=frozenset())
     """Rows that a line is drawn before."""
+    marked: frozenset[tuple[int, int]] = field(default=frozenset())
+    """Entries to stand out, by row and column."""
+
+    def shown(self, mark: Callable[[str], str]) -> list[list[str]]:
+        """Return the rows with ``mark`` applied to the entries that stand out."""
+        return [
+            [mark(entry) if (index, column) in self.marked else entry for column, entry in enumerate(row)]
+            for index, row in enumerate(self.rows)
+        ]
 
 
 def render(sheet: Sheet, format: Format) -> str:
@@ -47,7 +56,7 @@ def _text(sheet: Sheet) -> str:
     for index, heading in enumerate(sheet.headings):
         header = f"{shown[index]}\n{heading}" if sheet.groups else heading
         table.add_column(header, justify="right" if index in sheet.numeric else "left")
-    for index, row in enumerate(sheet.rows):
+    for index, row in enumerate(sheet.shown(lambda entry: f"* {entry}")):
         if index in sheet.breaks:
             table.add_section()
         table.add_row(*row)
@@ -63,24 +72,28 @@ def _markdown(sheet: Sheet) -> str:
     def line(row: Row) -> str:
         return "| " + " | ".join(entry.replace("|", "\\|").replace("\n", " ") for entry in row) + " |"
 
+    rows = sheet.shown(lambda entry: f"**{entry}**")
     marks = ["---:" if index in sheet.numeric else "---" for index in range(len(sheet.headings))]
-    body = "\n".join([line(_one_line_headings(sheet)), line(marks), *map(line, sheet.rows)])
+    body = "\n".join([line(_one_line_headings(sheet)), line(marks), *map(line, rows)])
     return f"{sheet.caption}\n\n{body}\n" if sheet.caption else f"{body}\n"
 
 
 def _latex(sheet: Sheet) -> str:
-    def line(row: Row) -> str:
-        return "    " + " & ".join(_latex_escaped(entry) for entry in row) + r" \\"
+    def line(row: Row, marked: Collection[int] = ()) -> str:
+        entries = [_latex_escaped(entry) for entry in row]
+        shown = [rf"\textbf{{{entry}}}" if column in marked else entry for column, entry in enumerate(entries)]
+        return "    " + " & ".join(shown) + r" \\"
 
     alignment = "".join("r" if index in sheet.numeric else "l" for index in range(len(sheet.headings)))
     rows = []
     for index, row in enumerate(sheet.rows):
         rows += [r"    \midrule"] if index in sheet.breaks else []
-        rows.append(line(row))
+        marked = {column for column in range(len(row)) if (index, column) in sheet.marked}
+        rows.append(line(row, marked))
     caption = [rf"  \caption{{{_latex_escaped(sheet.caption)}}}"] if sheet.caption else []
     return "\n".join(
         [
-            r"% needs \usepackage{booktabs}",
+            r"% needs \usepackage{booktabs,amssymb}",
             r"\begin{table}",
             r"  \centering",
             *caption,
@@ -124,6 +137,11 @@ _LATEX = {
     "α": r"$\alpha$",
     "±": r"$\pm$",
     "×": r"$\times$",
+    "ε": r"$\epsilon$",
+    "σ": r"$\sigma$",
+    "∞": r"$\infty$",
+    "✓": r"$\checkmark$",
+    "✗": r"$\times$",
     "–": "--",
     "·": r"$\cdot$",
     "\n": " ",

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from mixup_study.results.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study.results.record import DEFAULTS, EPOCHS, TRIALS, TrialRecord
 from mixup_study.spec.errors import InputError
 
 
@@ -104,7 +104,7 @@ class ResultStore:
         path = f"{self._root}/trials/{trial_id}.parquet"
         if self._fs.get_file_info(path).type != fs.FileType.File:
             return False
-        table = self._read_file(path, TRIALS)
+        table = self._told(self._read_file(path, TRIALS))
         return table is not None and "done" in table["status"].to_pylist()
 
     def _write(self, table: pa.Table, folder: str, name: str) -> None:
@@ -137,7 +137,8 @@ class ResultStore:
             reason = " ".join(str(error).split())
             raise InputError(f"--results {self.location}: cannot be read: {reason}; expected a folder or URL") from None
         with ThreadPoolExecutor(8) as pool:
-            tables = [table for table in pool.map(lambda path: self._read_file(path, schema), names) if table]
+            found = list(pool.map(lambda path: self._read_file(path, schema), names))
+        tables = [table for table in map(self._told, found) if table]
         return pa.concat_tables(tables) if tables else schema.empty_table()
 
     @staticmethod
@@ -151,8 +152,15 @@ class ResultStore:
     def _is_record(info: fs.FileInfo) -> bool:
         return info.type == fs.FileType.File and info.extension == "parquet" and not info.base_name.startswith(".")
 
-    def _read_file(self, path: str, schema: pa.Schema) -> pa.Table | None:
-        """Return a file's rows under ``schema``, nulls for a column it lacks; None, with a warning, if unreadable."""
+    def _told(self, found: pa.Table | str) -> pa.Table | None:
+        """Return a file's rows; pass on the warning of one that has none."""
+        if isinstance(found, str):
+            self._warn(found)
+            return None
+        return found
+
+    def _read_file(self, path: str, schema: pa.Schema) -> pa.Table | str:
+        """Return a file's rows under ``schema``, or a warning. A column it lacks gets the field's default, or nulls."""
         try:
             table = pq.read_table(path, filesystem=self._fs)
             for needed in {"trial_id", "status"} & set(schema.names):
@@ -161,10 +169,9 @@ class ResultStore:
             columns = [
                 table[column.name].cast(column.type)
                 if column.name in table.column_names
-                else pa.nulls(len(table), column.type)
+                else pa.array([DEFAULTS.get(column.name)] * len(table), column.type)
                 for column in schema
             ]
             return pa.table(columns, schema=schema)
         except (pa.ArrowException, OSError) as error:
-            self._warn(f"{path}: not a record, skipped: {' '.join(str(error).split())[:200]}")
-            return None
+            return f"{path}: not a record, skipped: {' '.join(str(error).split())[:200]}"

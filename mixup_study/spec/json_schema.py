@@ -49,6 +49,7 @@ def study_schema() -> dict[str, Any]:
                 **_model(Table),
                 "properties": {
                     **_model(Table)["properties"],
+                    "across": {**_model(Table)["properties"]["across"], "enum": [*FIELDS, None]},
                     "rows": {"type": "array", "minItems": 1, "items": {"enum": [*FIELDS, "arm"]}},
                     "columns": {"type": "array", "minItems": 1, "items": _model(Column)},
                     "pick": _model(Pick),

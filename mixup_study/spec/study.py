@@ -18,6 +18,8 @@ from mixup_study.spec.source import KeyPath, Source, read, set_override
 from mixup_study.spec.trial import FIELDS, Trial, check_field
 
 MAX_TRIALS = 1_000_000
+SEEDS = ("seed", "data_seed")
+"""Fields that a table takes means over."""
 
 Metric = Literal[
     "test_error_best", "test_error_last", "test_error_median10", "train_error_real", "train_error_corrupted"
@@ -73,6 +75,7 @@ class Column(BaseModel):
     title: str = Field(min_length=1, description="Heading of the column.")
     group: str = Field(default="", description="Heading over neighbouring columns of the same group.")
     decimals: int = Field(default=1, ge=0, le=6, description="Decimals of the percentage.")
+    mark_lowest: bool = Field(default=False, description="Mark the lowest among the arms, over all values of across.")
 
 
 class Pick(BaseModel):
@@ -91,7 +94,18 @@ class Table(BaseModel):
         strict=True, min_length=1, description="Fields (and arm) whose values make the rows, outermost first."
     )
     columns: list[Column] = Field(min_length=1, description="Measurements shown.")
-    pick: Pick = Field(description="Which of an arm's settings is shown.")
+    across: str | None = Field(default=None, description="Field whose values stand beside each other as columns.")
+    pick: Pick | None = Field(
+        default=None, description="Which of an arm's settings is shown; without it every arm may have one only."
+    )
+    modified: bool = Field(
+        default=False, description="Tick which of input and target each arm trains on otherwise than ERM."
+    )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the fields, and arm, whose values name one cell of the table: those of the rows and across."""
+        return (*self.rows, *([self.across] if self.across else []))
 
 
 @dataclass(frozen=True)
@@ -192,13 +206,16 @@ class StudyFile:
             set_override(source, assignment)
         document = _checked(source)
         _check_table(document, source, arms)
+        cells = tuple(_expand(document, source))
+        if document.table.pick is None:
+            _check_settings(document.table, cells, source)
         return Study(
             name=document.name,
             profile=profile,
             paper=document.paper,
             resources=document.resources,
             table=document.table,
-            cells=tuple(_expand(document, source)),
+            cells=cells,
             overrides=self.overrides,
             published=tuple(document.published),
         )
@@ -238,17 +255,44 @@ def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> No
             raise source.error(path, "the row stands here twice; expected it once", value=name)
     if "arm" not in document.table.rows:
         raise source.error(("table", "rows"), "expected arm among the rows", value=document.table.rows)
+    across = document.table.across
+    if across is not None:
+        if across not in FIELDS:
+            raise source.error(
+                ("table", "across"), f"expected a field of a trial{nearest(across, FIELDS)}", value=across
+            )
+        if across in (*document.table.rows, *SEEDS):
+            raise source.error(
+                ("table", "across"), "expected a field that is neither a row of the table nor a seed", value=across
+            )
     rows = set()
     for index, row in enumerate(document.published):
         for key, value in row.items():
             _check_published(("published", index), key, value, source, arms)
-        for key in document.table.rows:
+        for key in document.table.keys:
             if key not in row:
                 raise source.error(("published", index, key), "missing; expected the row it belongs to")
-        where = repr([row[key] for key in document.table.rows])
+        where = repr([row[key] for key in document.table.keys])
         if where in rows:
             raise source.error(("published", index), "the row of the table stands here twice; expected it once")
         rows.add(where)
+
+
+def _check_settings(table: Table, cells: Iterable[Cell], source: Source) -> None:
+    """Raise InputError for an arm of which a cell of the table could show several settings."""
+    shown: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for cell in cells:
+        values = cell.trial.flat()
+        setting = {name: value for name, value in values.items() if name not in SEEDS}
+        key = tuple(cell.arm if name == "arm" else repr(values[name]) for name in table.keys)
+        first = shown.setdefault(key, setting)
+        if first != setting:
+            name = next(name for name in setting if first[name] != setting[name])
+            raise source.error(
+                ("arms", cell.arm),
+                f"has {name} {first[name]} and {setting[name]} in one cell of the table; expected one of them, {name}"
+                " among table.rows or across, or table.pick to choose",
+            )
 
 
 def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Sequence[str]) -> None:

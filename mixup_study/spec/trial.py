@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from functools import cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
@@ -15,17 +16,49 @@ RESULTS_VERSION = 1
 """Enters every trial_id. Raised when a change of the code, or of a default below, changes what a trial measures."""
 
 DatasetName = Literal["digits", "cifar10", "cifar100", "fashion_mnist"]
-ModelName = Literal["preact_resnet18"]
-MethodName = Literal["erm", "mixup"]
+ModelName = Literal["preact_resnet18", "mlp"]
+MethodName = Literal[
+    "erm", "mixup", "dirichlet_mixup", "mix_inputs", "latent_mixup", "label_smoothing", "gaussian_noise"
+]
 
-METHOD_PARAMETERS: dict[MethodName, frozenset[str]] = {
-    "erm": frozenset(),
-    "mixup": frozenset({"alpha"}),
+MODEL_LAYERS: dict[ModelName, int] = {"preact_resnet18": 5, "mlp": 3}
+"""How many layers each network has whose input can be mixed."""
+
+
+class MethodRule(NamedTuple):
+    """What a method takes, and what it changes about a training example."""
+
+    needed: frozenset[str] = frozenset()
+    optional: frozenset[str] = frozenset()
+    changes: frozenset[str] = frozenset()
+    """``input``, whatever the layer, and ``target``, as the ticks of Table 5 have it."""
+
+
+_INPUT, _BOTH = frozenset({"input"}), frozenset({"input", "target"})
+_PARTNERS = frozenset({"same_class", "neighbours"})
+METHOD_RULES: dict[MethodName, MethodRule] = {
+    "erm": MethodRule(),
+    "mixup": MethodRule(frozenset({"alpha"}), _PARTNERS, changes=_BOTH),
+    "dirichlet_mixup": MethodRule(frozenset({"alpha", "ways"}), changes=_BOTH),
+    "mix_inputs": MethodRule(frozenset({"alpha"}), _PARTNERS | {"label_smoothing"}, changes=_INPUT),
+    "latent_mixup": MethodRule(frozenset({"alpha", "layer"}), changes=_BOTH),
+    "label_smoothing": MethodRule(frozenset({"label_smoothing"}), changes=frozenset({"target"})),
+    "gaussian_noise": MethodRule(frozenset({"sigma"}), changes=_INPUT),
 }
-"""The hyper-parameters that each method needs; any other method-specific one must be left out."""
+"""The rules of every method; a method-specific hyper-parameter that it does not take must be left out."""
 
 Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]  # -0.0 is 0.0
-Strength = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e6), AfterValidator(lambda value: value + 0.0)]
+MAX_STRENGTH = 1e6
+
+
+def _strength(value: float) -> float:
+    if MAX_STRENGTH < value < math.inf:
+        raise PydanticCustomError("strength", "expected a value in [0, 1e+06], or .inf")
+    return value + 0.0
+
+
+Strength = Annotated[float, Field(ge=0), AfterValidator(_strength)]
+Fraction = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1), AfterValidator(lambda value: value + 0.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -36,7 +69,7 @@ class Trial(BaseModel):
     resources they come from. Sections refer to the paper.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants")
 
     dataset: DatasetName = Field(description="Data set to train and test on.")
     train_size: Annotated[int, Field(ge=1, le=2**31)] | None = Field(
@@ -66,7 +99,37 @@ class Trial(BaseModel):
     alpha: Strength | None = Field(
         default=None,
         validate_default=True,
-        description="Interpolation strength: lambda ~ Beta(alpha, alpha); 0 is ERM (section 2).",
+        description="Interpolation strength: lambda ~ Beta(alpha, alpha), or Dirichlet weights; 0 is ERM, .inf averages"
+        " (section 2).",
+    )
+    ways: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="Examples that dirichlet_mixup combines into one (section 2).",
+    )
+    same_class: bool = Field(
+        default=False,
+        description="Mix only examples of the same class (SC); those of all classes by default (AC; section 3.8).",
+    )
+    neighbours: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        default=None,
+        description="Mix with a random one of this many nearest neighbours in the training set (KNN); with random"
+        " examples of the minibatch by default (RP; section 3.8).",
+    )
+    layer: Annotated[int, Field(ge=1)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="Layer whose input latent_mixup mixes: a stage of the network, counted from 1 (section 3.8).",
+    )
+    label_smoothing: Fraction | None = Field(
+        default=None,
+        validate_default=True,
+        description="Epsilon: the target of each of K classes gets epsilon/K, the right one the rest (section 3.8).",
+    )
+    sigma: Annotated[Real, Field(ge=0, le=1e6)] | None = Field(
+        default=None,
+        validate_default=True,
+        description="Standard deviation of the noise that gaussian_noise adds to normalised images (section 3.8).",
     )
 
     epochs: int = Field(ge=1, le=1_000_000, description="Passes over the training set.")
@@ -105,17 +168,35 @@ class Trial(BaseModel):
             raise PydanticCustomError("order", "expected epochs in rising order, each once")
         return milestones
 
-    @field_validator("alpha")
+    @field_validator("alpha", "ways", "same_class", "neighbours", "layer", "label_smoothing", "sigma")
     @classmethod
-    def _fits_method(cls, value: float | None, info: ValidationInfo) -> float | None:
+    def _fits_method(cls, value: Any, info: ValidationInfo) -> Any:
         method = info.data.get("method")
         if method is not None and info.field_name is not None:
-            needed = info.field_name in METHOD_PARAMETERS[method]
-            if needed and value is None:
+            rule = METHOD_RULES[method]
+            given = value is not None and value is not False
+            if info.field_name in rule.needed and not given:
                 raise PydanticCustomError("method", "expected a value: method {method} needs it", {"method": method})
-            if not needed and value is not None:
+            if given and info.field_name not in rule.needed | rule.optional:
                 raise PydanticCustomError("method", "method {method} does not take it", {"method": method})
         return value
+
+    @field_validator("layer")
+    @classmethod
+    def _layer_is_there(cls, layer: int | None, info: ValidationInfo) -> int | None:
+        model = info.data.get("model")
+        if layer is not None and model is not None and layer > MODEL_LAYERS[model]:
+            names = ", ".join(map(str, range(1, MODEL_LAYERS[model] + 1)))
+            raise PydanticCustomError(
+                "layer", "expected one of {names}, the layers of {model}", {"names": names, "model": model}
+            )
+        return layer
+
+    @property
+    def changes(self) -> frozenset[str]:
+        """Return which of ``input`` and ``target`` differ from ERM's in training (Table 5)."""
+        smoothing = {"target"} if self.label_smoothing is not None else set()
+        return METHOD_RULES[self.method].changes | smoothing
 
     @property
     def trial_id(self) -> str:

@@ -23,7 +23,7 @@ from mixup_study.spec.trial import Trial
 from mixup_study.training import measures
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
-from mixup_study.vicinity import METHODS, Draws
+from mixup_study.vicinity import METHODS, Draws, Examples, LatentMix, Minibatch, VirtualBatch
 
 EVALUATION_BATCH = 1000
 GATHERED_VALUES = 2**22
@@ -86,10 +86,12 @@ class Training:
         self.targets_NK = F.one_hot(self.labels_N, self.data.classes).float()
         worker.check(len(self.labels_N), trial.batch_size)
         self.augmentation = Augmentation(self.data, trial.augment)
-        self.method = METHODS[trial.method](trial)
+        self.method = METHODS[trial.method](
+            trial, Examples(self.data.train_images_NHWC, self.labels_N, self.data.std, folder)
+        )
         self.memory_format = _FORMATS[trial.memory_format]
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
-        model = MODELS[trial.model](self.data.channels, self.data.classes, trial.width, trial.dropout)
+        model = MODELS[trial.model](self.data.shape, self.data.classes, trial.width, trial.dropout)
         self.model: nn.Module = model.to(device).to(memory_format=self.memory_format)
         self.parallel_model = worker.wrap(self.model)
         self.optimiser = torch.optim.SGD(
@@ -109,16 +111,22 @@ class Training:
         generator = torch.Generator().manual_seed(stream_seed(self.trial.seed, "order", epoch))
         return torch.randperm(len(self.labels_N), generator=generator).to(self.device)
 
-    def minibatches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield augmented images (B, C, H, W) and targets (B, K) of each whole minibatch; the last may be smaller.
+    def minibatches(self, epoch: int) -> Iterator[Minibatch]:
+        """Yield each whole minibatch of an epoch, augmented; the last may be smaller.
 
         Several minibatches are gathered at once: small networks would wait for each gather.
         """
         images = self.augmentation.epoch(self.trial.seed, epoch)
         size = self.trial.batch_size
         together = max(1, GATHERED_VALUES // (size * self.data.train_images_NHWC[0].numel()))
+
+        def look_up(index_M: Tensor) -> tuple[Tensor, Tensor]:
+            return images[index_M], self.targets_NK[index_M]
+
         for index_M in self.order(epoch).split(together * size):
-            yield from zip(images[index_M].split(size), self.targets_NK[index_M].split(size), strict=True)
+            parts = (part.split(size) for part in (*look_up(index_M), index_M))
+            for images_BCHW, targets_BK, index_B in zip(*parts, strict=True):
+                yield Minibatch(images_BCHW, targets_BK, index_B, look_up, self.trial.workers)
 
     def train_epoch(self, epoch: int) -> float:
         """Take one step per minibatch; return the mean loss over the epoch's virtual examples."""
@@ -128,28 +136,30 @@ class Training:
         torch.manual_seed(stream_seed(self.trial.seed, "dropout", epoch, self.worker.rank))
         self.parallel_model.train()
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        for images_BCHW, targets_BK in self.minibatches(epoch):
-            loss_sum += self.step(*self.method.sample(images_BCHW, targets_BK, draws))
+        for minibatch in self.minibatches(epoch):
+            loss_sum += self.step(self.method.sample(minibatch, draws))
         return (self.worker.sum(loss_sum) / len(self.labels_N)).item()
 
-    def step(self, images_BCHW: Tensor, targets_BK: Tensor) -> Tensor:
+    def step(self, batch: VirtualBatch) -> Tensor:
         """Take one optimiser step on a whole minibatch; return the sum of this worker's losses.
 
         Each worker takes its shard of the minibatch; the gradient is that of the mean over all of it.
         """
-        images = self.worker.shard(images_BCHW).contiguous(memory_format=self.memory_format)
-        logits = self.logits(self.parallel_model, images)
-        dtype = torch.promote_types(logits.dtype, targets_BK.dtype)  # float32 at least, after bfloat16 too
-        loss = F.cross_entropy(logits.to(dtype), self.worker.shard(targets_BK).to(dtype), reduction="sum")
+        images = self.worker.shard(batch.images_BCHW).contiguous(memory_format=self.memory_format)
+        targets = self.worker.shard(batch.targets_BK)
+        latent = None if batch.latent is None else batch.latent.part(self.worker.rank, self.worker.count)
+        logits = self.logits(self.parallel_model, images, latent)
+        dtype = torch.promote_types(logits.dtype, targets.dtype)  # float32 at least, after bfloat16 too
+        loss = F.cross_entropy(logits.to(dtype), targets.to(dtype), reduction="sum")
         self.optimiser.zero_grad()
-        (loss * (self.worker.count / len(images_BCHW))).backward()
+        (loss * (self.worker.count / len(batch.images_BCHW))).backward()
         self.optimiser.step()
         return loss.detach()
 
-    def logits(self, model: nn.Module, images_BCHW: Tensor) -> Tensor:
+    def logits(self, model: nn.Module, images_BCHW: Tensor, latent: LatentMix | None = None) -> Tensor:
         """Return the model's logits under the trial's precision."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.trial.precision == "bfloat16"):
-            logits: Tensor = model(images_BCHW)
+            logits: Tensor = model(images_BCHW) if latent is None else model(images_BCHW, latent.layer, latent)
         return logits
 
     def predictions(self, images_NHWC: Tensor) -> Tensor:

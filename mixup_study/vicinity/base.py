@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -17,25 +20,94 @@ class Draws:
     """The random numbers that a vicinal distribution may use in one epoch, one stream a purpose."""
 
     interpolation: np.random.Generator
-    """Draws lambda."""
+    """Draws lambda, or Dirichlet weights."""
     partners: torch.Generator
     """Draws which examples are mixed; lives on the device of the images."""
+    noise: torch.Generator
+    """Draws noise that is added to images; lives on their device."""
 
     @classmethod
     def for_epoch(cls, seed: int, epoch: int, device: torch.device) -> Draws:
         """Return the streams of one epoch; the same arguments give the same numbers on every worker."""
-        return cls(
-            np.random.default_rng(stream_seed(seed, "lambda", epoch)),
-            torch.Generator(device).manual_seed(stream_seed(seed, "partners", epoch)),
-        )
+
+        def on_device(purpose: str) -> torch.Generator:
+            return torch.Generator(device).manual_seed(stream_seed(seed, purpose, epoch))
+
+        return cls(np.random.default_rng(stream_seed(seed, "lambda", epoch)), on_device("partners"), on_device("noise"))
+
+    def lam(self, alpha: float) -> float:
+        """Return lambda ~ Beta(alpha, alpha): 1 without a draw where alpha is 0, 1/2 where it is infinite."""
+        if alpha == 0:
+            return 1.0
+        return 0.5 if math.isinf(alpha) else float(self.interpolation.beta(alpha, alpha))
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The training set as it was before any epoch, and a folder to keep in what was found out about it."""
+
+    images_NHWC: Tensor
+    """uint8."""
+    labels_N: Tensor
+    """int64, as trained on: with their noise."""
+    std: tuple[float, ...]
+    """Per channel, that of the normalisation, of pixels scaled to [0, 1]."""
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """A whole minibatch of training examples, whatever the number of data-parallel workers."""
+
+    images_BCHW: Tensor
+    """float, augmented and normalised."""
+    targets_BK: Tensor
+    """One-hot labels."""
+    index_B: Tensor
+    """Rows of the training set."""
+    look_up: Callable[[Tensor], tuple[Tensor, Tensor]]
+    """Returns images and targets, as this epoch sees them, of any rows (N,) of the training set."""
+    workers: int = 1
+    """Data-parallel workers that will share it, in contiguous parts as ``Tensor.tensor_split`` makes them."""
+
+
+@dataclass(frozen=True)
+class LatentMix:
+    """What to do to a network's hidden representation of a minibatch."""
+
+    layer: int
+    """The input of this stage, counted from 1."""
+    lam: float
+    partner_B: Tensor
+    """Rows of the representation; of a whole minibatch, each lies in the part of the same worker."""
+
+    def part(self, rank: int, workers: int) -> LatentMix:
+        """Return what worker ``rank`` does to the representation of its part of the minibatch."""
+        parts = self.partner_B.tensor_split(workers)
+        return replace(self, partner_B=parts[rank] - sum(len(part) for part in parts[:rank]))
+
+    def __call__(self, latent_B: Tensor) -> Tensor:
+        """Return the representation (B, …) mixed with that of the partners."""
+        return mix(latent_B, latent_B.index_select(0, self.partner_B), self.lam)
+
+
+@dataclass(frozen=True)
+class VirtualBatch:
+    """Virtual examples: images and targets of the shapes given; ``latent`` is done in the network, where set."""
+
+    images_BCHW: Tensor
+    targets_BK: Tensor
+    """Each row is a probability vector."""
+    latent: LatentMix | None = None
 
 
 class VicinalDistribution(Protocol):
     """Turns a minibatch of training examples into virtual ones."""
 
-    def sample(self, images_NCHW: Tensor, targets_NK: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Return virtual images and targets of the shapes given.
+    def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
+        """Return one virtual example for each of the minibatch."""
 
-        ``images_NCHW`` is float, normalised; each row of ``targets_NK`` is a probability vector. The minibatch
-        is the whole one, whatever the number of data-parallel workers.
-        """
+
+def mix(own: Tensor, other: Tensor, lam: float) -> Tensor:
+    """Return lambda own + (1 - lambda) other; for lambda = 1 that is ``own`` to the bit."""
+    return torch.lerp(own, other, 1 - lam)

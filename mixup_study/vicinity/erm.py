@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from mixup_study.spec.trial import Trial
-from mixup_study.vicinity.base import Draws
+from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch
 
 
 class ERM:
     """The empirical distribution (equation 1)."""
 
-    def __init__(self, trial: Trial) -> None:
+    def __init__(self, trial: Trial, examples: Examples) -> None:
         """Take no parameters."""
 
-    def sample(self, images_NCHW: Tensor, targets_NK: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
         """Return the minibatch itself."""
-        return images_NCHW, targets_NK
+        return VirtualBatch(minibatch.images_BCHW, minibatch.targets_BK)

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
 from mixup_study.spec.trial import Trial
-from mixup_study.vicinity.base import Draws
+from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch, mix
+from mixup_study.vicinity.partners import partners_of
 
 
 class Mixup:
-    """One lambda ~ Beta(alpha, alpha) a minibatch, mixed with a random permutation of itself."""
+    """One lambda ~ Beta(alpha, alpha) a minibatch, each example mixed with its partner, targets likewise."""
 
-    def __init__(self, trial: Trial) -> None:
-        """Take alpha ≥ 0 from the trial; 0 is ERM."""
+    def __init__(self, trial: Trial, examples: Examples) -> None:
+        """Take alpha ≥ 0, which may be infinite, and the way to choose partners."""
         self.alpha = trial.alpha or 0.0
+        self.partners = partners_of(trial, examples)
 
-    def sample(self, images_NCHW: Tensor, targets_NK: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Return lambda x + (1 - lambda) x[permutation], for images and targets alike."""
-        if self.alpha == 0:
-            return images_NCHW, targets_NK
-        lam = float(draws.interpolation.beta(self.alpha, self.alpha))
-        permutation_N = torch.randperm(len(images_NCHW), generator=draws.partners, device=images_NCHW.device)
-        return (
-            torch.lerp(images_NCHW, images_NCHW.index_select(0, permutation_N), 1 - lam),
-            torch.lerp(targets_NK, targets_NK.index_select(0, permutation_N), 1 - lam),
-        )
+    def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
+        """Return lambda x + (1 - lambda) x' of images and targets alike."""
+        lam = draws.lam(self.alpha)
+        if lam == 1:
+            return VirtualBatch(minibatch.images_BCHW, minibatch.targets_BK)
+        images_BCHW, targets_BK = self.partners.choose(minibatch, draws)
+        return VirtualBatch(mix(minibatch.images_BCHW, images_BCHW, lam), mix(minibatch.targets_BK, targets_BK, lam))

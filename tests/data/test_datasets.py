@@ -65,7 +65,7 @@ def test_fashion_mnist_is_read_from_its_files(tmp_path: Path) -> None:
     assert found.train_images_NHWC.shape == (7, 28, 28, 1)
     assert found.train_images_NHWC[4, 5, 6, 0].item() == pixels[4, 5, 6]
     assert found.test_labels_N.tolist() == [0, 1, 2]
-    assert found.channels == 1
+    assert found.shape == (1, 28, 28)
 
 
 def test_cifar10_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

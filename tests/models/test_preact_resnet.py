@@ -17,13 +17,13 @@ def test_every_name_of_the_specification_has_a_network() -> None:
 
 
 def test_the_papers_network_has_its_number_of_parameters() -> None:
-    network = PreActResNet18(channels=3, classes=10, width=64, dropout=0.5)
+    network = PreActResNet18((3, 32, 32), classes=10, width=64, dropout=0.5)
     assert sum(parameter.numel() for parameter in network.parameters()) == 11_171_146
 
 
 @pytest.mark.parametrize(("channels", "size", "width", "classes"), [(1, 8, 8, 10), (3, 32, 4, 100), (1, 28, 4, 10)])
 def test_networks_of_any_width_take_any_image(channels: int, size: int, width: int, classes: int) -> None:
-    network = PreActResNet18(channels, classes, width, dropout=0.0)
+    network = PreActResNet18((channels, size, size), classes, width, dropout=0.0)
     assert network(torch.randn(2, channels, size, size)).shape == (2, classes)
 
 

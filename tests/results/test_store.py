@@ -253,7 +253,7 @@ def test_hidden_temporary_and_other_files_are_ignored(
     assert capsys.readouterr().err == ""
 
 
-def test_a_column_the_record_lacks_reads_as_null(store: ResultStore, record: RecordMaker) -> None:
+def test_a_column_the_record_lacks_reads_as_the_fields_default_or_null(store: ResultStore, record: RecordMaker) -> None:
     store.write(record(seed=1))
     store.write(record(seed=2))
     path = Path(store.location, "trials", f"{record(seed=1).trial.trial_id}.parquet")
@@ -261,7 +261,7 @@ def test_a_column_the_record_lacks_reads_as_null(store: ResultStore, record: Rec
     found = rows(store)
     assert store.trials().schema == TRIALS
     older, newer = found[record(seed=1).trial.trial_id], found[record(seed=2).trial.trial_id]
-    assert (older["fused"], older["test_error_median10"]) == (None, None)
+    assert (older["fused"], older["test_error_median10"]) == (True, None)
     assert (newer["fused"], newer["test_error_median10"]) == (True, 0.25)
     assert older["test_error_last"] == 0.25
 

@@ -7,17 +7,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from mixup_study.results.labels import cell_labels, setting_text
+from mixup_study.results.layout import study_sheet, trials_sheet
 from mixup_study.results.record import TRIALS, TrialRecord
-from mixup_study.results.table import (
-    Records,
-    Statistic,
-    cell_labels,
-    records_by_id,
-    setting_text,
-    study_sheet,
-    table_rows,
-    trials_sheet,
-)
+from mixup_study.results.table import Records, Statistic, records_by_id, table_rows
 from mixup_study.spec.study import METRICS, Cell, Study, StudyFile
 
 Loader = Callable[..., Study]

@@ -132,5 +132,6 @@ def test_it_asks_for_a_value_in_every_list(tree: dict[Any, Any], validator: Draf
 
 
 def test_the_schema_knows_the_ranges_of_every_field() -> None:
-    alpha = study_schema()["properties"]["trial"]["properties"]["alpha"]
-    assert {"minimum": 0, "maximum": 1e6, "type": "number"} in alpha["anyOf"]
+    fields = study_schema()["properties"]["trial"]["properties"]
+    assert {"minimum": 0, "type": "number"} in fields["alpha"]["anyOf"]
+    assert {"minimum": 0, "maximum": 1, "type": "number"} in fields["label_smoothing"]["anyOf"]

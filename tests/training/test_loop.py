@@ -12,6 +12,7 @@ from mixup_study.spec.trial import Trial
 from mixup_study.training import loop
 from mixup_study.training.loop import Measured, Training, TrainingDiverged, train
 from mixup_study.training.parallel import Worker
+from mixup_study.vicinity import VirtualBatch
 
 CPU = torch.device("cpu")
 FOLDER = Path("unused")
@@ -97,7 +98,7 @@ def test_the_learning_rate_falls_after_each_milestone() -> None:
 
 def test_an_epoch_visits_every_example_once_and_keeps_the_smaller_last_minibatch() -> None:
     run = Training(trial(), FOLDER, Worker(), CPU)
-    assert [len(images) for images, _ in run.minibatches(0)] == [32, 32, 32, 32, 2]
+    assert [len(minibatch.images_BCHW) for minibatch in run.minibatches(0)] == [32, 32, 32, 32, 2]
     assert run.order(0).sort().values.tolist() == list(range(130))
     assert not torch.equal(run.order(0), run.order(1))
 
@@ -110,8 +111,9 @@ def test_minibatches_are_the_same_however_many_are_gathered_at_once(
     images = run.augmentation.epoch(run.trial.seed, 3)
     monkeypatch.setattr(loop, "GATHERED_VALUES", values)
     for index, minibatch in zip(run.order(3).split(32), run.minibatches(3), strict=True):
-        assert torch.equal(minibatch[0], images[index])
-        assert torch.equal(minibatch[1], run.targets_NK[index])
+        assert torch.equal(minibatch.index_B, index)
+        assert torch.equal(minibatch.images_BCHW, images[index])
+        assert torch.equal(minibatch.targets_BK, run.targets_NK[index])
 
 
 @pytest.mark.parametrize("method", [{}, {"method": "mixup", "alpha": 1.0}, {"dropout": 0.5}], ids=str)
@@ -137,7 +139,7 @@ def test_a_step_is_plain_sgd_on_the_mean_cross_entropy() -> None:
     images = torch.randn(8, 1, 8, 8)
     labels = torch.arange(8)
     run.model.train()
-    loss_sum = run.step(images, F.one_hot(labels, 10).float())
+    loss_sum = run.step(VirtualBatch(images, F.one_hot(labels, 10).float()))
     reference.model.train()
     loss = F.cross_entropy(reference.model(images), labels)
     parameters = list(reference.model.parameters())

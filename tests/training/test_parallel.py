@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing, nn
 
-from mixup_study.models import MODELS
+from mixup_study.models import MODELS, StagedNetwork
 from mixup_study.spec.trial import Trial
 from mixup_study.training.loop import Training
 from mixup_study.training.parallel import Worker
@@ -25,17 +26,17 @@ def trial(**fields: Any) -> Trial:
     return Trial(**{"dataset": "digits", "model": "preact_resnet18", "workers": 2, **small, **fields})
 
 
-class WithoutBatchNorm(nn.Module):
-    """A small network that computes in float64."""
+class WithoutBatchNorm(StagedNetwork):
+    """A small network of two stages that computes in float64."""
 
-    def __init__(self, channels: int, classes: int, width: int, dropout: float) -> None:
-        super().__init__()
-        layers = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, classes))
-        self.layers = layers.double()
+    def __init__(self, shape: tuple[int, ...], classes: int, width: int, dropout: float) -> None:
+        super().__init__(
+            nn.Conv2d(shape[0], 4, 3), [nn.ReLU(), nn.Sequential(nn.Flatten(), nn.Linear(4 * 36, classes))]
+        )
+        self.double()
 
-    def forward(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.layers(images.double())
-        return logits
+    def forward(self, images: Tensor, *latent: Any) -> Tensor:
+        return super().forward(images.double(), *latent)
 
 
 def epoch_of(trial: Trial, worker: Worker, float64: bool) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def epoch_of(trial: Trial, worker: Worker, float64: bool) -> dict[str, Any]:
         shards.append(shard(minibatch))
     listened = Draws.for_epoch
     Draws.for_epoch = classmethod(  # type: ignore[assignment,method-assign]
-        lambda cls, *arguments: cls(Draw(real := listened(*arguments)), real.partners)
+        lambda cls, *arguments: replace(real := listened(*arguments), interpolation=Draw(real))
     )
     loss = run.train_epoch(0)
     Draws.for_epoch = listened  # type: ignore[method-assign]
@@ -112,7 +113,11 @@ def test_parameters_and_measurements_stay_equal_on_all_workers(mixup_workers: li
     assert mixup_workers[0]["loss"] == mixup_workers[1]["loss"]
 
 
-@pytest.mark.parametrize("method", [{}, {"method": "mixup", "alpha": 1.0}], ids=str)
+@pytest.mark.parametrize(
+    "method",
+    [{}, {"method": "mixup", "alpha": 1.0}, {"method": "latent_mixup", "alpha": 1.0, "layer": 2}],
+    ids=lambda fields: fields.get("method", "erm"),
+)
 def test_two_workers_learn_what_one_does_on_the_same_minibatches(
     method: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,32 @@
+"""Mixing hidden representations and labels (section 3.8)."""
+
+from __future__ import annotations
+
+import torch
+
+from mixup_study.spec.trial import Trial
+from mixup_study.vicinity.base import Draws, Examples, LatentMix, Minibatch, VirtualBatch, mix
+from mixup_study.vicinity.partners import permutation
+
+
+class LatentMixup:
+    """mixup of random pairs at the input of one of the network's stages."""
+
+    def __init__(self, trial: Trial, examples: Examples) -> None:
+        """Take alpha ≥ 0, which may be infinite, and the layer, counted from 1."""
+        self.alpha = trial.alpha or 0.0
+        self.layer = trial.layer or 1
+
+    def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
+        """Return the images themselves, mixed targets, and the same mixing for the network to do.
+
+        Each worker sees the representations of its own part of the minibatch alone, so pairs are drawn there.
+        """
+        lam = draws.lam(self.alpha)
+        if lam == 1:
+            return VirtualBatch(minibatch.images_BCHW, minibatch.targets_BK)
+        rows_B = torch.arange(len(minibatch.index_B), device=minibatch.index_B.device)
+        parts = rows_B.tensor_split(minibatch.workers)
+        partner_B = torch.cat([part[permutation(len(part), draws.partners)] for part in parts])
+        targets_BK = mix(minibatch.targets_BK, minibatch.targets_BK.index_select(0, partner_B), lam)
+        return VirtualBatch(minibatch.images_BCHW, targets_BK, LatentMix(self.layer, lam, partner_B))

@@ -1,0 +1,31 @@
+"""Mixed images under the label of one example: of the closer one (section 3.8)."""
+
+from __future__ import annotations
+
+from mixup_study.spec.trial import Trial
+from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch, mix
+from mixup_study.vicinity.label_smoothing import smoothed
+from mixup_study.vicinity.partners import partners_of
+
+
+class MixInputs:
+    """Images mixed as by mixup; the target is the example's own where lambda ≥ 1/2, else its partner's.
+
+    With partners among the nearest neighbours of the same class this is SMOTE (Chawla et al., 2002).
+    """
+
+    def __init__(self, trial: Trial, examples: Examples) -> None:
+        """Take alpha ≥ 0, which may be infinite, the way to choose partners, and epsilon of label smoothing."""
+        self.alpha = trial.alpha or 0.0
+        self.epsilon = trial.label_smoothing or 0.0
+        self.partners = partners_of(trial, examples)
+
+    def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
+        """Return lambda x + (1 - lambda) x' and the closer example's target, smoothed."""
+        lam = draws.lam(self.alpha)
+        images_BCHW, targets_BK = minibatch.images_BCHW, minibatch.targets_BK
+        if lam != 1:
+            others_BCHW, other_targets_BK = self.partners.choose(minibatch, draws)
+            images_BCHW = mix(images_BCHW, others_BCHW, lam)
+            targets_BK = targets_BK if lam >= 0.5 else other_targets_BK
+        return VirtualBatch(images_BCHW, smoothed(targets_BK, self.epsilon))

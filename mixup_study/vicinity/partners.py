@@ -1,0 +1,68 @@
+"""Which example each example of a minibatch is mixed with (section 3.8)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mixup_study.spec.trial import Trial
+from mixup_study.vicinity.base import Draws, Examples, Minibatch
+from mixup_study.vicinity.neighbours import neighbours_of
+
+
+class Partners(Protocol):
+    """Chooses the partners of a minibatch."""
+
+    def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Return the partners' images (B, C, H, W) and targets (B, K)."""
+
+
+def partners_of(trial: Trial, examples: Examples) -> Partners:
+    """Return the trial's way of choosing: RP or KNN, AC or SC."""
+    if trial.neighbours is not None:
+        return NearestNeighbours(examples, trial.neighbours, trial.same_class)
+    return PermutationWithinClasses() if trial.same_class else Permutation()
+
+
+class Permutation:
+    """A random permutation of the minibatch (AC + RP)."""
+
+    def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Return the minibatch in another order."""
+        partner_B = permutation(len(minibatch.index_B), draws.partners)
+        return minibatch.images_BCHW.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
+
+
+class PermutationWithinClasses:
+    """A random permutation of each class of the minibatch (SC + RP)."""
+
+    def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Return the minibatch with the examples of each class in another order."""
+        labels_B = minibatch.targets_BK.argmax(1)
+        shuffled_B = permutation(len(labels_B), draws.partners)
+        by_class_B = labels_B.argsort(stable=True)
+        shuffled_by_class_B = shuffled_B[labels_B[shuffled_B].argsort(stable=True)]
+        partner_B = torch.empty_like(by_class_B).scatter_(0, by_class_B, shuffled_by_class_B)
+        return minibatch.images_BCHW.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
+
+
+class NearestNeighbours:
+    """For each example a random one of its k nearest neighbours in the training set (KNN)."""
+
+    def __init__(self, examples: Examples, k: int, same_class: bool) -> None:
+        """Find the neighbours, or read them where they were found before; InputError for k too large."""
+        self._neighbours_NK = neighbours_of(examples, k, same_class)
+
+    def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Return neighbours as this epoch sees them."""
+        index_B = minibatch.index_B
+        k = self._neighbours_NK.shape[1]
+        choice_B = torch.randint(k, index_B.shape, generator=draws.partners, device=index_B.device)
+        return minibatch.look_up(self._neighbours_NK[index_B, choice_B])
+
+
+def permutation(size: int, generator: torch.Generator) -> Tensor:
+    """Return a random permutation of ``size`` rows, (size,), on the generator's device."""
+    return torch.randperm(size, generator=generator, device=generator.device)
