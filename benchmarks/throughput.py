@@ -1,10 +1,13 @@
 """Images per second of the training loop, against the bare model step and against a plain DataLoader loop.
 
-Usage: python benchmarks/throughput.py [--rounds N]
+Usage: python benchmarks/throughput.py [--rounds N] [--methods]
 
 All three train the same network (the quick profile of studies/corrupt_labels.yaml, with mixup and random crops) on one
 CPU thread, taking turns in one process, so that their ratios hold on a busy machine too. Targets: at least 0.95 of the
 bare step, at least 1.5 times the DataLoader loop.
+
+With --methods: the time of a step of every arm of studies/ablation.yaml (quick profile), and of mixup of three
+examples, relative to ERM's, likewise taking turns; nearest neighbours are found beforehand. Target: at most 1.10.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import argparse
 import random
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,12 +36,12 @@ from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
 
 CPU = torch.device("cpu")
-STUDY = Path(__file__).parent.parent / "studies" / "corrupt_labels.yaml"
+STUDIES = Path(__file__).parent.parent / "studies"
 
 
 def quick_mixup_trial() -> Trial:
     overrides = ("trial.augment=true", "arms.mixup.alpha=1", "grid.label_noise=0.5")
-    study = StudyFile(STUDY, overrides).load("quick")
+    study = StudyFile(STUDIES / "corrupt_labels.yaml", overrides).load("quick")
     return next(cell.trial for cell in study.cells if cell.arm == "mixup")
 
 
@@ -117,24 +121,26 @@ def plain_loop(run: Training) -> Callable[[], int]:
     return epoch
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30, help="times that each takes its turn (default: %(default)s)")
-    rounds = parser.parse_args().rounds
-    settle(CPU)
+def take_turns(runs: dict[str, Callable[[], int]], rounds: int) -> dict[str, list[float]]:
+    """Return the images per second of each run, once a round; a first round warms up."""
+    speeds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(rounds + 1):
+        for name in random.sample(list(runs), len(runs)):  # so that none always follows the same other
+            begun = time.perf_counter()
+            images = runs[name]()
+            if turn:
+                speeds[name].append(images / (time.perf_counter() - begun))
+    return speeds
+
+
+def compare_loops(rounds: int) -> None:
     trial = quick_mixup_trial()
     runs = {
         "bare model step": bare_step(Training(trial, Path("unused"), Worker(), CPU)),
         "training loop": training_loop(Training(trial, Path("unused"), Worker(), CPU)),
         "DataLoader loop": plain_loop(Training(trial, Path("unused"), Worker(), CPU)),
     }
-    speeds: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
-        for name in random.sample(list(runs), len(runs)):  # so that none always follows the same other
-            begun = time.perf_counter()
-            images = runs[name]()
-            if turn:  # the first turn warms up
-                speeds[name].append(images / (time.perf_counter() - begun))
+    speeds = take_turns(runs, rounds)
     print(f"{trial.model} of width {trial.width} on {trial.dataset}, minibatch {trial.batch_size}, one CPU thread")
     for name, found in speeds.items():
         print(f"{name:<16} {statistics.median(found):8.0f} images/s (median of {rounds})")
@@ -142,6 +148,30 @@ def main() -> None:
     for name, target in (("bare model step", 0.95), ("DataLoader loop", 1.5)):
         ratio = statistics.median(mine / other for mine, other in zip(loop, speeds[name], strict=True))
         print(f"training loop / {name}: {ratio:.2f} (target: at least {target})")
+
+
+def compare_methods(rounds: int) -> None:
+    three = "arms.mixup / 3-way={method: dirichlet_mixup, alpha: 1, ways: 3}"
+    study = StudyFile(STUDIES / "ablation.yaml", ("grid.seed=0", "grid.weight_decay=1e-4", three)).load("quick")
+    with tempfile.TemporaryDirectory() as folder:
+        runs = {cell.arm: training_loop(Training(cell.trial, Path(folder), Worker(), CPU)) for cell in study.cells}
+    speeds = take_turns(runs, rounds)
+    print(f"seconds per step relative to ERM's, median of {rounds} rounds (target: at most 1.10)")
+    for name, found in speeds.items():
+        ratio = statistics.median(erm / mine for mine, erm in zip(found, speeds["ERM"], strict=True))
+        print(f"{ratio:5.2f}  {name}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30, help="times that each takes its turn (default: %(default)s)")
+    parser.add_argument("--methods", action="store_true", help="compare every vicinal distribution with ERM instead")
+    options = parser.parse_args()
+    settle(CPU)
+    if options.methods:
+        compare_methods(options.rounds)
+    else:
+        compare_loops(options.rounds)
 
 
 if __name__ == "__main__":

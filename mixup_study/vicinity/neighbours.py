@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -59,13 +60,17 @@ def nearest(images_NHWC: Tensor, scale_C: tuple[float, ...], k: int) -> Tensor:
     without rounding, so that every device finds the same neighbours. Takes at most 1 GiB beyond its arguments
     for 50,000 images of 32x32x3.
     """
-    count = len(images_NHWC)
+    return torch.cat([nearest_to(chunk_M, images_NHWC, scale_C, k) for chunk_M in chunks(len(images_NHWC))])
+
+
+def chunks(count: int) -> Iterator[Tensor]:
+    """Yield the rows of ``count`` images in parts whose distances to all fit CHUNK_BYTES."""
     rows = max(1, CHUNK_BYTES // (BYTES_A_DISTANCE * count))
-    chunks = [torch.arange(first, min(first + rows, count)) for first in range(0, count, rows)]
-    return torch.cat([_nearest_to(chunk_M, images_NHWC, scale_C, k) for chunk_M in chunks])
+    return (torch.arange(first, min(first + rows, count)) for first in range(0, count, rows))
 
 
-def _nearest_to(chunk_M: Tensor, images_NHWC: Tensor, scale_C: tuple[float, ...], k: int) -> Tensor:
+def nearest_to(chunk_M: Tensor, images_NHWC: Tensor, scale_C: tuple[float, ...], k: int) -> Tensor:
+    """Return what ``nearest`` does for some of the images, (M, k)."""
     distance_MN = _squared_distances(chunk_M, images_NHWC, scale_C)
     distance_MN[torch.arange(len(chunk_M)), chunk_M] = torch.inf  # none is its own neighbour
     furthest_M1 = distance_MN.topk(k, largest=False, sorted=False).values.amax(1, keepdim=True)
@@ -130,8 +135,9 @@ def _digest(examples: Examples, k: int, same_class: bool) -> str:
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.int32]] | None:
     """Return the neighbours at ``path``; None where there are none, or a file that is damaged."""
     try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        with path.open("rb") as file:
+            found = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError):
         return None
     return found if found.shape == shape and found.dtype == np.int32 else None
 

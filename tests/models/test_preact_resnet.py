@@ -1,19 +1,11 @@
 from __future__ import annotations
 
-from typing import get_args
-
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from mixup_study.models import MODELS
 from mixup_study.models.preact_resnet import PreActBlock, PreActResNet18
-from mixup_study.spec.trial import ModelName
-
-
-def test_every_name_of_the_specification_has_a_network() -> None:
-    assert set(MODELS) == set(get_args(ModelName))
 
 
 def test_the_papers_network_has_its_number_of_parameters() -> None:

@@ -15,7 +15,7 @@ from mixup_study.training.parallel import Worker
 from mixup_study.vicinity import VirtualBatch
 
 CPU = torch.device("cpu")
-FOLDER = Path("unused")
+FOLDER = Path("/dev/null")
 
 
 def trial(**fields: Any) -> Trial:
@@ -37,6 +37,15 @@ METHODS = [
     {"dropout": 0.3},
     {"method": "mixup", "alpha": 1.0},
     {"method": "mixup", "alpha": 8.0, "dropout": 0.3},
+    {"method": "mixup", "alpha": 1.0, "neighbours": 3, "same_class": True},
+    {"method": "mixup", "alpha": 1.0, "same_class": True},
+    {"method": "mix_inputs", "alpha": 1.0, "label_smoothing": 0.1},
+    {"method": "latent_mixup", "alpha": 1.0, "layer": 5},
+    {"method": "latent_mixup", "alpha": 1.0, "layer": 2, "precision": "bfloat16"},
+    {"method": "dirichlet_mixup", "alpha": 1.0, "ways": 3},
+    {"method": "gaussian_noise", "sigma": 0.2},
+    {"method": "label_smoothing", "label_smoothing": 0.1},
+    {"model": "mlp"},
     {"precision": "bfloat16"},
     {"memory_format": "channels_last", "fused": False},
 ]
@@ -63,6 +72,11 @@ def test_mixup_with_alpha_zero_is_erm() -> None:
         {"augment": False},
         {"dropout": 0.5},
         {"method": "mixup", "alpha": 1.0},
+        {"method": "mixup", "alpha": 1.0, "neighbours": 3},
+        {"method": "latent_mixup", "alpha": 1.0, "layer": 3},
+        {"method": "gaussian_noise", "sigma": 0.2},
+        {"method": "label_smoothing", "label_smoothing": 0.1},
+        {"model": "mlp"},
         {"weight_decay": 0.01},
         {"momentum": 0.5},
         {"lr": 0.2},

@@ -44,7 +44,7 @@ def epoch_of(trial: Trial, worker: Worker, float64: bool) -> dict[str, Any]:
     settle(CPU)
     if float64:
         MODELS["preact_resnet18"] = WithoutBatchNorm
-    run = Training(trial, Path("unused"), worker, CPU)
+    run = Training(trial, Path("/dev/null"), worker, CPU)
     shards: list[Tensor] = []
     lams: list[float] = []
     shard = worker.shard
