@@ -64,6 +64,12 @@ class RunProgress:
         """Show a running trial's epoch and error."""
         self._running[trial_id] = (epoch, test_error)
 
+    def warned(self, trial_id: str, line: str) -> None:
+        """Print a line about a trial."""
+        self._console.print(
+            f"{trial_id}  {self._labels[trial_id]}: {line}", markup=False, highlight=False, soft_wrap=True
+        )
+
     def finished(self, trial_id: str, train_seconds: float, test_error: float | None, error: str | None) -> None:
         """Count a trial as completed and, off a terminal, print its line."""
         self._running.pop(trial_id, None)

@@ -53,10 +53,10 @@ def main(arguments: Sequence[str]) -> int:
         from mixup_study.cluster.version import code_version
 
         labels = cell_labels(study)
-        jobs = jobs_of(left.values(), study.resources, store.location, options.data, code_version())
+        jobs = jobs_of(left.values(), study, store.location, options.data, code_version())
         with RunProgress(Console(), labels, left) as progress:
             try:
-                run_jobs(jobs, cluster, progress)
+                run_jobs(jobs, cluster, study.retries, progress)
             except KeyboardInterrupt:
                 finished = progress.completed - len(progress.failures)
                 print(

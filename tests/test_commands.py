@@ -23,6 +23,7 @@ from mixup_study.spec.study import METRICS, StudyFile
 REPOSITORY = Path(__file__).parent.parent
 COMMANDS = ["run", "plan", "tables", "query", "schema"]
 CORRUPT_LABELS = "studies/corrupt_labels.yaml"
+ABLATION = "studies/ablation.yaml"
 HEAVY = ["torch", "torchvision", "ray", "sklearn"]
 
 
@@ -124,6 +125,16 @@ def test_the_rooms_import_only_downwards() -> None:
         ("plan", [CORRUPT_LABELS, "--slots", "0"], ["--slots", "'0'", "expected a whole number of 1 or more"]),
         ("plan", [CORRUPT_LABELS, "--profile", "quik"], ["no profile 'quik'", "did you mean 'quick'?"]),
         ("plan", [CORRUPT_LABELS, "--set", "trial.dropout=1.0"], ["--set trial.dropout=1.0: trial.dropout", "[0, 1)"]),
+        (
+            "plan",
+            [ABLATION, "--set", "grid.lr=[0.1, 0.2]"],
+            ["studies/ablation.yaml:", "arms.ERM: has lr 0.1 and 0.2 in one cell of the table", "table.pick to choose"],
+        ),
+        (
+            "tables",
+            [ABLATION, "--set", "trial.model=mlp"],
+            ["layer 4.layer: 4: expected one of 1, 2, 3, the layers of mlp"],
+        ),
         ("tables", ["pyproject.toml"], ["pyproject.toml"]),
         ("tables", [CORRUPT_LABELS, "--format", "html"], ["--format", "'html'", "'markdown'"]),
         ("tables", [CORRUPT_LABELS, "--results", "foo://bar"], ["--results foo://bar", "expected a folder or URL"]),
@@ -172,6 +183,12 @@ def test_plan_of_nothing_run_yet_has_everything_left(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize(("profile", "count"), [("paper", 44), ("quick", 176)])
+def test_plan_of_table_5(profile: str, count: int, tmp_path: Path) -> None:
+    shown = printed("plan", ABLATION, "--profile", profile, "--results", tmp_path / "none")
+    assert f"{count} trials: 0 done already, {count} to run" in shown
+
+
 def test_plan_follows_the_overrides(tiny_study: Path, results: Path) -> None:
     shown = printed("plan", tiny_study, "--results", results, "--set", "grid.seed=[0, 1]", "--set", "arms.ERM=null")
     assert "4 trials: 1 done already, 3 to run" in shown
@@ -218,6 +235,58 @@ def test_tables_takes_the_profile_that_the_results_hold(tmp_path: Path) -> None:
     assert "Profile quick (what the results hold)" in shown
     assert "1 of 24 trials done" in shown
     assert "25.0 (12.7)" in shown
+
+
+@pytest.mark.parametrize(
+    ("format", "rows"),
+    [
+        ("text", ["ERM ✗ ✗ – (5.53) – (5.18) 0/2", "mixup AC + RP ✓ ✓ * 3.25 (4.24) – (4.68) 1/2"]),
+        (
+            "markdown",
+            [
+                "| ERM | | ✗ | ✗ | – (5.53) | – (5.18) | 0/2 |",
+                "| mixup | AC + RP | ✓ | ✓ | **3.25 (4.24)** | – (4.68) | 1/2 |",
+            ],
+        ),
+        (
+            "latex",
+            [
+                r"ERM & & $\times$ & $\times$ & -- (5.53) & -- (5.18) & 0/2 \\",
+                r"mixup & AC + RP & $\checkmark$ & $\checkmark$ & \textbf{3.25 (4.24)} & -- (4.68) & 1/2 \\",
+            ],
+        ),
+        (
+            "csv",
+            [
+                "ERM,0.0001,,,,5.53,0,0,1",
+                "mixup / AC + RP,0.0001,1,3.25,,4.24,1,0,1",
+                "mixup / AC + RP,0.0005,,,,4.68,0,0,1",
+            ],
+        ),
+    ],
+)
+def test_tables_prints_table_5(format: str, rows: list[str], tmp_path: Path) -> None:
+    study = StudyFile(REPOSITORY / ABLATION).load("paper")
+    (cell,) = (cell for cell in study.cells if cell.arm == "mixup / AC + RP" and cell.trial.weight_decay == 1e-4)
+    ResultStore(str(tmp_path)).write(TrialRecord(cell.trial, "done", {}, 1.0, dict.fromkeys(METRICS, 0.0325)))
+    shown = printed("tables", ABLATION, "--results", tmp_path, "--format", format)
+    lines = [" ".join(line.split()) for line in shown.splitlines()]
+    assert [line for line in lines if line in rows] == rows
+    assert ("Profile paper (what the results hold)" in " ".join(lines)) == (format != "csv")
+
+
+def test_an_infinite_alpha_is_planned_recorded_shown_and_asked_for(tiny_study: Path, tmp_path: Path) -> None:
+    override = ("--set", "arms.mixup.alpha=.inf")
+    study = StudyFile(tiny_study, (override[1],)).load("full")
+    results = tmp_path / "infinite"
+    store = ResultStore(str(results))
+    for cell in study.cells:
+        store.write(TrialRecord(cell.trial, "done", {}, 1.0, dict.fromkeys(METRICS, 0.25)))
+    assert "2 trials: 2 done already, 0 to run" in printed("plan", tiny_study, *override, "--results", results)
+    rows = [line.split() for line in printed("tables", tiny_study, *override, "--results", results).splitlines()]
+    assert ["mixup", "α=∞", "25.0", "25.0", "1/1"] in rows
+    sql = "select alpha, isinf(alpha) as infinite from trials where method = 'mixup'"
+    assert printed("query", sql, "--results", results, "--format", "csv") == "alpha,infinite\ninf,True\n"
 
 
 def test_tables_reads_a_url(tiny_study: Path, results: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from mixup_study.spec.study import Resources
+from mixup_study.spec.study import Resources, Study
 from mixup_study.spec.trial import Trial
 
 MESSAGE = "mixup_study"
@@ -24,6 +24,9 @@ class Job(BaseModel):
     results: str
     data: Path
     code_version: str
+    checkpoint_seconds: float
+    stop_flag: str = ""
+    """Name of the StopFlag that the job's processes ask; none by default."""
 
     @property
     def workers(self) -> int:
@@ -31,9 +34,16 @@ class Job(BaseModel):
         return self.trials[0].workers
 
 
-def jobs_of(trials: Iterable[Trial], resources: Resources, results: str, data: Path, code_version: str) -> list[Job]:
-    """Return the jobs that train ``trials``: one each."""
+def jobs_of(trials: Iterable[Trial], study: Study, results: str, data: Path, code_version: str) -> list[Job]:
+    """Return the jobs that train ``trials`` of a study: one each."""
     return [
-        Job(trials=(trial,), resources=resources, results=results, data=data, code_version=code_version)
+        Job(
+            trials=(trial,),
+            resources=study.resources,
+            results=results,
+            data=data,
+            code_version=code_version,
+            checkpoint_seconds=study.checkpoint_seconds,
+        )
         for trial in trials
     ]

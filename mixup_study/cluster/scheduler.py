@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import itertools
 import tempfile
+import time
+import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Protocol
 
-from ray import tune
+import ray
+from ray import cloudpickle, tune
 from ray.tune.experiment import Trial as TuneTrial
 
+from mixup_study.cluster.interrupt import GRACE_SECONDS, Interrupt, StopFlag
 from mixup_study.cluster.job import MESSAGE, Job
+from mixup_study.cluster.outcome import failed, made, one_line
 from mixup_study.cluster.session import Cluster
+from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
 
 
@@ -24,27 +32,48 @@ class Listener(Protocol):
     def progressed(self, trial_id: str, epoch: int, test_error: float) -> None:
         """Take note of an epoch, counted from 1, and its test error."""
 
+    def warned(self, trial_id: str, line: str) -> None:
+        """Take note of something about a trial that is no failure."""
+
     def finished(self, trial_id: str, train_seconds: float, test_error: float | None, error: str | None) -> None:
         """Take note of a trial's end; ``error`` says what it failed with, None where it is done."""
 
 
-def run_jobs(jobs: Sequence[Job], cluster: Cluster, listener: Listener) -> None:
+def run_jobs(jobs: Sequence[Job], cluster: Cluster, retries: int, listener: Listener) -> None:
     """Run all jobs on the cluster, as many side by side as it has slots for, and tell ``listener``.
 
     Jobs of one worker share reused Tune actors. Jobs of several run after them; each holds the slots of its
-    Train workers and its Tune actor none. Raises InputError where a job cannot run for want of data.
+    Train workers and its Tune actor none. A job that raises, or loses a process, starts again up to
+    ``retries`` times in fresh processes, from its checkpoint, and is recorded as failed after that.
+
+    Raises InputError where a job cannot run for want of data or of space for its record, and
+    KeyboardInterrupt after Ctrl-C: on the first once the trials under way have saved their checkpoints, or
+    GRACE_SECONDS later; on the second at once.
     """
-    for workers, group in itertools.groupby(sorted(jobs, key=lambda job: job.workers), key=lambda job: job.workers):
-        _run_alike(list(group), workers, cluster, listener)
+    flag = f"mixup_study-stop-{uuid.uuid4().hex}"
+    holder = StopFlag.options(name=flag).remote()  # type: ignore[attr-defined]
+    jobs = [job.model_copy(update={"stop_flag": flag}) for job in jobs]
+    interrupt = Interrupt()
+    try:
+        with interrupt.listening():
+            for workers, group in itertools.groupby(sorted(jobs, key=_workers), key=_workers):
+                _run_alike(list(group), workers, cluster, retries, _Watch(listener, retries, interrupt, holder))
+                if interrupt.requested:
+                    raise KeyboardInterrupt
+    finally:
+        ray.kill(holder)
 
 
-def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, listener: Listener) -> None:
+def _workers(job: Job) -> int:
+    return job.workers
+
+
+def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, retries: int, watch: _Watch) -> None:
     from mixup_study.cluster.worker import run_job
 
     resources = jobs[0].resources
     # Tune wants a trial to hold something; of a group, the Train workers hold the slots.
     held = {"cpu": resources.cpus, "gpu": resources.gpus} if workers == 1 else {"memory": 1.0}
-    watch = _Watch(listener)
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
         tune.Tuner(
             tune.with_resources(run_job, held),
@@ -55,10 +84,16 @@ def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, listener: Li
                 trial_name_creator=_name,
                 trial_dirname_creator=_name,
             ),
-            run_config=tune.RunConfig(storage_path=scratch, verbose=0, callbacks=[watch], stop=watch.stopper),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[watch],
+                stop=watch.stopper,
+                failure_config=tune.FailureConfig(max_failures=retries),
+            ),
         ).fit()
-    if watch.stopper.reason is not None:
-        raise InputError(watch.stopper.reason)
+    if watch.stopper.bad_input is not None:
+        raise InputError(watch.stopper.bad_input)
 
 
 def _name(trial: TuneTrial) -> str:
@@ -70,31 +105,50 @@ def _job(trial: TuneTrial) -> Job:
 
 
 class _Stopper(tune.Stopper):
-    """Ends everything when a job reports that its input is not there."""
+    """Ends everything when a job reports that its input is not there, or when it is told to."""
 
-    reason: str | None = None
+    bad_input: str | None = None
+    now = False
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        self.reason = self.reason or result.get(MESSAGE, {}).get("input_error")
-        return self.reason is not None
+        self.bad_input = self.bad_input or result.get(MESSAGE, {}).get("input_error")
+        return self.stop_all()
 
     def stop_all(self) -> bool:
-        return self.reason is not None
+        return self.now or self.bad_input is not None
 
 
 class _Watch(tune.Callback):
-    """Translates Tune's callbacks into what a Listener wants to know."""
+    """Translates Tune's callbacks into what a Listener wants to know, and records what Tune gives up."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, retries: int, interrupt: Interrupt, flag: Any) -> None:
         self._listener = listener
+        self._retries = retries
+        self._interrupt = interrupt
+        self._flag = flag
         self._finished: set[str] = set()
+        self._running: dict[str, datetime] = {}
+        self._saving: set[str] | None = None
+        self._deadline = 0.0
         self.stopper = _Stopper()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the listener, a live display, out of the experiment state that Tune saves and nobody restores."""
         return {}
 
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        """After Ctrl-C, end the run once the trials that were training then have saved."""
+        if not self._interrupt.requested:
+            return
+        if self._saving is None:
+            self._flag.set.remote()
+            self._saving = set(self._running)
+            self._deadline = time.monotonic() + GRACE_SECONDS
+        self._saving &= self._running.keys()
+        self.stopper.now = not self._saving or time.monotonic() > self._deadline
+
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._running[_name(trial)] = datetime.now(UTC)
         self._listener.started(_name(trial))
 
     def on_trial_result(
@@ -106,11 +160,38 @@ class _Watch(tune.Callback):
             self._listener.finished(told["trial_id"], told["train_seconds"], told["test_error"], told["error"])
         elif "epoch" in told:
             self._listener.progressed(told["trial_id"], told["epoch"], told["test_error"])
+        elif "warning" in told:
+            self._listener.warned(told["trial_id"], told["warning"])
+
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._running.pop(_name(trial), None)
+
+    def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        """Report a job that starts again."""
+        self._running.pop(_name(trial), None)
+        self._listener.warned(_name(trial), f"starts again after {one_line(_error_of(trial))}")
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        """Report a job whose process died, or could not record what it had, before its trials were finished."""
-        for lost in _job(trial).trials:
+        """Record the unfinished trials of a job that raised, or lost its process, once too often."""
+        started_at = self._running.pop(_name(trial), datetime.now(UTC))
+        job, error = _job(trial), _error_of(trial)
+        for lost in job.trials:
             if lost.trial_id not in self._finished:
-                error = trial.get_error()
-                text = " ".join(str(error).split())[:500] if error else "its process died"
-                self._listener.finished(lost.trial_id, 0.0, None, text)
+                record = failed(lost, made(job, started_at, None), error)
+                self._finished.add(lost.trial_id)
+                try:
+                    ResultStore(job.results).write(record)
+                except OSError as unwritable:
+                    self.stopper.bad_input = f"--results {job.results}: cannot be written to: {unwritable}"
+                self._listener.finished(lost.trial_id, record.train_seconds, None, record.error)
+
+
+def _error_of(trial: TuneTrial) -> Exception:
+    """Return what a job raised, or Ray's account of how it lost its process."""
+    try:
+        error = cloudpickle.loads(Path(trial.pickled_error_file or "").read_bytes())
+    except Exception:  # what a job raises may not survive pickling
+        text = trial.get_error()
+        return RuntimeError(str(text).strip().splitlines()[-1] if text else "its process died")
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(error, ray.exceptions.RayTaskError) and isinstance(cause, Exception) else error

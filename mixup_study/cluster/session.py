@@ -95,7 +95,7 @@ def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address not in ("local", "auto"):
         _check_answers(address)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told by the run itself
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     try:
         ray.init(

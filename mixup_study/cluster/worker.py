@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-import ray
 import torch
 from ray import train as ray_train
 from ray import tune
@@ -18,12 +15,16 @@ from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from mixup_study.cluster import outcome
+from mixup_study.cluster.interrupt import StopRequests
 from mixup_study.cluster.job import MESSAGE, Job
+from mixup_study.results.checkpoints import CheckpointFile
 from mixup_study.results.record import TrialRecord
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.trial import Trial
-from mixup_study.training.loop import Measured, train
+from mixup_study.training.checkpoint import Checkpointing, Stopped
+from mixup_study.training.loop import TrainingDiverged, train
 from mixup_study.training.parallel import Worker
 
 Report = Callable[[dict[str, Any]], None]
@@ -31,20 +32,32 @@ Report = Callable[[dict[str, Any]], None]
 REPORT_SECONDS = 0.5
 """A trial trained in the Tune actor tells its progress this often at most."""
 
+FINAL = (TrainingDiverged, ValueError)
+"""What a trial raises because of what it is: it would again, so it is recorded at once."""
+
 
 def run_job(config: dict[str, Any]) -> None:
     """Train and record every trial of the job; this is Tune's function trainable.
 
-    An exception of one trial is recorded as that trial's failure and ends only it. InputError ends the job
-    and is reported as such, for the study cannot go on; so does a record that cannot be written.
+    A trial that fails because of what it is gets recorded so and ends only itself. InputError ends the job
+    and is reported as such, for the study cannot go on; so does a record that cannot be written. Any other
+    exception is left to Tune, which starts the job again; trials that are done by then are left out, and
+    those that finished elsewhere meanwhile.
     """
     job = Job.model_validate_json(config["job"])
     train_trial = _train_here if job.workers == 1 else _train_in_group
+    stop_requested = StopRequests(job.stop_flag)
     for trial in job.trials:
         try:
-            train_trial(job, trial)
+            if stop_requested():
+                raise Stopped("before its first epoch")
+            if not ResultStore(job.results)._is_done(trial.trial_id):
+                train_trial(job, trial)
         except InputError as error:
             _tell(tune.report)({"input_error": str(error)})
+            return
+        except Stopped as stopped:
+            _tell(tune.report)({"stopped": str(stopped)})
             return
 
 
@@ -57,15 +70,13 @@ def _train_here(job: Job, trial: Trial) -> None:
     def train_and_record() -> None:
         started_at = datetime.now(UTC)
         try:
-            measured = train(trial, job.data, device, _epochs_to(report, trial))
+            measured = train(trial, job.data, device, _epochs_to(report, trial), _checkpointing(job, trial, report))
         except InputError:
             raise
-        except Exception as error:
-            _keep(job, _failed(job, trial, started_at, device, error), report)
-            if device.type == "cuda":  # which the fault may have left unusable: the next trial gets a fresh process
-                raise
+        except FINAL as error:
+            _keep(job, outcome.failed(trial, outcome.made(job, started_at, device), error), report)
         else:
-            _keep(job, _done(job, trial, started_at, device, measured), report)
+            _keep(job, outcome.done(trial, outcome.made(job, started_at, device), measured), report)
 
     TorchTrainer(train_and_record, scaling_config=ScalingConfig(num_workers=0)).fit()
 
@@ -91,13 +102,13 @@ def _train_in_group(job: Job, trial: Trial) -> None:
             trainer.fit()
         except ray_train.TrainingFailedError as error:
             cause = _cause(error)
-            if isinstance(cause, InputError):
+            if not isinstance(cause, FINAL) or isinstance(cause, InputError):
                 raise cause from error
-            _keep(job, _failed(job, trial, started_at, None, cause), _tell(tune.report))
+            _keep(job, outcome.failed(trial, outcome.made(job, started_at, None), cause), _tell(tune.report))
 
 
 def _train_in_worker(config: dict[str, Any]) -> None:
-    """Train as one worker of a group, the first of which records the trial.
+    """Train as one worker of a group, the first of which records the trial and saves its checkpoints.
 
     Every worker reports every epoch, for Train's reports wait for each other. An exception is left to Train,
     which ends the whole group.
@@ -108,8 +119,17 @@ def _train_in_worker(config: dict[str, Any]) -> None:
     device = get_device()
     _check_usable(device)
     started_at = datetime.now(UTC)
-    measured = train(trial, job.data, device, _epochs_to(report, trial))
-    _keep(job, _done(job, trial, started_at, device, measured), report)
+    measured = train(trial, job.data, device, _epochs_to(report, trial), _checkpointing(job, trial, report))
+    _keep(job, outcome.done(trial, outcome.made(job, started_at, device), measured), report)
+
+
+def _checkpointing(job: Job, trial: Trial, report: Report) -> Checkpointing:
+    return Checkpointing(
+        CheckpointFile(job.results, trial.trial_id),
+        job.checkpoint_seconds,
+        StopRequests(job.stop_flag),
+        lambda line: report({"trial_id": trial.trial_id, "warning": line}),
+    )
 
 
 def _check_usable(device: torch.device) -> None:
@@ -121,32 +141,15 @@ def _check_usable(device: torch.device) -> None:
 
 
 def _keep(job: Job, record: TrialRecord, report: Report) -> None:
-    """Record a trial, in the first worker alone, and tell its end."""
+    """Record a trial, in the first worker alone, and tell its end; its checkpoint is no longer needed."""
     if Worker.current().rank == 0:
-        ResultStore(job.results).write(record)
+        try:
+            ResultStore(job.results).write(record)
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"--results {job.results}: cannot be written to: {reason}") from error
+        CheckpointFile(job.results, record.trial.trial_id).remove()
     report(_finished(record))
-
-
-def _done(job: Job, trial: Trial, started_at: datetime, device: torch.device, measured: Measured) -> TrialRecord:
-    return TrialRecord(
-        trial,
-        "done",
-        _made(job, started_at, device),
-        train_seconds=measured.seconds,
-        measurements=measured.measurements,
-        epochs=measured.epochs,
-    )
-
-
-def _failed(job: Job, trial: Trial, started_at: datetime, device: torch.device | None, error: Exception) -> TrialRecord:
-    return TrialRecord(
-        trial,
-        "failed",
-        _made(job, started_at, device),
-        train_seconds=(datetime.now(UTC) - started_at).total_seconds(),
-        error=" ".join(f"{type(error).__name__}: {error}".split())[:500],
-        traceback="".join(traceback.format_exception(error)),
-    )
 
 
 def _epochs_to(report: Report, trial: Trial) -> Report:
@@ -170,13 +173,13 @@ def _tell(report: Report) -> Report:
 
 
 def _throttled(report: Report) -> Report:
-    """Return ``report`` that passes a progress message only when the last is old enough, and the final one always."""
+    """Return ``report`` that passes on progress only when the last is old enough, and anything else always."""
     last = time.monotonic()
 
     def throttled(message: dict[str, Any]) -> None:
         nonlocal last
         now = time.monotonic()
-        if "status" in message or now - last >= REPORT_SECONDS:
+        if "epoch" not in message or now - last >= REPORT_SECONDS:
             last = now
             report(message)
 
@@ -191,18 +194,3 @@ def _cause(error: ray_train.TrainingFailedError) -> Exception:
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     ranked = sorted(failures.values(), key=lambda one: (not isinstance(one, InputError), isinstance(one, RuntimeError)))
     return next(iter(ranked), error)
-
-
-def _made(job: Job, started_at: datetime, device: torch.device | None) -> dict[str, Any]:
-    """Return how a record was made; ``device`` is None in a process that did not train."""
-    name = None if device is None else f"cpu ({platform.machine()})"
-    if device is not None and device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    return {
-        "started_at": started_at,
-        "device": name,
-        "code_version": job.code_version,
-        "python_version": platform.python_version(),
-        "torch_version": torch.__version__,
-        "ray_version": ray.__version__,
-    }

@@ -41,7 +41,7 @@ def cell_labels(study: Study) -> dict[str, str]:
 
 def key_text(name: str, value: Any) -> str:
     """Return a row's label: the arm's name, noise in percent, else the plain value."""
-    return f"{100 * value:g}%" if name == "label_noise" else plain(value)
+    return f"{100 * value:g}%" if name == "label_noise" else _written(value)
 
 
 def title_text(name: str) -> str:

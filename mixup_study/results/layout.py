@@ -51,11 +51,11 @@ def _paper_sheet(study: Study, rows: Sequence[TableRow], caption: str) -> Sheet:
     texts: list[list[str]] = []
     marked, breaks = set(), set()
     for index, line in enumerate(lines):
-        before = labels[index - 1] if index else [""] * len(titles)
+        before = labels[index - 1] if index else []
         if index and len(titles) > 1 and labels[index][0] != before[0]:
             breaks.add(index)
         entries = [
-            "" if index and level < len(titles) - 1 and labels[index][: level + 1] == before[: level + 1] else label
+            "" if labels[index][: level + 1] == before[: level + 1] and any(labels[index][level + 1 :]) else label
             for level, label in enumerate(labels[index])
         ]
         if table.modified:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from mixup_study.spec.study import SEEDS, Cell, Study
+from mixup_study.spec.study import SEEDS, Cell, Study, comparable
 from mixup_study.spec.trial import FIELDS
 
 Records = Mapping[str, Mapping[str, Any]]
@@ -50,7 +50,7 @@ class TableRow:
     keys: dict[str, Any]
     """Value of each of the table's keys: its row fields and arm, and the field across."""
     changes: frozenset[str]
-    """Which of input and target the arm trains on otherwise than ERM."""
+    """Which of input and target the setting shown, or else the arm's first, trains on otherwise than ERM."""
     setting: dict[str, Any]
     """The hyper-parameters shown, picked among the arm's; empty where nothing has finished."""
     measured: list[Statistic | None]
@@ -71,10 +71,10 @@ def table_rows(study: Study, records: Records) -> list[TableRow]:
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in study.cells:
         groups.setdefault(tuple(_keys(study, cell).values()), []).append(cell)
-    published = {tuple(_comparable(row[name]) for name in study.table.keys): row for row in study.published}
+    published = {tuple(comparable(row[name]) for name in study.table.keys): row for row in study.published}
     order = _row_order(study, groups)
     return [
-        _row(study, groups[key], records, published.get(tuple(_comparable(value) for value in key))) for key in order
+        _row(study, groups[key], records, published.get(tuple(comparable(value) for value in key))) for key in order
     ]
 
 
@@ -86,12 +86,6 @@ def _row_order(study: Study, groups: Iterable[tuple[Any, ...]]) -> list[tuple[An
         for level, value in enumerate(key):
             ranks[level].setdefault(value, len(ranks[level]))
     return sorted(keys, key=lambda key: [ranks[level][value] for level, value in enumerate(key)])
-
-
-def _comparable(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(value)
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _keys(study: Study, cell: Cell) -> dict[str, Any]:
@@ -119,7 +113,7 @@ def _row(study: Study, cells: Sequence[Cell], records: Records, published: Mappi
     states = [records.get(cell.trial.trial_id, {}).get("status") for cell in cells]
     return TableRow(
         keys=_keys(study, cells[0]),
-        changes=cells[0].trial.changes,
+        changes=(shown or cells[0]).trial.changes,
         setting={
             name: getattr(shown.trial, name) for name in hyper_parameters if name in shown.settings or name in differing
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -74,9 +74,11 @@ def _problem(found: ErrorDetails, valid: Sequence[str]) -> str:
 def _range(name: Hashable) -> str:
     """Return both limits of a trial's field, where it has two: ``, in [0, 1)``."""
     field = Trial.model_fields.get(str(name))
-    limits = {
-        key: getattr(part, key) for part in (field.metadata if field else ()) for key in _KEYS if hasattr(part, key)
-    }
+    parts = [*field.metadata] if field else []
+    for choice in get_args(field.annotation) if field else ():  # of ``X | None``
+        for annotation in getattr(choice, "__metadata__", ()):
+            parts += getattr(annotation, "metadata", [])
+    limits = {key: getattr(part, key) for part in parts for key in _KEYS if hasattr(part, key)}
     ends = {key: _number(limit) for key, limit in limits.items()}
     low = f"[{ends['ge']}" if "ge" in ends else f"({ends['gt']}" if "gt" in ends else None
     high = f"{ends['le']}]" if "le" in ends else f"{ends['lt']})" if "lt" in ends else None

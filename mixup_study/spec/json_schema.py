@@ -45,6 +45,20 @@ def study_schema() -> dict[str, Any]:
                 },
             },
             "resources": {**_model(Resources), "description": "A slot: what one worker holds while it trains."},
+            "retries": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": 1000,
+                "default": 2,
+                "description": "How often a trial that raised, or whose process died, is trained again in this run.",
+            },
+            "checkpoint_seconds": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 86400,
+                "default": 60,
+                "description": "A trial saves a checkpoint at the end of an epoch where the last is at least so old.",
+            },
             "table": {
                 **_model(Table),
                 "properties": {
@@ -52,7 +66,7 @@ def study_schema() -> dict[str, Any]:
                     "across": {**_model(Table)["properties"]["across"], "enum": [*FIELDS, None]},
                     "rows": {"type": "array", "minItems": 1, "items": {"enum": [*FIELDS, "arm"]}},
                     "columns": {"type": "array", "minItems": 1, "items": _model(Column)},
-                    "pick": _model(Pick),
+                    "pick": {"anyOf": [_model(Pick), {"type": "null"}]},
                 },
             },
             "published": {

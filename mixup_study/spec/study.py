@@ -128,6 +128,8 @@ class _Document(BaseModel):
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
     resources: Resources = Resources()
+    retries: int = Field(default=2, ge=0, le=1000)
+    checkpoint_seconds: float = Field(default=60, ge=0, le=86400)
     table: Table
     published: list[dict[str, Any]] = Field(default_factory=list)
 
@@ -144,6 +146,10 @@ class Study:
     profile: str
     paper: Paper | None
     resources: Resources
+    retries: int
+    """How often a trial that raised, or whose process died, is trained again, each time by a fresh process."""
+    checkpoint_seconds: float
+    """A trial saves a checkpoint at the end of an epoch where the last one is at least so old."""
     table: Table
     cells: tuple[Cell, ...]
     overrides: tuple[str, ...] = ()
@@ -214,6 +220,8 @@ class StudyFile:
             profile=profile,
             paper=document.paper,
             resources=document.resources,
+            retries=document.retries,
+            checkpoint_seconds=document.checkpoint_seconds,
             table=document.table,
             cells=cells,
             overrides=self.overrides,
@@ -244,6 +252,13 @@ def _names(error: ValidationError) -> Sequence[str]:
     return tuple(model.model_fields)
 
 
+def comparable(value: Any) -> Hashable:
+    """Return what is equal for two ways to write the same value of a field, and only for those."""
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> None:
     """Raise InputError for a row or a published number that no table could show; ``arms`` are the file's own."""
     valid = (*FIELDS, "arm")
@@ -272,7 +287,7 @@ def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> No
         for key in document.table.keys:
             if key not in row:
                 raise source.error(("published", index, key), "missing; expected the row it belongs to")
-        where = repr([row[key] for key in document.table.keys])
+        where = tuple(comparable(row[key]) for key in document.table.keys)
         if where in rows:
             raise source.error(("published", index), "the row of the table stands here twice; expected it once")
         rows.add(where)

@@ -59,6 +59,7 @@ def _strength(value: float) -> float:
 
 Strength = Annotated[float, Field(ge=0), AfterValidator(_strength)]
 Fraction = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1), AfterValidator(lambda value: value + 0.0)]
+Deviation = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e6), AfterValidator(lambda value: value + 0.0)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -126,7 +127,7 @@ class Trial(BaseModel):
         validate_default=True,
         description="Epsilon: the target of each of K classes gets epsilon/K, the right one the rest (section 3.8).",
     )
-    sigma: Annotated[Real, Field(ge=0, le=1e6)] | None = Field(
+    sigma: Deviation | None = Field(
         default=None,
         validate_default=True,
         description="Standard deviation of the noise that gaussian_noise adds to normalised images (section 3.8).",
@@ -195,7 +196,7 @@ class Trial(BaseModel):
     @property
     def changes(self) -> frozenset[str]:
         """Return which of ``input`` and ``target`` differ from ERM's in training (Table 5)."""
-        smoothing = {"target"} if self.label_smoothing is not None else set()
+        smoothing = {"target"} if self.label_smoothing else set()
         return METHOD_RULES[self.method].changes | smoothing
 
     @property

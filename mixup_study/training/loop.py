@@ -21,6 +21,7 @@ from mixup_study.models import MODELS
 from mixup_study.spec.seeds import stream_seed
 from mixup_study.spec.trial import Trial
 from mixup_study.training import measures
+from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
 from mixup_study.vicinity import METHODS, Draws, Examples, LatentMix, Minibatch, VirtualBatch
@@ -44,22 +45,34 @@ class Measured:
     seconds: float
 
 
-def train(trial: Trial, folder: Path, device: torch.device, report: Callable[[dict[str, Any]], None]) -> Measured:
-    """Train ``trial`` from its first epoch to its last and return what it measured.
+def train(
+    trial: Trial,
+    folder: Path,
+    device: torch.device,
+    report: Callable[[dict[str, Any]], None],
+    checkpointing: Checkpointing | None = None,
+) -> Measured:
+    """Train ``trial`` to its last epoch and return what it measured.
 
-    ``folder`` holds the data sets. Within a process group of torch's, every worker calls this with the same
-    trial and a device of its own, and all of them return the same measurements. ``report`` is called after
-    every epoch with its row (epoch from 1, lr, train_loss, test_error, seconds).
+    It begins with its first epoch, or after the one that its checkpoint was saved at; what it measures is the
+    same. ``folder`` holds the data sets. Within a process group of torch's, every worker calls this with the
+    same trial and a device of its own, and all of them return the same measurements. ``report`` is called
+    after every epoch with its row (epoch from 1, lr, train_loss, test_error, seconds).
 
     Raises TrainingDiverged when the loss is not finite, ValueError for a trial that does not fit its data
-    set, and InputError where the data set is not to be had.
+    set, InputError where the data set is not to be had, and Stopped where ``checkpointing`` asks for it.
     """
     started = time.perf_counter()
     worker = Worker.current()
     settle(device)
     run = Training(trial, folder, worker, device)
     rows: list[dict[str, Any]] = []
-    for epoch in range(trial.epochs):
+    before = 0.0
+    saved = None if checkpointing is None else checkpointing.load(run.kind())
+    if saved is not None:
+        rows, before = saved["rows"], saved["seconds"]
+        run.load(saved)
+    for epoch in range(len(rows), trial.epochs):
         begun = time.perf_counter()
         train_loss = run.train_epoch(epoch)
         if not math.isfinite(train_loss):
@@ -67,8 +80,15 @@ def train(trial: Trial, folder: Path, device: torch.device, report: Callable[[di
         row = {"epoch": epoch + 1, "lr": run.lr(epoch), "train_loss": train_loss, "test_error": run.test_error()}
         rows.append({**row, "seconds": time.perf_counter() - begun})
         report(rows[-1])
+        if checkpointing is not None and epoch + 1 < trial.epochs:
+            stop = checkpointing.stop_requested()
+            if worker.rank == 0 and (stop or checkpointing.due()):
+                seconds = before + time.perf_counter() - started
+                checkpointing.save({**run.kind(), **run.state(), "rows": rows, "seconds": seconds})
+            if stop:
+                raise Stopped(f"after epoch {epoch + 1}")
     measurements = measures.over_epochs([row["test_error"] for row in rows]) | run.memorisation()
-    return Measured(measurements, rows, time.perf_counter() - started)
+    return Measured(measurements, rows, before + time.perf_counter() - started)
 
 
 class Training:
@@ -101,6 +121,19 @@ class Training:
             weight_decay=trial.weight_decay,
             fused=trial.fused,
         )
+
+    def kind(self) -> dict[str, Any]:
+        """Return what a checkpoint must share with this process for the trial to go on as if nothing had happened."""
+        return {"trial_id": self.trial.trial_id, "torch": str(torch.__version__), "device": self.device.type}
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that later epochs depend on; all random numbers come from the seed and the epoch."""
+        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
 
     def lr(self, epoch: int) -> float:
         """Return the learning rate of an epoch counted from 0."""

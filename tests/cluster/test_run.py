@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from mixup_study.spec.study import METRICS, StudyFile
+from mixup_study.spec.trial import Trial
 from mixup_study.training.loop import train
 
 
@@ -132,33 +133,106 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"the command ended without printing {text!r}")
 
 
-LONG = ["--set", "trial.epochs=100000", "--set", "arms.short={epochs: 1}"]
+SLOW = ["--set", "trial.epochs=60", "--set", "arms.mixup=null", "--set", "arms.short={epochs: 1}"]
+"""A trial that takes long enough to be disturbed, and one that shows that training goes on."""
 
 
-def test_ctrl_c_says_how_to_go_on(ray_cluster: Any, tiny_study: Path) -> None:
+def undisturbed(trial: Trial, folder: Path) -> dict[str, Any]:
+    return train(trial, folder, torch.device("cpu"), lambda row: None).measurements
+
+
+def test_ctrl_c_saves_checkpoints_and_the_same_command_goes_on_from_them(ray_cluster: Any, tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
-    running = start(ray_cluster, tiny_study, "--results", results, "--set", "arms.mixup=null", *LONG)
+    running = start(ray_cluster, tiny_study, "--results", results, *SLOW)
     read_until(running, "[1/2]")
     running.send_signal(signal.SIGINT)
-    said = running.communicate(timeout=60)[0]
+    said = running.communicate(timeout=15)[0]
     assert running.returncode == 130
     assert "interrupted: 1 of 2 trials finished" in said
     assert "the same command runs the rest" in said
     assert records(results)["status"].tolist() == ["done"]
+    (checkpoint,) = (results / "checkpoints").iterdir()
+
+    again = ray_cluster.run(tiny_study, "--results", results, *SLOW)
+    assert again.returncode == 0, again.stderr
+    assert "2 trials: 1 done already, 1 to run" in again.stdout
+    assert not list((results / "checkpoints").iterdir())
+    recorded = records(results)
+    study = StudyFile(tiny_study, tuple(SLOW[1::2])).load("full")
+    trial = study.trials[checkpoint.name.split(".")[0]]
+    assert recorded.loc[trial.trial_id, list(METRICS)].to_dict() == undisturbed(trial, tiny_study.parent)
 
 
-def test_a_killed_process_fails_its_trial_and_the_study_goes_on(ray_cluster: Any, tiny_study: Path) -> None:
-    results = tiny_study.parent / "results"
-    running = start(ray_cluster, tiny_study, "--results", results, "--set", "arms.mixup=null", *LONG)
-    read_until(running, "[1/2]")
+def test_a_second_ctrl_c_leaves_at_once(ray_cluster: Any, tiny_study: Path) -> None:
+    slower = ["--set", "trial.train_size=1437", "--set", "trial.width=32"]  # one epoch outlasts the test
+    running = start(ray_cluster, tiny_study, "--results", tiny_study.parent / "results", *SLOW, *slower)
+    read_until(running, "to run")
+    while not any(map(is_training, psutil.process_iter())):
+        assert running.poll() is None
+    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGINT)
+    said = running.communicate(timeout=15)[0]
+    assert running.returncode == 130
+    assert "interrupted: 0 of 2 trials finished" in said
+
+
+def kill_trainers() -> int:
     trainers = [process for process in psutil.process_iter() if is_training(process)]
     for process in trainers:
         os.kill(process.pid, signal.SIGKILL)
+    return len(trainers)
+
+
+def test_a_killed_process_is_replaced_and_its_trial_measures_the_same(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    running = start(ray_cluster, tiny_study, "--results", results, *SLOW, "--set", "checkpoint_seconds=0")
+    read_until(running, "[1/2]")
+    assert kill_trainers()
     said = running.communicate(timeout=120)[0]
-    assert trainers
+    assert running.returncode == 0, said
+    assert "starts again after its process died" in said
+    recorded = records(results)
+    for trial_id, trial in StudyFile(tiny_study, tuple(SLOW[1::2])).load("full").trials.items():
+        assert recorded.loc[trial_id, list(METRICS)].to_dict() == undisturbed(trial, tiny_study.parent)
+
+
+def test_a_trial_that_keeps_losing_its_process_fails_and_the_study_goes_on(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    running = start(ray_cluster, tiny_study, "--results", results, *SLOW, "--set", "retries=0")
+    read_until(running, "[1/2]")
+    assert kill_trainers()
+    said = running.communicate(timeout=120)[0]
     assert running.returncode == 1, said
-    assert "failed: " in said
-    assert records(results)["status"].tolist() == ["done"]
+    assert re.search(r"failed: \w+ .*: its process died", said)
+    recorded = records(results)
+    assert sorted(recorded["status"]) == ["done", "failed"]
+    assert recorded.loc[recorded["status"] == "failed", "error"].tolist() == ["its process died"]
+
+
+def test_a_damaged_checkpoint_is_told_in_one_line_and_the_trial_starts_over(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    (results / "checkpoints").mkdir(parents=True)
+    trial_id = next(iter(StudyFile(tiny_study).load("full").trials))
+    (results / "checkpoints" / f"{trial_id}.checkpoint").write_bytes(b"nothing")
+    ended = ray_cluster.run(tiny_study, "--results", results)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    line = next(line for line in ended.stdout.splitlines() if line.startswith(trial_id))
+    assert "checkpoint not used, training starts over: it is not a checkpoint of mixup_study" in line
+    assert set(records(results)["status"]) == {"done"}
+    assert not list((results / "checkpoints").iterdir())
+
+
+def test_two_commands_at_once_count_each_trial_once(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    both = [start(ray_cluster, tiny_study, "--results", results, "--set", "grid.seed=[0, 1, 2]") for _ in range(2)]
+    for running in both:
+        said = running.communicate(timeout=240)[0]
+        assert running.returncode == 0, said
+        assert "9 of 9 trials done" in said
+    recorded = pd.read_parquet(results / "trials")
+    assert len(recorded) == recorded["trial_id"].nunique() == 9
+    assert set(recorded["status"]) == {"done"}
+    assert not list((results / "checkpoints").glob("*"))
 
 
 def is_training(process: psutil.Process) -> bool:

@@ -5,11 +5,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pyarrow as pa
 import pytest
 
-from mixup_study.results.record import Status, TrialRecord
+from mixup_study.results.layout import study_sheet
+from mixup_study.results.record import TRIALS, Status, TrialRecord
 from mixup_study.results.store import ResultStore
-from mixup_study.spec.study import METRICS, Study, StudyFile
+from mixup_study.results.table import Records, records_by_id
+from mixup_study.spec.study import METRICS, Cell, Study, StudyFile
 from mixup_study.spec.trial import Trial
 
 MADE = {
@@ -22,6 +25,33 @@ MADE = {
 }
 
 RecordMaker: TypeAlias = Callable[..., TrialRecord]
+Measured: TypeAlias = Mapping[str, float | None] | float | str | None
+"""What became of a cell: its measurements, a number for its last test error, "failed", or None where it was not run.
+
+A number's half stands for the best test error.
+"""
+Measure: TypeAlias = Callable[[Study, Callable[[Cell], Measured]], Records]
+
+SMALL_STUDY = """\
+name: small
+paper: {table: 9, protocol: CIFAR-10 for 200 epochs}
+trial: {dataset: digits, model: preact_resnet18, width: 8, epochs: 4, batch_size: 50, lr: 0.1}
+grid: {label_noise: [0.8, 0.2], seed: [0, 1]}
+arms:
+  mixup: {method: mixup, alpha: [2, 8]}
+  ERM: {}
+table:
+  title: Small results
+  rows: [label_noise, arm]
+  columns:
+    - {group: Test error, title: best, metric: test_error_best}
+    - {group: Test error, title: last, metric: test_error_last, decimals: 2}
+  pick: {lowest: test_error_last}
+published:
+  - {label_noise: 0.2, arm: ERM, test_error_best: 12.7, test_error_last: 19.70}
+  - {label_noise: 0.2, arm: mixup, alpha: 8, test_error_best: 5, test_error_last: 6.125}
+  - {label_noise: 0.8, arm: mixup, alpha: 32, test_error_last: 30.9}
+"""
 
 
 def make_trial(**fields: Any) -> Trial:
@@ -76,3 +106,48 @@ def load(tmp_path: Path) -> Callable[..., Study]:
         return file.load(file.base_profile if profile is None else profile)
 
     return loaded
+
+
+@pytest.fixture(scope="session")
+def small_study() -> str:
+    """The text of a study of two arms at two label noises, with numbers of a paper."""
+    return SMALL_STUDY
+
+
+@pytest.fixture(scope="session")
+def one_arm() -> str:
+    """The text of a study of one arm that tries two settings, without published numbers."""
+    unpublished = SMALL_STUDY.split("published:")[0]
+    return unpublished.replace("label_noise: [0.8, 0.2], ", "").replace("  ERM: {}\n", "")
+
+
+@pytest.fixture(scope="session")
+def measure(record: RecordMaker) -> Measure:
+    """Makes the records of a study from what became of each cell."""
+
+    def measured(study: Study, became: Callable[[Cell], Measured]) -> Records:
+        tables = []
+        for cell in study.cells:
+            found = became(cell)
+            if found == "failed":
+                tables.append(record(cell.trial, status="failed").trials_table())
+                continue
+            if isinstance(found, float):
+                found = {"test_error_best": found / 2, "test_error_last": found}
+            if isinstance(found, Mapping):
+                tables.append(record(cell.trial, measurements={**dict.fromkeys(METRICS), **found}).trials_table())
+        return records_by_id(pa.concat_tables(tables) if tables else TRIALS.empty_table())
+
+    return measured
+
+
+@pytest.fixture(scope="session")
+def entries() -> Callable[..., list[dict[str, str]]]:
+    """Returns the rows of a study's sheet by heading; headings lose their ``(paper)``."""
+
+    def shown(study: Study, records: Records, **options: bool) -> list[dict[str, str]]:
+        sheet = study_sheet(study, records, "for a test", **options)
+        headings = [heading.removesuffix(" (paper)") for heading in sheet.headings]
+        return [dict(zip(headings, row, strict=True)) for row in sheet.rows]
+
+    return shown

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 
 import pytest
 
-from mixup_study.results.render import FORMATS, Sheet, render
+from mixup_study.results.render import FORMATS, Format, Sheet, render
 
 SHEET = Sheet(
     headings=["noise", "method", "best", "last"],
@@ -16,6 +17,9 @@ SHEET = Sheet(
     numeric=frozenset({2, 3}),
     breaks=frozenset({2}),
 )
+
+
+MARKED = dataclasses.replace(SHEET, marked=frozenset({(1, 2), (2, 3)}))
 
 
 def one_entry(entry: str, caption: str = "") -> Sheet:
@@ -78,7 +82,7 @@ def test_markdown_escapes_pipes_and_line_breaks() -> None:
 def test_latex_is_a_booktabs_table() -> None:
     lines = [line.strip() for line in render(SHEET, "latex").splitlines()]
     assert lines == [
-        r"% needs \usepackage{booktabs}",
+        r"% needs \usepackage{booktabs,amssymb}",
         r"\begin{table}",
         r"\centering",
         r"\caption{Table 2: Some results.}",
@@ -110,6 +114,11 @@ def test_latex_is_a_booktabs_table() -> None:
         ("\\", r"\textbackslash{}"),
         ("\\{", r"\textbackslash{}\{"),
         ("α=8", r"$\alpha$=8"),
+        ("α=∞", r"$\alpha$=$\infty$"),
+        ("ε=0.1", r"$\epsilon$=0.1"),
+        ("σ=0.2", r"$\sigma$=0.2"),
+        ("✓", r"$\checkmark$"),
+        ("✗", r"$\times$"),
         ("5.0 ± 0.1", r"5.0 $\pm$ 0.1"),
         ("8×8", r"8$\times$8"),
         ("–", "--"),
@@ -144,3 +153,40 @@ def test_every_format_ends_in_one_newline(format: str) -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_sheet_without_rows_still_shows_its_headings(format: str) -> None:
     assert "heading" in render(Sheet(["heading"], []), format)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("format", "rows"),
+    [
+        ("text", ["20% ERM 12.7 16.6", "mixup * 5.9 6.4", "50% ERM 18.8 * 44.6"]),
+        ("markdown", ["| 20% | ERM | 12.7 | 16.6 |", "| | mixup | **5.9** | 6.4 |", "| 50% | ERM | 18.8 | **44.6** |"]),
+        (
+            "latex",
+            [
+                r"20\% & ERM & 12.7 & 16.6 \\",
+                r"& mixup & \textbf{5.9} & 6.4 \\",
+                r"50\% & ERM & 18.8 & \textbf{44.6} \\",
+            ],
+        ),
+    ],
+)
+def test_marked_entries_stand_out(format: Format, rows: list[str]) -> None:
+    lines = [" ".join(line.split()) for line in render(MARKED, format).splitlines()]
+    assert [line for line in lines if "ERM" in line or "mixup" in line] == rows
+
+
+def test_csv_marks_nothing() -> None:
+    assert render(MARKED, "csv") == render(SHEET, "csv")
+
+
+def test_a_marked_entry_is_escaped_within_its_mark() -> None:
+    sheet = dataclasses.replace(one_entry("a|b_c & 5%"), marked=frozenset({(0, 1)}))
+    assert render(sheet, "markdown").splitlines()[-1] == r"| first | **a\|b_c & 5%** |"
+    assert r"    first & \textbf{a|b\_c \& 5\%} \\" in render(sheet, "latex").splitlines()
+
+
+def test_text_aligns_marked_numbers_right() -> None:
+    lines = render(MARKED, "text").splitlines()
+    ends = [re.search(r"(12\.7|5\.9|18\.8)", line) for line in lines]
+    assert len({found.end() for found in ends if found}) == 1
+    assert sum(line.count("* ") for line in lines) == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from mixup_study.results.record import EPOCHS, TRIALS, TrialRecord
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.study import METRICS
+from mixup_study.spec.trial import FIELDS, Trial
 
 RecordMaker = Callable[..., TrialRecord]
 
@@ -38,6 +40,16 @@ def rows(store: ResultStore) -> dict[str, dict[str, Any]]:
     return {row["trial_id"]: row for row in store.trials().to_pylist()}
 
 
+METHODS: dict[str, dict[str, Any]] = {
+    "averaging": {"method": "mixup", "alpha": math.inf},
+    "of a class and its neighbours": {"method": "mix_inputs", "alpha": 1.0, "same_class": True, "neighbours": 6},
+    "smoothed": {"method": "mix_inputs", "alpha": 1.0, "label_smoothing": 0.1},
+    "latent": {"method": "latent_mixup", "alpha": 1.0, "layer": 5},
+    "of three": {"method": "dirichlet_mixup", "alpha": 0.5, "ways": 3},
+    "noise": {"method": "gaussian_noise", "sigma": 0.05},
+}
+
+
 # Writing and reading.
 
 
@@ -56,6 +68,16 @@ def test_a_record_comes_back_as_it_was_written(store: ResultStore, record: Recor
         "train_seconds": 12.5,
         **written.made,
     }
+
+
+@pytest.mark.parametrize("fields", METHODS.values(), ids=METHODS)
+def test_the_trial_of_every_method_comes_back(fields: dict[str, Any], store: ResultStore, record: RecordMaker) -> None:
+    written = record(**fields)
+    store.write(written)
+    (row,) = store.trials().to_pylist()
+    read = Trial(**{name: row[name] for name in FIELDS})
+    assert (read, read.trial_id) == (written.trial, row["trial_id"])
+    assert {name: row[name] for name in fields} == fields
 
 
 def test_a_failed_record_keeps_its_error(store: ResultStore, record: RecordMaker) -> None:
@@ -233,6 +255,18 @@ def test_warnings_go_where_the_caller_wants(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().err == ""
 
 
+def test_warnings_come_in_the_order_of_the_files(store: ResultStore, record: RecordMaker) -> None:
+    for seed in range(10):
+        store.write(record(seed=seed))
+    paths = sorted(Path(store.location, "trials").glob("*.parquet"))
+    for index, path in enumerate(paths):
+        spoil = (truncated, emptied, foreign)[index % 3]
+        spoil(path)
+    lines: list[str] = []
+    ResultStore(store.location, lines.append).trials()
+    assert [line.split(": ")[0] for line in lines] == [str(path) for path in paths]
+
+
 def test_a_spoilt_trial_can_be_recorded_again(store: ResultStore, record: RecordMaker) -> None:
     store.write(record())
     truncated(Path(store.location, "trials", f"{record().trial.trial_id}.parquet"))
@@ -264,6 +298,27 @@ def test_a_column_the_record_lacks_reads_as_the_fields_default_or_null(store: Re
     assert (older["fused"], older["test_error_median10"]) == (True, None)
     assert (newer["fused"], newer["test_error_median10"]) == (True, 0.25)
     assert older["test_error_last"] == 0.25
+
+
+NOT_ASKED_FOR = [name for name, field in Trial.model_fields.items() if not field.is_required()]
+
+
+@pytest.mark.parametrize("field", NOT_ASKED_FOR)
+def test_a_record_from_before_a_field_has_its_default(field: str, store: ResultStore, record: RecordMaker) -> None:
+    store.write(record())
+    (path,) = Path(store.location, "trials").glob("*.parquet")
+    pq.write_table(pq.read_table(path).drop_columns([field]), path)
+    (row,) = store.trials().to_pylist()
+    assert Trial(**{name: row[name] for name in FIELDS}).trial_id == record().trial.trial_id
+
+
+def test_a_field_that_every_trial_names_is_null_where_a_record_lacks_it(
+    store: ResultStore, record: RecordMaker
+) -> None:
+    store.write(record())
+    (path,) = Path(store.location, "trials").glob("*.parquet")
+    pq.write_table(pq.read_table(path).drop_columns(["lr"]), path)
+    assert [row["lr"] for row in store.trials().to_pylist()] == [None]
 
 
 def test_a_column_of_a_later_version_is_left_out(store: ResultStore, record: RecordMaker) -> None:

@@ -146,6 +146,43 @@ WRITTEN = [
         "table.pick.lowest: 'error':",
         "'test_error_last'",
     ),
+    *(
+        case(f"across {name}", "title: Small", f"title: Small\n  across: {name}", f"table.across: {part}")
+        for name, part in [
+            ("weight_dcay", "'weight_dcay': expected a field of a trial; did you mean 'weight_decay'?"),
+            ("arm", "'arm': expected a field of a trial"),
+            ("label_noise", "'label_noise': expected a field that is neither a row of the table nor a seed"),
+            ("seed", "'seed': expected a field that is neither a row of the table nor a seed"),
+            ("data_seed", "'data_seed': expected a field that is neither a row of the table nor a seed"),
+            ("[width]", "['width']: expected text"),
+        ]
+    ),
+    case(
+        "modified as text", "title: Small", "title: Small\n  modified: both", "table.modified: 'both': expected true or"
+    ),
+    case("a mark as text", "title: last,", "title: last, mark_lowest: 1,", "mark_lowest: 1: expected true or false"),
+    case("a foreign parameter", "ERM: {}", "ERM: {sigma: 0.1}", "arms.ERM.sigma: 0.1: method erm does not take it"),
+    case(
+        "a foreign flag", "ERM: {}", "ERM: {same_class: true}", "arms.ERM.same_class: True: method erm does not take it"
+    ),
+    case("noise of no size", "ERM: {}", "ERM: {method: gaussian_noise}", "method gaussian_noise needs it"),
+    *(
+        case(f"{name} of {value}", "ERM: {}", f"ERM: {{method: {method}, {name}: {value}}}", f"arms.ERM.{name}: {part}")
+        for method, name, value, part in [
+            ("gaussian_noise", "sigma", "-0.1", "-0.1: expected a value ≥ 0"),
+            ("gaussian_noise", "sigma", ".inf", "inf: expected a finite number"),
+            ("label_smoothing", "label_smoothing", "1.5", "1.5: expected a value ≤ 1"),
+            ("label_smoothing", "label_smoothing", "-0.5", "-0.5: expected a value ≥ 0"),
+            ("dirichlet_mixup, alpha: 1", "ways", "1", "1: expected a value ≥ 2"),
+            ("dirichlet_mixup, alpha: 1", "ways", "2.5", "2.5: expected a whole number"),
+            ("mixup, alpha: 1", "neighbours", "0", "0: expected a value ≥ 1"),
+            ("mixup, alpha: 1", "neighbours", "200000", "200000: expected a value ≤ 100000"),
+            ("mixup", "alpha", "-.inf", "-inf: expected a value ≥ 0"),
+            ("latent_mixup, alpha: 1", "layer", "0", "0: expected a value ≥ 1"),
+            ("latent_mixup, alpha: 1", "layer", "6", "6: expected one of 1, 2, 3, 4, 5, the layers of preact_resnet18"),
+            ("latent_mixup, alpha: 1, model: mlp", "layer", "4", "4: expected one of 1, 2, 3, the layers of mlp"),
+        ]
+    ),
     case("published under no arm", "arm: ERM,", "arm: ERN,", "published.0.arm: 'ERN':", "did you mean 'ERM'?"),
     case("published as text", "test_error_last: 5.0", "test_error_last: five", "'five': expected a number in percent"),
     case(
@@ -170,7 +207,7 @@ WRITTEN = [
         "the study expands to more than 1,000,000 trials",
     ),
 ]
-NO_LINE_OF_ITS_OWN = {"mixup without alpha", "published in no row", "more trials than anyone runs"}
+NO_LINE_OF_ITS_OWN = {"mixup without alpha", "noise of no size", "published in no row", "more trials than anyone runs"}
 
 
 @pytest.mark.parametrize(("old", "new", "parts", "profile"), WRITTEN)
@@ -454,3 +491,58 @@ def test_an_override_that_cannot_be_is_refused(load: Loader, small_study: str, a
 def test_a_published_row_stands_once(load: Loader, small_study: str) -> None:
     again = "  - {label_noise: 0.0, arm: ERM, test_error_last: 6.0}\n"
     assert "published.1: the row of the table stands here twice" in message(lambda: load(small_study + again))
+
+
+PICK = "  pick: {lowest: test_error_last}\n"
+
+
+def test_several_settings_need_a_pick(load: Loader, small_study: str, tmp_path: Path) -> None:
+    text = small_study.replace(PICK, "")
+    line = line_of(text, text.index("mixup: {method"))
+    assert message(lambda: load(text)) == (
+        f"{tmp_path / 'small.yaml'}:{line}: arms.mixup: has alpha 1.0 and 2.0 in one cell of the table; expected one of"
+        " them, alpha among table.rows or across, or table.pick to choose"
+    )
+
+
+@pytest.mark.parametrize(
+    ("assignment", "expected"),
+    [
+        ("grid.weight_decay=[1e-4, 5e-4]", "arms.ERM: has weight_decay 0.0001 and 0.0005 in one cell of the table"),
+        ("grid.milestones=[[1], [1, 2]]", "arms.ERM: has milestones [1] and [1, 2] in one cell of the table"),
+        ("arms.ERM.train_size=[50, 60]", "arms.ERM: has train_size 50 and 60 in one cell of the table"),
+        ("arms.mixup.alpha=[1, .inf]", "arms.mixup: has alpha 1.0 and inf in one cell of the table"),
+    ],
+)
+def test_several_settings_by_set_need_a_pick(load: Loader, small_study: str, assignment: str, expected: str) -> None:
+    text = small_study.replace(PICK, "").replace("alpha: [1, 2]", "alpha: 1")
+    assert len(load(text).trials) == 4
+    assert expected in message(lambda: load(text, assignment))
+
+
+def test_a_published_number_names_its_value_across(load: Loader, small_study: str, tmp_path: Path) -> None:
+    text = small_study.replace("title: Small", "title: Small\n  across: weight_decay")
+    line = line_of(text, text.index("arm: ERM,"))
+    assert message(lambda: load(text)) == (
+        f"{tmp_path / 'small.yaml'}:{line}: published.0.weight_decay: missing; expected the row it belongs to"
+    )
+
+
+def test_a_published_number_stands_once_for_each_value_across(load: Loader, small_study: str) -> None:
+    text = small_study.replace("title: Small", "title: Small\n  across: weight_decay").replace(
+        "arm: ERM,", "arm: ERM, weight_decay: 1e-4,"
+    )
+    other = "  - {label_noise: 0.0, arm: ERM, weight_decay: 5e-4, test_error_last: 6.0}\n"
+    assert len(load(text + other).published) == 2
+    assert "published.2: the row of the table stands here twice" in message(lambda: load(text + other + other))
+
+
+def test_a_layer_that_the_grids_model_lacks_is_blamed_on_the_arm(
+    load: Loader, small_study: str, tmp_path: Path
+) -> None:
+    text = small_study.replace("ERM: {}", "latent: {method: latent_mixup, alpha: 1, layer: [3, 4]}").replace(
+        "seed: [0, 1]", "model: [preact_resnet18, mlp]"
+    )
+    line = line_of(text, text.index("latent: {"))
+    expected = "arms.latent.layer: 4: expected one of 1, 2, 3, the layers of mlp"
+    assert message(lambda: load(text.split("published:")[0])) == f"{tmp_path / 'small.yaml'}:{line}: {expected}"

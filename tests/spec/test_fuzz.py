@@ -16,8 +16,9 @@ from mixup_study.spec.errors import InputError
 from mixup_study.spec.source import read
 from mixup_study.spec.study import Study, StudyFile
 
-CORRUPT_LABELS = Path(__file__).parents[2] / "studies" / "corrupt_labels.yaml"
-REAL: dict[Any, Any] = read(CORRUPT_LABELS).tree
+STUDIES = Path(__file__).parents[2] / "studies"
+CORRUPT_LABELS = STUDIES / "corrupt_labels.yaml"
+REAL: list[dict[Any, Any]] = [read(file).tree for file in (CORRUPT_LABELS, STUDIES / "ablation.yaml")]
 
 LINE = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 SCALARS = st.one_of(
@@ -47,13 +48,10 @@ def places(tree: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path for key, item in items for path in [(*at, key), *places(item, (*at, key))]]
 
 
-PLACES = places(REAL)
-
-
 @st.composite
 def changed_studies(draw: st.DrawFn) -> dict[Any, Any]:
-    """The real study with one to three of its nodes replaced, removed or joined by another."""
-    tree = deepcopy(REAL)
+    """A real study with one to three of its nodes replaced, removed or joined by another."""
+    tree = deepcopy(draw(st.sampled_from(REAL)))
     for _ in range(draw(st.integers(1, 3))):
         *above, key = draw(st.sampled_from(places(tree)))
         parent = tree

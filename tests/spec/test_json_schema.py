@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -35,6 +36,10 @@ def test_the_published_schema_is_the_one_the_code_gives() -> None:
     assert published == study_schema(), "run python -m mixup_study.schema docs/study.schema.json"
 
 
+def test_the_studies_are_found() -> None:
+    assert {"ablation", "corrupt_labels"} <= {path.stem for path in STUDIES}
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_is_valid(path: Path, validator: Draft202012Validator) -> None:
     validator.validate(read(path).tree)
@@ -54,6 +59,14 @@ def test_the_small_study_is_valid(tree: dict[Any, Any], validator: Draft202012Va
         lambda tree: tree["grid"].update(dropout=0.5),
         lambda tree: tree["profiles"]["short"].update(arms={"mixup": None, "ERM": {"dropout": None}}),
         lambda tree: tree["profiles"]["short"].update(trial={"train_size": None}, grid=None),
+        lambda tree: tree["table"].update(across="weight_decay", modified=True),
+        lambda tree: tree["table"].update(across=None),
+        lambda tree: tree["table"].pop("pick"),
+        lambda tree: tree["table"]["columns"][0].update(mark_lowest=True),
+        lambda tree: tree.update(arms={"averaging": {"method": "mixup", "alpha": [1, math.inf]}}),
+        lambda tree: tree.update(arms={"SC": {"method": "mix_inputs", "same_class": [True, False], "neighbours": 6}}),
+        lambda tree: tree.update(arms={"latent": {"method": "latent_mixup", "layer": [1, 5]}}),
+        lambda tree: tree["published"][0].update(weight_decay=1e-4, layer=1),
     ],
     ids=[
         "list axes",
@@ -63,6 +76,14 @@ def test_the_small_study_is_valid(tree: dict[Any, Any], validator: Draft202012Va
         "one value in the grid",
         "null",
         "no grid",
+        "across and modified",
+        "nothing across",
+        "no pick",
+        "a mark",
+        "an infinite alpha",
+        "partners",
+        "layers",
+        "published hyper-parameters",
     ],
 )
 def test_it_accepts(change: Callable[[Any], None], tree: dict[Any, Any], validator: Draft202012Validator) -> None:
@@ -100,7 +121,12 @@ def test_it_refuses_an_unknown_key(
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("epochs", 0), ("epochs", 1.5), ("dropout", 1.0), ("lr", 0), ("dataset", "cifar"), ("augment", "yes")],
+    [
+        *(("epochs", 0), ("epochs", 1.5), ("dropout", 1.0), ("lr", 0), ("dataset", "cifar"), ("augment", "yes")),
+        *(("method", "cutout"), ("alpha", -1), ("ways", 1), ("ways", 1001), ("neighbours", 0), ("neighbours", 100_001)),
+        *(("layer", 0), ("label_smoothing", 1.1), ("label_smoothing", -0.1), ("same_class", 1)),
+        *(("sigma", value) for value in (-1, 2e6)),
+    ],
 )
 @pytest.mark.parametrize("where", ["trial", "grid"])
 def test_it_refuses_a_value_out_of_range(
@@ -111,6 +137,16 @@ def test_it_refuses_a_value_out_of_range(
     if where == "grid":
         tree[where][key] = [value]
         assert not validator.is_valid(tree)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("across", "weight_dcay"), ("across", "arm"), ("across", ["width"]), ("modified", "yes")]
+)
+def test_it_refuses_a_table_that_cannot_be(
+    key: str, value: Any, tree: dict[Any, Any], validator: Draft202012Validator
+) -> None:
+    tree["table"][key] = value
+    assert not validator.is_valid(tree)
 
 
 @pytest.mark.parametrize("key", ["name", "arms", "table"])

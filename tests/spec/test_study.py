@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,14 @@ from mixup_study.spec.study import Resources, Study, StudyFile
 Loader: TypeAlias = Callable[..., Study]
 
 CORRUPT_LABELS = Path(__file__).parents[2] / "studies" / "corrupt_labels.yaml"
+
+
+PICK = "  pick: {lowest: test_error_last}\n"
+ABLATION = Path(__file__).parents[2] / "studies" / "ablation.yaml"
+
+
+def ablation(profile: str, *overrides: str) -> Study:
+    return StudyFile(ABLATION, overrides).load(profile)
 
 
 def corrupt_labels(profile: str, *overrides: str) -> Study:
@@ -85,6 +94,99 @@ def test_the_profiles_are_the_file_as_it_stands_and_its_overlays() -> None:
     assert StudyFile(CORRUPT_LABELS).profiles == ("paper", "quick")
 
 
+# The study of the paper's Table 5.
+
+
+def test_table_5_is_22_arms_at_two_weight_decays() -> None:
+    study = ablation("paper")
+    found = Counter((cell.arm, cell.trial.weight_decay) for cell in study.cells)
+    assert len({arm for arm, _ in found}) == 22
+    assert {decay for _, decay in found} == {1e-4, 5e-4}
+    assert set(found.values()) == {1}
+    assert len(study.cells) == len(study.trials) == 44
+
+
+def test_table_5_trains_as_the_paper_does() -> None:
+    study = ablation("paper")
+    for field, expected in {
+        "dataset": "cifar10",
+        "train_size": None,
+        "augment": True,
+        "model": "preact_resnet18",
+        "width": 64,
+        "epochs": 200,
+        "batch_size": 128,
+        "lr": 0.1,
+        "momentum": 0.9,
+        "milestones": (100, 150),
+        "lr_factor": 0.1,
+    }.items():
+        assert values(study, field) == [expected]
+
+
+MIXED = {"alpha": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("arm", "expected"),
+    [
+        ("ERM", {"method": "erm"}),
+        ("mixup / AC + RP", {"method": "mixup"} | MIXED),
+        ("mixup / AC + KNN", {"method": "mixup", "neighbours": 200} | MIXED),
+        *(
+            (
+                f"mix labels and latent representations / layer {layer}",
+                {"method": "latent_mixup", "layer": layer} | MIXED,
+            )
+            for layer in range(1, 6)
+        ),
+        (
+            "mix inputs only / SC + KNN (SMOTE)",
+            {"method": "mix_inputs", "same_class": True, "neighbours": 200} | MIXED,
+        ),
+        ("mix inputs only / AC + KNN", {"method": "mix_inputs", "neighbours": 200} | MIXED),
+        ("mix inputs only / SC + RP", {"method": "mix_inputs", "same_class": True} | MIXED),
+        ("mix inputs only / AC + RP", {"method": "mix_inputs"} | MIXED),
+        *(
+            (f"label smoothing / ε={epsilon}", {"method": "label_smoothing", "label_smoothing": epsilon})
+            for epsilon in (0.05, 0.1, 0.2)
+        ),
+        *(
+            (
+                f"mix inputs + label smoothing / ε={epsilon}",
+                {"method": "mix_inputs", "label_smoothing": epsilon} | MIXED,
+            )
+            for epsilon in (0.05, 0.1, 0.2, 0.4)
+        ),
+        *((f"Gaussian noise / σ={sigma}", {"method": "gaussian_noise", "sigma": sigma}) for sigma in (0.05, 0.1, 0.2)),
+    ],
+)
+def test_an_arm_of_table_5_does_what_its_name_says(arm: str, expected: dict[str, Any]) -> None:
+    trials = [cell.trial for cell in ablation("paper").cells if cell.arm == arm]
+    names = ("method", "alpha", "ways", "same_class", "neighbours", "layer", "label_smoothing", "sigma")
+    rest = dict.fromkeys(names) | {"same_class": False}
+    assert [{name: getattr(trial, name) for name in names} for trial in trials] == [rest | expected] * 2
+
+
+def test_table_5_in_quick_is_the_same_cells_of_digits_at_four_seeds() -> None:
+    paper, quick = ablation("paper"), ablation("quick")
+    assert len(quick.cells) == len(quick.trials) == 176
+    found = Counter((cell.arm, cell.trial.weight_decay) for cell in quick.cells)
+    assert found == {(cell.arm, cell.trial.weight_decay): 4 for cell in paper.cells}
+    assert (values(quick, "dataset"), values(quick, "train_size")) == (["digits"], [300])
+    assert values(quick, "seed") == [0, 1, 2, 3]
+    assert (quick.resources.gpus, quick.published, quick.table) == (0, paper.published, paper.table)
+
+
+def test_nearest_neighbours_in_quick_are_six() -> None:
+    near = {cell.arm: cell.trial.neighbours for cell in ablation("quick").cells if cell.trial.neighbours is not None}
+    assert near == {
+        "mixup / AC + KNN": 6,
+        "mix inputs only / SC + KNN (SMOTE)": 6,
+        "mix inputs only / AC + KNN": 6,
+    }
+
+
 # Expanding.
 
 
@@ -150,6 +252,33 @@ def test_a_number_may_be_written_with_an_exponent_and_no_point(load: Loader, sma
     assert values(load(small_study.replace("lr: 0.1", "lr: 1e-1")), "lr") == [0.1]
 
 
+@pytest.mark.parametrize("infinity", [".inf", "+.inf", ".Inf", "1e400"])
+def test_alpha_may_be_infinite(load: Loader, small_study: str, infinity: str) -> None:
+    study = load(small_study.replace("alpha: [1, 2]", f"alpha: [1, {infinity}]"))
+    assert values(study, "alpha", "mixup") == [1.0, math.inf]
+    assert len(study.trials) == 6
+
+
+# The table.
+
+
+def test_a_table_without_pick_is_fine_where_every_arm_has_one_setting(load: Loader, small_study: str) -> None:
+    text = small_study.replace(PICK, "").replace("alpha: [1, 2]", "alpha: 1")
+    assert len(load(text, "grid.data_seed=[0, 1]").trials) == 8
+
+
+@pytest.mark.parametrize("where", ["  rows: [label_noise, alpha, arm]", "  rows: [label_noise, arm]\n  across: alpha"])
+def test_settings_that_have_cells_of_their_own_need_no_pick(load: Loader, small_study: str, where: str) -> None:
+    text = small_study.replace(PICK, "").replace("  rows: [label_noise, arm]", where).split("published:")[0]
+    assert len(load(text).trials) == 6
+
+
+@pytest.mark.parametrize("across", ["null", "weight_decay", "milestones"])
+def test_a_tables_keys_are_its_rows_and_the_field_across(load: Loader, small_study: str, across: str) -> None:
+    text = small_study.split("published:")[0].replace("  title: Small", f"  title: Small\n  across: {across}")
+    assert load(text).table.keys == ("label_noise", "arm", *([] if across == "null" else [across]))
+
+
 def test_merge_keys_of_yaml_work(load: Loader, small_study: str) -> None:
     study = load(small_study.replace("ERM: {}", "ERM: &erm {dropout: [0.5, 0.7]}\n  wide: {<<: *erm, width: 8}"))
     assert values(study, "dropout", "wide") == [0.5, 0.7]
@@ -195,6 +324,10 @@ def test_a_mistake_in_a_profile_does_not_hinder_the_others(load: Loader, small_s
         ("trial.epochs=5", "epochs", [5]),
         ("trial.lr=1e-4", "lr", [1e-4]),
         ("trial.lr=1", "lr", [1.0]),
+        ("arms.mixup.alpha=.inf", "alpha", [None, math.inf]),
+        ("arms.mixup.alpha=[1, .inf]", "alpha", [None, 1.0, math.inf]),
+        ("arms.ERM={method: mixup, alpha: 3, same_class: true}", "same_class", [True, False]),
+        ("arms.ERM={method: mixup, alpha: 3, neighbours: 6}", "neighbours", [6, None]),
         ("trial.augment=false", "augment", [False]),
         ("trial.dataset=cifar100", "dataset", ["cifar100"]),
         ("trial.milestones=[1, 2]", "milestones", [(1, 2)]),

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from mixup_study.cluster.job import Job
 from mixup_study.spec.study import Resources, Study
-from mixup_study.spec.trial import FIELDS, Trial
+from mixup_study.spec.trial import FIELDS, METHOD_RULES, MODEL_LAYERS, Trial
 
 MIXUP: dict[str, Any] = {
     "dataset": "digits",
@@ -84,7 +84,14 @@ def test_the_order_of_the_keys_does_not_change_the_id() -> None:
 
 def test_infinity_survives_the_way_to_a_worker() -> None:
     averaging = trial(alpha=math.inf)
-    job = Job(trials=(averaging,), resources=Resources(), results="r", data=Path("d"), code_version="1")
+    job = Job(
+        trials=(averaging,),
+        resources=Resources(),
+        results="r",
+        data=Path("d"),
+        code_version="1",
+        checkpoint_seconds=60,
+    )
     assert Job.model_validate_json(job.model_dump_json()).trials == (averaging,)
     assert averaging.trial_id != trial().trial_id
 
@@ -191,3 +198,135 @@ def test_equal_ids_mean_equal_trials() -> None:
     trials = [trial(), *(trial(**others) for others in OTHERS.values())]
     for one, other in itertools.combinations(trials, 2):
         assert (one.trial_id == other.trial_id) == (one == other)
+
+
+# Methods.
+
+PARAMETERS: dict[str, Any] = {
+    "alpha": 1.0,
+    "ways": 3,
+    "same_class": True,
+    "neighbours": 5,
+    "layer": 2,
+    "label_smoothing": 0.1,
+    "sigma": 0.1,
+}
+"""A value of every hyper-parameter that only some methods take."""
+
+METHODS: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "erm": (set(), set(), set()),
+    "mixup": ({"alpha"}, {"same_class", "neighbours"}, {"input", "target"}),
+    "dirichlet_mixup": ({"alpha", "ways"}, set(), {"input", "target"}),
+    "mix_inputs": ({"alpha"}, {"same_class", "neighbours", "label_smoothing"}, {"input"}),
+    "latent_mixup": ({"alpha", "layer"}, set(), {"input", "target"}),
+    "label_smoothing": ({"label_smoothing"}, set(), {"target"}),
+    "gaussian_noise": ({"sigma"}, set(), {"input"}),
+}
+"""What each method needs, what it takes besides, and what it changes."""
+
+NEEDED = [(method, name) for method, (needed, _, _) in METHODS.items() for name in sorted(needed)]
+OPTIONAL = [(method, name) for method, (_, optional, _) in METHODS.items() for name in sorted(optional)]
+FOREIGN = [
+    (method, name)
+    for method, (needed, optional, _) in METHODS.items()
+    for name in PARAMETERS
+    if name not in needed | optional
+]
+
+
+def of_method(method: str, **fields: Any) -> Trial:
+    """Return a trial of ``method`` with what it needs, and these fields."""
+    needed = {name: PARAMETERS[name] for name in METHODS[method][0]}
+    shared = {name: value for name, value in MIXUP.items() if name != "alpha"}
+    return Trial(**shared | needed | {"method": method} | fields)
+
+
+def problem(method: str, **fields: Any) -> tuple[str, str]:
+    """Return which field of a trial is refused, and why."""
+    with pytest.raises(ValidationError) as caught:
+        of_method(method, **fields)
+    (found,) = caught.value.errors()
+    return str(found["loc"][0]), found["msg"]
+
+
+def test_every_method_is_known_here() -> None:
+    assert METHODS.keys() == METHOD_RULES.keys()
+    assert len(NEEDED) + len(OPTIONAL) + len(FOREIGN) == len(METHODS) * len(PARAMETERS)
+
+
+@pytest.mark.parametrize(("method", "name"), NEEDED)
+def test_what_a_method_needs_must_be_given(method: str, name: str) -> None:
+    assert problem(method, **{name: None}) == (name, f"expected a value: method {method} needs it")
+
+
+@pytest.mark.parametrize(("method", "name"), OPTIONAL)
+def test_what_a_method_takes_besides_may_be_given(method: str, name: str) -> None:
+    assert getattr(of_method(method, **{name: PARAMETERS[name]}), name) == PARAMETERS[name]
+    assert of_method(method, **{name: PARAMETERS[name]}).trial_id != of_method(method).trial_id
+
+
+@pytest.mark.parametrize(("method", "name"), FOREIGN)
+def test_what_a_method_does_not_take_is_refused(method: str, name: str) -> None:
+    assert problem(method, **{name: PARAMETERS[name]}) == (name, f"method {method} does not take it")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_method_does_not_take_may_be_given_as_nothing(method: str) -> None:
+    nothing = {name: None for at, name in FOREIGN if at == method and name != "same_class"}
+    assert of_method(method, **nothing, same_class=False).trial_id == of_method(method).trial_id
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_method_changes_inputs_targets_or_both(method: str) -> None:
+    assert of_method(method).changes == METHODS[method][2]
+
+
+def test_smoothing_changes_the_target_too() -> None:
+    assert of_method("mix_inputs", label_smoothing=0.1).changes == {"input", "target"}
+
+
+@pytest.mark.parametrize(
+    ("method", "fields"),
+    [
+        ("mixup", {"alpha": 0}),
+        ("mixup", {"alpha": 1e6}),
+        ("mixup", {"alpha": math.inf}),
+        ("dirichlet_mixup", {"alpha": math.inf, "ways": 2}),
+        ("dirichlet_mixup", {"ways": 1000}),
+        ("mixup", {"neighbours": 1}),
+        ("mixup", {"neighbours": 100_000}),
+        ("label_smoothing", {"label_smoothing": 0}),
+        ("label_smoothing", {"label_smoothing": 1}),
+        ("gaussian_noise", {"sigma": 0}),
+        ("gaussian_noise", {"sigma": 1e6}),
+        ("latent_mixup", {"layer": 1}),
+    ],
+    ids=str,
+)
+def test_the_ends_of_a_range_belong_to_it(method: str, fields: dict[str, Any]) -> None:
+    found = of_method(method, **fields)
+    assert {name: getattr(found, name) for name in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "value"),
+    [
+        *(("mixup", "alpha", value) for value in (-0.1, 1.1e6, -math.inf, math.nan, "1")),
+        *(("dirichlet_mixup", "ways", value) for value in (1, 0, 1001, 2.0)),
+        *(("mixup", "neighbours", value) for value in (0, -1, 100_001, 2.0)),
+        *(("mixup", "same_class", value) for value in (1, "yes", None)),
+        *(("latent_mixup", "layer", value) for value in (0, -1, 1.0)),
+        *(("label_smoothing", "label_smoothing", value) for value in (-0.1, 1.1, math.nan, math.inf)),
+        *(("gaussian_noise", "sigma", value) for value in (-0.1, 1.1e6, math.nan, math.inf)),
+    ],
+)
+def test_beyond_the_ends_of_a_range_is_refused(method: str, name: str, value: Any) -> None:
+    assert problem(method, **{name: value})[0] == name
+
+
+@pytest.mark.parametrize(("model", "names"), [("preact_resnet18", "1, 2, 3, 4, 5"), ("mlp", "1, 2, 3")])
+def test_a_layer_is_one_that_the_model_has(model: Any, names: str) -> None:
+    for layer in range(1, MODEL_LAYERS[model] + 1):
+        assert of_method("latent_mixup", model=model, layer=layer).layer == layer
+    expected = f"expected one of {names}, the layers of {model}"
+    assert problem("latent_mixup", model=model, layer=MODEL_LAYERS[model] + 1) == ("layer", expected)

@@ -1,0 +1,64 @@
+"""The records of trials that ended, well or not."""
+
+from __future__ import annotations
+
+import platform
+import traceback
+from datetime import UTC, datetime
+from typing import Any
+
+import ray
+import torch
+
+from mixup_study.cluster.job import Job
+from mixup_study.results.record import TrialRecord
+from mixup_study.spec.trial import Trial
+from mixup_study.training.loop import Measured
+
+
+def done(trial: Trial, made: dict[str, Any], measured: Measured) -> TrialRecord:
+    """Return the record of a trial that finished."""
+    return TrialRecord(
+        trial,
+        "done",
+        made,
+        train_seconds=measured.seconds,
+        measurements=measured.measurements,
+        epochs=measured.epochs,
+    )
+
+
+def failed(trial: Trial, made: dict[str, Any], error: Exception) -> TrialRecord:
+    """Return the record of a trial that ``error`` ended."""
+    return TrialRecord(
+        trial,
+        "failed",
+        made,
+        train_seconds=(datetime.now(UTC) - made["started_at"]).total_seconds(),
+        error=one_line(error),
+        traceback="".join(traceback.format_exception(error)),
+    )
+
+
+def one_line(error: Exception) -> str:
+    """Return what went wrong in one line of at most 500 characters."""
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return "its process was killed: the node ran out of memory"
+    if isinstance(error, ray.exceptions.RayActorError):
+        return "its process died"
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def made(job: Job, started_at: datetime, device: torch.device | None) -> dict[str, Any]:
+    """Return how a record was made; ``device`` is None in a process that did not train."""
+    name = None if device is None else f"cpu ({platform.machine()})"
+    if device is not None and device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    return {
+        "started_at": started_at,
+        "device": name,
+        "code_version": job.code_version,
+        "python_version": platform.python_version(),
+        "torch_version": torch.__version__,
+        "ray_version": ray.__version__,
+    }

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixup_study.spec.trial import Trial
+from mixup_study.training.checkpoint import FORMAT, Checkpointing, CheckpointUnusable, Stopped, pack, unpack
+from mixup_study.training.loop import Measured, train
+
+CPU = torch.device("cpu")
+FOLDER = Path("/dev/null")
+
+
+def trial(**fields: Any) -> Trial:
+    small = {"train_size": 130, "label_noise": 0.5, "width": 2, "epochs": 4, "batch_size": 32, "milestones": [2]}
+    return Trial(**{"dataset": "digits", "model": "preact_resnet18", "lr": 0.1, **small, **fields})
+
+
+@dataclass
+class Memory:
+    """A place for one checkpoint."""
+
+    content: bytes | None = None
+    full: bool = False
+
+    def read(self) -> bytes | None:
+        return self.content
+
+    def write(self, content: bytes) -> None:
+        if self.full:
+            raise OSError(28, "No space left on device")
+        self.content = content
+
+
+@dataclass
+class Run:
+    """One process that trains a trial: it stops after some epochs, and says what it did."""
+
+    file: Memory
+    stop_after: int | None = None
+    seconds: float = 0.0
+    epochs: list[int] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def train(self, trial: Trial) -> Measured:
+        checkpointing = Checkpointing(
+            self.file, self.seconds, lambda: len(self.epochs) == self.stop_after, self.warnings.append
+        )
+        return train(trial, FOLDER, CPU, lambda row: self.epochs.append(row["epoch"]), checkpointing)
+
+
+def numbers(measured: Measured) -> list[Any]:
+    return [measured.measurements, [row | {"seconds": 0} for row in measured.epochs]]
+
+
+METHODS: list[dict[str, Any]] = [
+    {},
+    {"dropout": 0.3, "augment": True},
+    {"method": "mixup", "alpha": 1.0, "neighbours": 3},
+    {"method": "latent_mixup", "alpha": 1.0, "layer": 3},
+    {"method": "gaussian_noise", "sigma": 0.2},
+    {"precision": "bfloat16", "memory_format": "channels_last"},
+    {"fused": False, "momentum": 0.0},
+]
+
+
+@pytest.mark.parametrize("fields", METHODS, ids=str)
+def test_a_resumed_trial_equals_the_undisturbed_one_to_the_bit(fields: dict[str, Any]) -> None:
+    whole = train(trial(**fields), FOLDER, CPU, lambda row: None)
+    file = Memory()
+    for stop_after in (1, 2):
+        run = Run(file, stop_after)
+        with pytest.raises(Stopped):
+            run.train(trial(**fields))
+        torch.rand(5)  # what else a process drew must not matter
+    last = Run(file)
+    assert numbers(last.train(trial(**fields))) == numbers(whole)
+    assert last.epochs == [4]
+
+
+def test_seconds_add_up_over_the_processes() -> None:
+    file = Memory()
+    with pytest.raises(Stopped):
+        Run(file, stop_after=2).train(trial())
+    first = unpack(file.content or b"")["seconds"]
+    assert first > 0
+    assert Run(file).train(trial()).seconds > first
+
+
+@pytest.mark.parametrize(("seconds", "saved"), [(0.0, True), (3600.0, False)])
+def test_a_checkpoint_is_saved_when_the_last_is_old_enough(seconds: float, saved: bool) -> None:
+    file = Memory()
+    Run(file, seconds=seconds).train(trial(epochs=2))
+    assert (file.content is not None) is saved
+
+
+def test_there_is_no_checkpoint_after_the_last_epoch() -> None:
+    file = Memory()
+    assert Run(file, stop_after=1).train(trial(epochs=1)).epochs
+    assert file.content is None
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> bytes:
+    file = Memory()
+    with pytest.raises(Stopped):
+        Run(file, stop_after=2).train(trial())
+    assert file.content is not None
+    return file.content
+
+
+@pytest.mark.parametrize(
+    ("spoil", "line"),
+    [
+        (lambda content: content[: len(content) // 2], "it is damaged"),
+        (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "it is damaged"),
+        (lambda content: FORMAT, "it is damaged"),
+        (lambda content: b"", "it is not a checkpoint of mixup_study"),
+        (lambda content: b"PK\x03\x04 something else", "it is not a checkpoint of mixup_study"),
+        (lambda content: content.replace(b"checkpoint 1\n", b"checkpoint 0\n", 1), "it has another format"),
+        (lambda content: pack({**unpack(content), "trial_id": "0" * 16}), "it is of trial_id 0000000000000000, not "),
+        (lambda content: pack({**unpack(content), "torch": "1.0"}), "it is of torch 1.0, not "),
+        (lambda content: pack({**unpack(content), "device": "cuda"}), "it is of device cuda, not cpu"),
+    ],
+    ids=["half", "one bit", "header", "empty", "zip", "older", "other trial", "other torch", "other device"],
+)
+def test_a_checkpoint_that_cannot_be_used_is_told_and_the_trial_starts_over(
+    spoil: Any, line: str, checkpoint: bytes
+) -> None:
+    run = Run(Memory(spoil(checkpoint)))
+    measured = run.train(trial())
+    assert run.epochs == [1, 2, 3, 4]
+    assert len(run.warnings) == 1
+    assert run.warnings[0].startswith(f"checkpoint not used, training starts over: {line}")
+    assert numbers(measured) == numbers(train(trial(), FOLDER, CPU, lambda row: None))
+
+
+def test_a_full_disk_costs_only_the_checkpoint() -> None:
+    run = Run(Memory(full=True))
+    assert numbers(run.train(trial())) == numbers(train(trial(), FOLDER, CPU, lambda row: None))
+    assert run.warnings == ["no checkpoint saved: [Errno 28] No space left on device"] * 3
+
+
+class Dangerous:
+    def __reduce__(self) -> Any:
+        return (print, ("code of a checkpoint ran",))
+
+
+def test_a_checkpoint_runs_no_code(capsys: pytest.CaptureFixture[str]) -> None:
+    content = pack({"model": Dangerous()})
+    with pytest.raises(CheckpointUnusable):
+        unpack(content)
+    assert capsys.readouterr().out == ""
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_no_checkpoint_are_refused(content: bytes) -> None:
+    for found in (content, FORMAT + content):
+        with pytest.raises(CheckpointUnusable):
+            unpack(found)
