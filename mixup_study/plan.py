@@ -26,7 +26,7 @@ def main(arguments: Sequence[str]) -> int:
         slots = options.slots or study.resources.fitting(os.cpu_count() or 1, cli.local_gpus())
         print(f"\n{study.name}, profile {study.profile}: {reason}")
         print(f"{len(study.trials)} trials: {len(study.trials) - len(left)} done already, {len(left)} to run")
-        print(estimate(left, list(records.values()), slots))
+        print(estimate(left, records.values(), slots))
     return cli.DONE
 
 

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     store = ResultStore(options.results)
     if not options.dry_run:
         store.check_writable()
+        store.compact()
 
     from mixup_study.cluster.session import connect
 
@@ -60,16 +61,17 @@ def main(arguments: Sequence[str]) -> int:
             except KeyboardInterrupt:
                 finished = progress.completed - len(progress.failures)
                 print(
-                    f"interrupted: {finished} of {len(left)} trials finished and recorded in {store.location};"
+                    f"interrupted: {finished} of {len(left)} trials finished and recorded in {store.shown};"
                     " the same command runs the rest",
                     flush=True,
                 )
                 return cli.INTERRUPTED
             seconds = progress.seconds
 
+    store.compact()
     store.refresh()
     print(f"\n{render(study_sheet(study, records_by_id(store.trials()), reason), 'text')}")
-    print(f"results: {store.location}")
+    print(f"results: {store.shown}")
     if left:
         print(
             f"efficiency: {progress.train_seconds:.1f} s of training in {slots} slots x {seconds:.1f} s ="

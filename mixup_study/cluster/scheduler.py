@@ -181,8 +181,8 @@ class _Watch(tune.Callback):
                 self._finished.add(lost.trial_id)
                 try:
                     ResultStore(job.results).write(record)
-                except OSError as unwritable:
-                    self.stopper.bad_input = f"--results {job.results}: cannot be written to: {unwritable}"
+                except InputError as unwritable:
+                    self.stopper.bad_input = str(unwritable)
                 self._listener.finished(lost.trial_id, record.train_seconds, None, record.error)
 
 

@@ -51,7 +51,7 @@ def run_job(config: dict[str, Any]) -> None:
         try:
             if stop_requested():
                 raise Stopped("before its first epoch")
-            if not ResultStore(job.results)._is_done(trial.trial_id):
+            if not ResultStore(job.results).is_done(trial.trial_id):
                 train_trial(job, trial)
         except InputError as error:
             _tell(tune.report)({"input_error": str(error)})
@@ -143,11 +143,7 @@ def _check_usable(device: torch.device) -> None:
 def _keep(job: Job, record: TrialRecord, report: Report) -> None:
     """Record a trial, in the first worker alone, and tell its end; its checkpoint is no longer needed."""
     if Worker.current().rank == 0:
-        try:
-            ResultStore(job.results).write(record)
-        except OSError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"--results {job.results}: cannot be written to: {reason}") from error
+        ResultStore(job.results).write(record)
         CheckpointFile(job.results, record.trial.trial_id).remove()
     report(_finished(record))
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from mixup_study.spec.trial import Trial
@@ -12,31 +13,35 @@ ALIKE = ("dataset", "train_size", "model", "width", "batch_size", "workers", "pr
 """Fields that decide how long an epoch takes."""
 
 
-def seconds(trial: Trial, records: Sequence[Mapping[str, Any]]) -> float | None:
+def seconds(trial: Trial, records: Iterable[Mapping[str, Any]]) -> float | None:
     """Return the seconds ``trial`` may take: the median per epoch of finished trials alike; None without any."""
-    alike = [
-        record["train_seconds"] / record["epochs"]
-        for record in records
-        if record["status"] == "done"
-        and record["train_seconds"] is not None
-        and all(record[name] == getattr(trial, name) for name in ALIKE)
-    ]
-    return statistics.median(alike) * trial.epochs if alike else None
+    alike = _seconds_per_epoch(records).get(_kind(trial))
+    return None if alike is None else alike * trial.epochs
 
 
-def estimate(trials: Sequence[Trial], records: Sequence[Mapping[str, Any]], slots: int) -> str:
+_kind = attrgetter(*ALIKE)
+_recorded_kind = itemgetter(*ALIKE)
+
+
+def _seconds_per_epoch(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:
+    """Return the median seconds per epoch of the finished trials of each kind."""
+    alike: dict[tuple[Any, ...], list[float]] = {}
+    for record in records:
+        if record["status"] == "done" and record["train_seconds"] is not None:
+            alike.setdefault(_recorded_kind(record), []).append(record["train_seconds"] / record["epochs"])
+    return {kind: statistics.median(values) for kind, values in alike.items()}
+
+
+def estimate(trials: Sequence[Trial], records: Collection[Mapping[str, Any]], slots: int) -> str:
     """Return one line on the time that ``trials`` may take on ``slots`` slots; 0 where it is unknown how many."""
-    by_kind: dict[tuple[Any, ...], float | None] = {}
+    per_epoch = _seconds_per_epoch(records)
     total, unknown = 0.0, 0
     for trial in trials:
-        kind = (*(getattr(trial, name) for name in ALIKE), trial.epochs)
-        if kind not in by_kind:
-            by_kind[kind] = seconds(trial, records)
-        expected = by_kind[kind]
+        expected = per_epoch.get(_kind(trial))
         if expected is None:
             unknown += 1
         else:
-            total += expected * trial.workers
+            total += expected * trial.epochs * trial.workers
     if unknown == len(trials):
         known = "no finished trial of the same data set and network in the results"
         return f"estimate: none; {known}" if trials else "nothing to run"

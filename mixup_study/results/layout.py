@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from mixup_study.results.labels import key_text, plain, setting_text, title_text
 from mixup_study.results.render import Sheet
-from mixup_study.results.table import Records, TableRow, table_rows
+from mixup_study.results.table import Records, TableRow, cell_ids, table_rows
 from mixup_study.spec.study import Column, Study, Table
 from mixup_study.spec.trial import FIELDS, Trial
 
@@ -189,15 +190,16 @@ def _spread_sheet(study: Study, rows: Sequence[TableRow], caption: str) -> Sheet
 
 def trials_sheet(study: Study, records: Records) -> Sheet:
     """Return one row per cell of the study: trial_id, arm, every field that differs among the trials, and its state."""
-    flat = [cell.trial.flat() for cell in study.cells]
-    varied = [name for name in FIELDS if len({str(values[name]) for values in flat}) > 1]
+    varied = [name for name in FIELDS if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
     rows = []
-    for cell, values in zip(study.cells, flat, strict=True):
-        record = records.get(cell.trial.trial_id)
+    for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
+        record = records.get(trial_id)
         state = "to run" if record is None else record["status"]
         seconds = None if record is None else record["train_seconds"]
         took = "" if seconds is None else f"{seconds:.1f}"
-        rows.append([cell.trial.trial_id, cell.arm, *(plain(values[name]) for name in varied), state, took])
+        values = (getattr(cell.trial, name) for name in varied)
+        texts = (plain(list(value) if isinstance(value, tuple) else value) for value in values)
+        rows.append([trial_id, cell.arm, *texts, state, took])
     headings = ["trial_id", "arm", *varied, "state", "seconds"]
     return Sheet(headings, rows, numeric=frozenset({*range(2, 2 + len(varied)), len(headings) - 1}))
 
@@ -208,13 +210,13 @@ def caption_of(study: Study, records: Records, reason: str) -> str:
     done = sum(records.get(trial_id, {}).get("status") == "done" for trial_id in study.trials)
 
     def all_of(name: str) -> str:
-        values = dict.fromkeys(getattr(trial, name) for trial in trials)
+        values = dict.fromkeys(map(attrgetter(name), trials))
         return ", ".join(str(value) for value in values if value is not None)
 
     noted = [
         f"{name} {all_of(name)}, "
         for name in NOTED
-        if any(getattr(trial, name) != Trial.model_fields[name].default for trial in trials)
+        if set(map(attrgetter(name), trials)) != {Trial.model_fields[name].default}
     ]
     parts = [
         f"Profile {study.profile} ({reason}): data set {all_of('dataset')}, {all_of('model')} of width"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -17,9 +18,62 @@ Records = Mapping[str, Mapping[str, Any]]
 """Rows of TRIALS by trial_id."""
 
 
+class _Ran(NamedTuple):
+    """A cell, its record and that one's status; None where it has none."""
+
+    cell: Cell
+    record: Mapping[str, Any] | None
+    status: str | None
+
+
+class _Tried(NamedTuple):
+    """A setting: one of its cells, how many it has, and the records of those that have finished."""
+
+    cell: Cell
+    total: int
+    finished: list[Mapping[str, Any]]
+
+
 def records_by_id(trials: pa.Table) -> Records:
     """Return the rows of TRIALS by trial_id."""
-    return {row["trial_id"]: row for row in trials.to_pylist()}
+    columns = _Columns(trials)
+    return {trial_id: _Record(columns, row) for row, trial_id in enumerate(columns["trial_id"])}
+
+
+class _Columns(dict[str, list[Any]]):
+    """The columns of an Arrow table as Python values, each made when it is first asked for."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    def __missing__(self, name: str) -> list[Any]:
+        self[name] = self.table[name].to_pylist()
+        return self[name]
+
+
+class _Record(Mapping[str, Any]):
+    """One row of ``columns``."""
+
+    __slots__ = ("_columns", "_row")
+
+    def __init__(self, columns: _Columns, row: int) -> None:
+        self._columns = columns
+        self._row = row
+
+    def __getitem__(self, name: str) -> Any:
+        return self._columns[name][self._row]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns.table.column_names)
+
+    def __len__(self) -> int:
+        return len(self._columns.table.column_names)
+
+
+def cell_ids(study: Study) -> list[str]:
+    """Return the trial_id of each cell; computing one takes longer than anything else about a cell."""
+    known = {id(trial): trial_id for trial_id, trial in study.trials.items()}
+    return [known.get(id(cell.trial)) or cell.trial.trial_id for cell in study.cells]
 
 
 @dataclass(frozen=True)
@@ -68,14 +122,21 @@ def table_rows(study: Study, records: Records) -> list[TableRow]:
     For each row the setting shown has the lowest mean of ``table.pick`` among those with every seed done;
     while there is none, among those with any.
     """
-    groups: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in study.cells:
-        groups.setdefault(tuple(_keys(study, cell).values()), []).append(cell)
+    keys_of = _values_of(study.table.keys)
+    groups: dict[tuple[Any, ...], list[_Ran]] = {}
+    for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
+        record = records.get(trial_id)
+        groups.setdefault(keys_of(cell), []).append(_Ran(cell, record, None if record is None else record["status"]))
     published = {tuple(comparable(row[name]) for name in study.table.keys): row for row in study.published}
     order = _row_order(study, groups)
-    return [
-        _row(study, groups[key], records, published.get(tuple(comparable(value) for value in key))) for key in order
-    ]
+    return [_row(study, key, groups[key], published.get(tuple(comparable(value) for value in key))) for key in order]
+
+
+def _values_of(names: Sequence[str]) -> Callable[[Cell], tuple[Any, ...]]:
+    """Return what gives the values of a cell's fields, and of its arm, as a tuple."""
+    paths = ["arm" if name == "arm" else f"trial.{name}" for name in names]
+    get = attrgetter(*paths)
+    return get if len(paths) > 1 else lambda cell: (get(cell),)
 
 
 def _row_order(study: Study, groups: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -88,38 +149,39 @@ def _row_order(study: Study, groups: Iterable[tuple[Any, ...]]) -> list[tuple[An
     return sorted(keys, key=lambda key: [ranks[level][value] for level, value in enumerate(key)])
 
 
-def _keys(study: Study, cell: Cell) -> dict[str, Any]:
-    return {name: cell.arm if name == "arm" else getattr(cell.trial, name) for name in study.table.keys}
-
-
-def _row(study: Study, cells: Sequence[Cell], records: Records, published: Mapping[str, Any] | None) -> TableRow:
+def _row(study: Study, key: tuple[Any, ...], cells: Sequence[_Ran], published: Mapping[str, Any] | None) -> TableRow:
     hyper_parameters = [name for name in FIELDS if name not in (*SEEDS, *study.table.keys)]
-    settings: dict[tuple[Any, ...], list[Cell]] = {}
-    for cell in cells:
-        settings.setdefault(tuple(getattr(cell.trial, name) for name in hyper_parameters), []).append(cell)
-    differing = {
-        name for index, name in enumerate(hyper_parameters) if len({setting[index] for setting in settings}) > 1
-    }
-    found = [(group, _finished(group, records)) for group in settings.values()]
-    whole = [pair for pair in found if len(pair[1]) == len(pair[0])]
-    candidates = whole or [pair for pair in found if pair[1]]
+    setting_of = _values_of(hyper_parameters)
+    settings: dict[tuple[Any, ...], list[_Ran]] = {}
+    for ran in cells:
+        settings.setdefault(setting_of(ran.cell), []).append(ran)
+    differing = {name for name, *values in zip(hyper_parameters, *settings, strict=True) if len(set(values)) > 1}
+    tried = [
+        _Tried(
+            group[0].cell, len(group), [ran.record for ran in group if ran.record is not None and ran.status == "done"]
+        )
+        for group in settings.values()
+    ]
+    candidates = [one for one in tried if len(one.finished) == one.total] or [one for one in tried if one.finished]
 
-    def mean_of_pick(pair: tuple[Sequence[Cell], Sequence[Mapping[str, Any]]]) -> float:
-        statistic = Statistic.of(_values(pair[1], study.table.pick.lowest)) if study.table.pick else None
-        return float("inf") if statistic is None else statistic.mean
+    def mean_of_pick(tried: _Tried) -> float:
+        values = _values(tried.finished, study.table.pick.lowest) if study.table.pick else []
+        return statistics.fmean(values) if values else float("inf")
 
     best = min(candidates, key=mean_of_pick, default=None)
-    shown = best[0][0] if best else None
-    states = [records.get(cell.trial.trial_id, {}).get("status") for cell in cells]
+    shown = best.cell if best else None
+    states = [ran.status for ran in cells]
     return TableRow(
-        keys=_keys(study, cells[0]),
-        changes=(shown or cells[0]).trial.changes,
+        keys=dict(zip(study.table.keys, key, strict=True)),
+        changes=(shown or cells[0].cell).trial.changes,
         setting={
             name: getattr(shown.trial, name) for name in hyper_parameters if name in shown.settings or name in differing
         }
         if shown
         else {},
-        measured=[Statistic.of(_values(best[1], column.metric)) if best else None for column in study.table.columns],
+        measured=[
+            Statistic.of(_values(best.finished, column.metric)) if best else None for column in study.table.columns
+        ],
         published=published,
         done=states.count("done"),
         failed=states.count("failed"),
@@ -127,10 +189,6 @@ def _row(study: Study, cells: Sequence[Cell], records: Records, published: Mappi
     )
 
 
-def _finished(cells: Sequence[Cell], records: Records) -> list[Mapping[str, Any]]:
-    found = (records.get(cell.trial.trial_id) for cell in cells)
-    return [record for record in found if record is not None and record["status"] == "done"]
-
-
 def _values(records: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    return [record[metric] for record in records if record[metric] is not None and not math.isnan(record[metric])]
+    values = [record[metric] for record in records]
+    return [value for value in values if value is not None and not math.isnan(value)]

@@ -1,0 +1,297 @@
+"""Kill what runs a study, at seeded random moments, run it again until it is done, and compare every number.
+
+Usage: python -m tests.chaos [--kills N] [--seed S] [--workers W]
+
+A study of a few short trials runs on a cluster of two nodes on this machine. Victims are the processes that train
+(Tune actors, Train workers), the raylet of a whole node, and the command itself; Ctrl-C disturbs, but is no kill. When
+a study is done while kills are left, it begins anew in another folder. Exit status 0: no trial was lost, none doubled,
+and every measurement of every epoch equals an undisturbed run's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import torch
+from ray.cluster_utils import Cluster
+
+from mixup_study.results.store import ResultStore
+from mixup_study.spec.study import METRICS, StudyFile
+from mixup_study.training.loop import train
+
+STUDY = """\
+name: chaos
+checkpoint_seconds: 0.2
+trial:
+  {dataset: digits, train_size: 300, augment: false, model: preact_resnet18, width: 4, epochs: 20, batch_size: 50,
+   lr: 0.1}
+grid: {label_noise: [0.5], seed: [0, 1]}
+arms:
+  ERM: {}
+  mixup: {method: mixup, alpha: 1}
+  neighbours: {method: mixup, alpha: 1, neighbours: 5}
+table: {title: Chaos, rows: [arm], columns: [{title: last, metric: test_error_last}]}
+"""
+STUDY_OF_GROUPS = """\
+name: chaos
+checkpoint_seconds: 0.2
+trial:
+  {dataset: digits, train_size: 300, augment: false, model: preact_resnet18, width: 4, epochs: 8, batch_size: 50,
+   lr: 0.1, workers: WORKERS}
+arms:
+  mixup: {method: mixup, alpha: 1}
+table: {title: Chaos, rows: [arm], columns: [{title: last, metric: test_error_last}]}
+"""
+"""Such a trial takes some twenty seconds to start."""
+KINDS = {"Tune actor": 5, "node": 1, "command": 2, "Ctrl-C": 1}
+"""What is disturbed, and how often in relation to each other; first the processes that train."""
+KINDS_OF_GROUPS = {"Train worker": 1}
+PATIENCE = 120.0
+"""Seconds within which something must happen after everything, or the program gives up."""
+RUNS = 40
+"""Commands within which a study must end."""
+
+
+@dataclass
+class Outcome:
+    """What was done, and what came of it."""
+
+    disturbances: Counter[str] = field(default_factory=Counter)
+    studies: int = 0
+    trials: int = 0
+    runs: int = 0
+    lost: int = 0
+    doubled: int = 0
+    mismatches: list[str] = field(default_factory=list)
+
+    @property
+    def kills(self) -> int:
+        return sum(count for kind, count in self.disturbances.items() if kind != "Ctrl-C")
+
+    @property
+    def good(self) -> bool:
+        return self.studies > 0 and not (self.lost or self.doubled or self.mismatches)
+
+    def __str__(self) -> str:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.disturbances.items()))
+        lines = [
+            f"{self.kills} kills and {self.disturbances['Ctrl-C']} Ctrl-C ({kinds}) in {self.runs} runs",
+            f"{self.trials} trials of {self.studies} studies: {self.lost} lost, {self.doubled} doubled,"
+            f" {len(self.mismatches)} mismatches",
+        ]
+        return "\n".join([*lines, *self.mismatches])
+
+
+Numbers = dict[str, tuple[dict[str, float | None], list[tuple[Any, ...]]]]
+"""By trial_id, what a trial measured, and its epochs without their seconds."""
+
+
+def recorded(results: Path) -> tuple[Numbers, int]:
+    """Return what the results hold, and how many rows they hold more than there are trials."""
+    store = ResultStore(str(results))
+    epochs = store.epochs().to_pandas()
+    found: Numbers = {}
+    for row in store.trials().to_pylist():
+        mine = epochs[epochs["trial_id"] == row["trial_id"]].sort_values("epoch")
+        rows = list(mine[["epoch", "lr", "train_loss", "test_error"]].itertuples(index=False, name=None))
+        if row["status"] == "done":
+            found[row["trial_id"]] = ({metric: row[metric] for metric in METRICS}, rows)
+    plain = pd.read_parquet(results / "trials")
+    return found, len(plain) - plain["trial_id"].nunique()
+
+
+class Chaos:
+    """A cluster, a study on it, and what disturbs them."""
+
+    def __init__(self, folder: Path, seed: int, workers: int) -> None:
+        """Prepare a study whose trials have ``workers`` data-parallel workers."""
+        self.random = random.Random(seed)
+        self.folder = folder
+        self.file = folder / "chaos.yaml"
+        self.file.write_text(STUDY if workers == 1 else STUDY_OF_GROUPS.replace("WORKERS", str(workers)))
+        self.workers = workers
+        self.kinds = KINDS if workers == 1 else KINDS_OF_GROUPS
+        self.outcome = Outcome()
+        self.begun = time.monotonic()
+        self.command: subprocess.Popen[bytes] | None = None
+        self.cluster: Cluster | None = None
+        self.node: Any = None
+
+    @contextlib.contextmanager
+    def running_cluster(self) -> Iterator[None]:
+        """Start a head without CPUs and a node with two."""
+        settings = {
+            "health_check_initial_delay_ms": 0,
+            "health_check_period_ms": 500,
+            "health_check_failure_threshold": 4,
+        }
+        self.cluster = Cluster(
+            initialize_head=True,
+            head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, "_system_config": settings},
+        )
+        try:
+            self.node = self.cluster.add_node(num_cpus=2, num_gpus=0)
+            yield
+        finally:
+            self.stop_command()
+            self.cluster.shutdown()
+
+    def run(self, kills: int) -> Outcome:
+        """Disturb studies until ``kills`` are done, and let the last one end."""
+        with self.running_cluster():
+            expected = self.undisturbed()
+            while self.outcome.kills < kills or not self.outcome.studies:
+                self.study(self.folder / f"results-{self.outcome.studies}", expected, kills)
+        return self.outcome
+
+    def undisturbed(self) -> Numbers:
+        """Return what the trials measure undisturbed: trained in this process, or by groups of workers."""
+        if self.workers > 1:
+            reference = self.folder / "reference"
+            self.start_command(reference)
+            assert self.end_of_command() == 0
+            return recorded(reference)[0]
+        found: Numbers = {}
+        for trial_id, trial in StudyFile(self.file).load("full").trials.items():
+            measured = train(trial, self.folder / "data", torch.device("cpu"), lambda row: None)
+            rows = [(row["epoch"], row["lr"], row["train_loss"], row["test_error"]) for row in measured.epochs]
+            found[trial_id] = (measured.measurements, rows)
+        return found
+
+    def study(self, results: Path, expected: Numbers, kills: int) -> None:
+        """Run one study to its end, disturbing it while kills are left, and compare its numbers."""
+        for _ in range(RUNS):
+            self.start_command(results)
+            while self.outcome.kills < kills and self.trains():
+                self.wait(self.random.uniform(0.1, 2.5))
+                self.disturb()
+            if self.end_of_command() == 0:
+                break
+        found, doubled = recorded(results)
+        self.outcome.studies += 1
+        self.outcome.trials += len(expected)
+        self.outcome.lost += len(expected.keys() - found.keys())
+        self.outcome.doubled += doubled
+        for trial_id in expected.keys() & found.keys():
+            if found[trial_id] != expected[trial_id]:
+                self.outcome.mismatches.append(f"{trial_id}: {found[trial_id]} instead of {expected[trial_id]}")
+        if left := list((results / "checkpoints").glob("*")):
+            self.outcome.mismatches.append(f"checkpoints left: {left}")
+
+    def start_command(self, results: Path) -> None:
+        """Start the command that anyone would type again."""
+        assert self.cluster is not None
+        command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(results)]
+        command += ["--data", str(self.folder / "data"), "--address", self.cluster.address]
+        with (self.folder / "output").open("ab") as output:
+            self.command = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        self.outcome.runs += 1
+
+    def trains(self) -> bool:
+        """Wait until a process trains; return False where the command ends before."""
+        assert self.command is not None
+        for _ in patiently():
+            if self.command.poll() is not None:
+                return False
+            if self.victims(next(iter(self.kinds))):
+                return True
+        return False
+
+    def wait(self, seconds: float) -> None:
+        """Let the command go on for so long, or until it ends."""
+        assert self.command is not None
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.command.wait(seconds)
+
+    def end_of_command(self) -> int:
+        """Return the command's exit status."""
+        assert self.command is not None
+        try:
+            return self.command.wait(PATIENCE * 2)
+        except subprocess.TimeoutExpired:
+            self.stop_command()
+            return -1
+
+    def stop_command(self) -> None:
+        if self.command is not None and self.command.poll() is None:
+            self.command.kill()
+            self.command.wait()
+
+    def disturb(self) -> None:
+        """Kill one process of a kind drawn at random, where there is one."""
+        assert self.command is not None
+        kind = self.random.choices(list(self.kinds), list(self.kinds.values()))[0]
+        victims = self.victims(kind)
+        if not victims or self.command.poll() is not None:
+            return
+        victim = self.random.choice(victims)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            victim.send_signal(signal.SIGINT if kind == "Ctrl-C" else signal.SIGKILL)
+            self.outcome.disturbances[kind] += 1
+            print(f"{time.monotonic() - self.begun:.0f} s: {kind} {victim.pid}", flush=True)
+        if kind == "node":
+            assert self.cluster is not None
+            self.cluster.remove_node(self.node, allow_graceful=False)
+            self.node = self.cluster.add_node(num_cpus=2, num_gpus=0)
+        if kind in ("command", "Ctrl-C"):
+            self.end_of_command()
+
+    def victims(self, kind: str) -> list[psutil.Process]:
+        """Return the processes of a kind."""
+        assert self.command is not None
+        if kind in ("command", "Ctrl-C"):
+            return [psutil.Process(self.command.pid)]
+        if kind == "node":
+            (raylet,) = self.node.all_processes["raylet"]
+            return [psutil.Process(raylet.process.pid)]
+        name = {"Tune actor": "ImplicitFunc", "Train worker": "RayTrainWorker"}[kind]
+        return list(filter(_named(name), psutil.process_iter()))
+
+
+def _named(name: str) -> Callable[[psutil.Process], bool]:
+    def named(process: psutil.Process) -> bool:
+        try:
+            return name in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE
+        except psutil.Error:
+            return False
+
+    return named
+
+
+def patiently() -> Iterator[None]:
+    """Yield until PATIENCE is over, a little apart."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.05)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=1, help="data-parallel workers of each trial")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        chaos = Chaos(Path(folder), options.seed, options.workers)
+        try:
+            print(chaos.run(options.kills), flush=True)
+        finally:
+            output = Path(folder, "output")
+            if output.exists() and not chaos.outcome.good:
+                print(output.read_text()[-10_000:])
+    return 0 if chaos.outcome.good and chaos.outcome.kills >= options.kills else 1
