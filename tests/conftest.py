@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import settings
 
@@ -48,12 +49,25 @@ class RunningRay:
 
     address: str
     environment: Mapping[str, str]
+    pid: int
+    """Of the process that started it, and that all others descend from."""
 
     def command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "mixup_study.run", *map(str, arguments), "--address", self.address]
 
+    def training(self) -> list[psutil.Process]:
+        """The processes that train a trial."""
+        return [process for process in psutil.Process(self.pid).children(recursive=True) if _trains(process)]
+
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return run_command(self.command(*arguments), self.environment)
+
+
+def _trains(process: psutil.Process) -> bool:
+    try:
+        return "ImplicitFunc" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def run_command(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -87,7 +101,7 @@ def ray_cluster() -> Iterator[RunningRay]:
                 break
         else:
             pytest.fail("".join(printed))
-        yield RunningRay((folder / "ray_current_cluster").read_text().strip(), environment)
+        yield RunningRay((folder / "ray_current_cluster").read_text().strip(), environment, head.pid)
     finally:
         head.terminate()
         head.wait(60)

@@ -28,15 +28,15 @@ def done(trial: Trial, made: dict[str, Any], measured: Measured) -> TrialRecord:
     )
 
 
-def failed(trial: Trial, made: dict[str, Any], error: Exception) -> TrialRecord:
-    """Return the record of a trial that ``error`` ended."""
+def failed(trial: Trial, made: dict[str, Any], error: Exception, told: str | None = None) -> TrialRecord:
+    """Return the record of a trial that ``error`` ended; ``told`` is its traceback where another process raised it."""
     return TrialRecord(
         trial,
         "failed",
         made,
         train_seconds=(datetime.now(UTC) - made["started_at"]).total_seconds(),
         error=one_line(error),
-        traceback="".join(traceback.format_exception(error)),
+        traceback=told or "".join(traceback.format_exception(error)),
     )
 
 

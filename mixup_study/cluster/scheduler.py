@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import tempfile
 import time
 import uuid
@@ -21,6 +22,8 @@ from mixup_study.cluster.outcome import failed, made, one_line
 from mixup_study.cluster.session import Cluster
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Listener(Protocol):
@@ -169,15 +172,16 @@ class _Watch(tune.Callback):
     def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Report a job that starts again."""
         self._running.pop(_name(trial), None)
-        self._listener.warned(_name(trial), f"starts again after {one_line(_error_of(trial))}")
+        self._listener.warned(_name(trial), f"starts again after {one_line(_error_of(trial)[0])}")
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Record the unfinished trials of a job that raised, or lost its process, once too often."""
         started_at = self._running.pop(_name(trial), datetime.now(UTC))
-        job, error = _job(trial), _error_of(trial)
+        job = _job(trial)
+        error, told = _error_of(trial)
         for lost in job.trials:
             if lost.trial_id not in self._finished:
-                record = failed(lost, made(job, started_at, None), error)
+                record = failed(lost, made(job, started_at, None), error, told)
                 self._finished.add(lost.trial_id)
                 try:
                     ResultStore(job.results).write(record)
@@ -186,12 +190,14 @@ class _Watch(tune.Callback):
                 self._listener.finished(lost.trial_id, record.train_seconds, None, record.error)
 
 
-def _error_of(trial: TuneTrial) -> Exception:
-    """Return what a job raised, or Ray's account of how it lost its process."""
+def _error_of(trial: TuneTrial) -> tuple[Exception, str | None]:
+    """Return what a job raised, with its traceback, or Ray's account of how it lost its process."""
     try:
         error = cloudpickle.loads(Path(trial.pickled_error_file or "").read_bytes())
     except Exception:  # what a job raises may not survive pickling
         text = trial.get_error()
-        return RuntimeError(str(text).strip().splitlines()[-1] if text else "its process died")
-    cause = getattr(error, "cause", None)
-    return cause if isinstance(error, ray.exceptions.RayTaskError) and isinstance(cause, Exception) else error
+        return RuntimeError(str(text).strip().splitlines()[-1] if text else "its process died"), None
+    if not isinstance(error, ray.exceptions.RayTaskError):
+        return error, str(error)
+    told = _COLOURS.sub("", str(error))
+    return (error.cause if isinstance(error.cause, Exception) else error), told

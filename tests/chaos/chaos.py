@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -256,20 +256,31 @@ class Chaos:
         if kind in ("command", "Ctrl-C"):
             return [psutil.Process(self.command.pid)]
         if kind == "node":
-            (raylet,) = self.node.all_processes["raylet"]
-            return [psutil.Process(raylet.process.pid)]
+            return [_raylet(self.node)]
+        assert self.cluster is not None
         name = {"Tune actor": "ImplicitFunc", "Train worker": "RayTrainWorker"}[kind]
-        return list(filter(_named(name), psutil.process_iter()))
+        raylets = [_raylet(node) for node in (self.cluster.head_node, self.node)]
+        return [process for raylet in raylets for process in _children(raylet) if name in _title(process)]
 
 
-def _named(name: str) -> Callable[[psutil.Process], bool]:
-    def named(process: psutil.Process) -> bool:
-        try:
-            return name in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return False
+def _raylet(node: Any) -> psutil.Process:
+    (raylet,) = node.all_processes["raylet"]
+    return psutil.Process(raylet.process.pid)
 
-    return named
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    try:
+        return process.children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _title(process: psutil.Process) -> str:
+    """Return what Ray calls a process; nothing of one that is dead."""
+    try:
+        return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
 
 
 def patiently() -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import psutil
 import pytest
 import torch
 
@@ -167,7 +165,7 @@ def test_a_second_ctrl_c_leaves_at_once(ray_cluster: Any, tiny_study: Path) -> N
     slower = ["--set", "trial.train_size=1437", "--set", "trial.width=32"]  # one epoch outlasts the test
     running = start(ray_cluster, tiny_study, "--results", tiny_study.parent / "results", *SLOW, *slower)
     read_until(running, "to run")
-    while not any(map(is_training, psutil.process_iter())):
+    while not ray_cluster.training():
         assert running.poll() is None
     running.send_signal(signal.SIGINT)
     running.send_signal(signal.SIGINT)
@@ -176,10 +174,10 @@ def test_a_second_ctrl_c_leaves_at_once(ray_cluster: Any, tiny_study: Path) -> N
     assert "interrupted: 0 of 2 trials finished" in said
 
 
-def kill_trainers() -> int:
-    trainers = [process for process in psutil.process_iter() if is_training(process)]
+def kill_trainers(ray_cluster: Any) -> int:
+    trainers = ray_cluster.training()
     for process in trainers:
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()
     return len(trainers)
 
 
@@ -187,7 +185,7 @@ def test_a_killed_process_is_replaced_and_its_trial_measures_the_same(ray_cluste
     results = tiny_study.parent / "results"
     running = start(ray_cluster, tiny_study, "--results", results, *SLOW, "--set", "checkpoint_seconds=0")
     read_until(running, "[1/2]")
-    assert kill_trainers()
+    assert kill_trainers(ray_cluster)
     said = running.communicate(timeout=120)[0]
     assert running.returncode == 0, said
     assert "starts again after its process died" in said
@@ -200,7 +198,7 @@ def test_a_trial_that_keeps_losing_its_process_fails_and_the_study_goes_on(ray_c
     results = tiny_study.parent / "results"
     running = start(ray_cluster, tiny_study, "--results", results, *SLOW, "--set", "retries=0")
     read_until(running, "[1/2]")
-    assert kill_trainers()
+    assert kill_trainers(ray_cluster)
     said = running.communicate(timeout=120)[0]
     assert running.returncode == 1, said
     assert re.search(r"failed: \w+ .*: its process died", said)
@@ -233,13 +231,6 @@ def test_two_commands_at_once_count_each_trial_once(ray_cluster: Any, tiny_study
     assert len(recorded) == recorded["trial_id"].nunique() == 9
     assert set(recorded["status"]) == {"done"}
     assert not list((results / "checkpoints").glob("*"))
-
-
-def is_training(process: psutil.Process) -> bool:
-    try:
-        return "ImplicitFunc" in " ".join(process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def test_a_slot_that_fits_no_node_is_bad_input(ray_cluster: Any, tiny_study: Path) -> None:
