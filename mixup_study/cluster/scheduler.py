@@ -60,7 +60,7 @@ def run_jobs(jobs: Sequence[Job], cluster: Cluster, retries: int, listener: List
     try:
         with interrupt.listening():
             for workers, group in itertools.groupby(sorted(jobs, key=_workers), key=_workers):
-                _run_alike(list(group), workers, cluster, retries, _Watch(listener, retries, interrupt, holder))
+                _run_alike(list(group), workers, cluster, retries, _Watch(listener, interrupt, holder))
                 if interrupt.requested:
                     raise KeyboardInterrupt
     finally:
@@ -124,9 +124,8 @@ class _Stopper(tune.Stopper):
 class _Watch(tune.Callback):
     """Translates Tune's callbacks into what a Listener wants to know, and records what Tune gives up."""
 
-    def __init__(self, listener: Listener, retries: int, interrupt: Interrupt, flag: Any) -> None:
+    def __init__(self, listener: Listener, interrupt: Interrupt, flag: Any) -> None:
         self._listener = listener
-        self._retries = retries
         self._interrupt = interrupt
         self._flag = flag
         self._finished: set[str] = set()

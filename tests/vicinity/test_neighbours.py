@@ -189,16 +189,24 @@ def test_more_neighbours_than_examples_is_an_input_error(k: int, same_class: boo
 
 
 MEMORY = """
-import resource, torch
+import torch
+from pathlib import Path
 from mixup_study.vicinity.neighbours import chunks, nearest_to
+
+def kilobytes(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split()[1])
+
 torch.set_num_threads(1)
 images = torch.randint(256, (50_000, 32, 32, 3), dtype=torch.uint8)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-found = nearest_to(next(chunks(50_000)), images, (0.02, 0.02, 0.02), 200)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
+Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew: a process starts with that of its parent
+before = kilobytes("VmRSS")
+nearest_to(next(chunks(50_000)), images, (0.02, 0.02, 0.02), 200)
+print((kilobytes("VmHWM") - before) / 2**20)
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure")
 def test_a_chunk_of_cifar_10_takes_less_than_1_gib(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True, cwd=tmp_path)
-    assert 0.05 < float(done.stdout) < 1
+    assert 0.3 < float(done.stdout) < 1
