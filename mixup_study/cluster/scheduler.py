@@ -54,7 +54,7 @@ def run_jobs(jobs: Sequence[Job], cluster: Cluster, retries: int, listener: List
     GRACE_SECONDS later; on the second at once.
     """
     flag = f"mixup_study-stop-{uuid.uuid4().hex}"
-    holder = StopFlag.options(name=flag).remote()  # type: ignore[attr-defined]
+    holder = StopFlag.options(name=flag).remote()  # type: ignore[attr-defined]  # added by ray.remote
     jobs = [job.model_copy(update={"stop_flag": flag}) for job in jobs]
     interrupt = Interrupt()
     try:
