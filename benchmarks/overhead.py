@@ -30,10 +30,13 @@ class Clock:
     def started(self, trial_id: str) -> None:
         pass
 
-    def progressed(self, trial_id: str, epoch: int, test_error: float) -> None:
+    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
         pass
 
-    def finished(self, trial_id: str, train_seconds: float, test_error: float | None, error: str | None) -> None:
+    def warned(self, trial_id: str, line: str) -> None:
+        raise SystemExit(f"{trial_id}: {line}")
+
+    def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         self.ends.append(time.perf_counter())
         self.train_seconds.append(train_seconds)
         if error is not None:
@@ -50,14 +53,24 @@ def small_trial(seed: int) -> Any:
 
 def study_overhead(trials: int, cluster: Any, folder: Path) -> float:
     """Seconds of overhead per trial as `run` schedules it."""
-    from mixup_study.cluster.job import jobs_of
+    from mixup_study.cluster.job import Job
     from mixup_study.cluster.scheduler import run_jobs
     from mixup_study.spec.study import Resources
 
     clock = Clock()
     # The first trial of each slot also pays for its process; they are run, and left out.
-    run = [small_trial(seed) for seed in range(trials + SLOTS)]
-    run_jobs(jobs_of(run, Resources(), str(folder), folder, "benchmark"), cluster, clock)
+    jobs = [
+        Job(
+            trials=(small_trial(seed),),
+            resources=Resources(),
+            results=str(folder),
+            data=folder,
+            code_version="benchmark",
+            checkpoint_seconds=60,
+        )
+        for seed in range(trials + SLOTS)
+    ]
+    run_jobs(jobs, cluster, 0, clock)
     if clock.errors:
         raise SystemExit(f"{len(clock.errors)} trials failed: {clock.errors[0]}")
     wall = clock.ends[-1] - clock.ends[SLOTS - 1]
@@ -75,8 +88,11 @@ def pattern_trial(config: dict[str, Any]) -> None:
 
         from mixup_study.training.loop import train as train_trial
 
-        measured = train_trial(small_trial(config["seed"]), Path("unused"), torch.device("cpu"), lambda row: None)
-        train.report({"train_seconds": measured.seconds})
+        trial = small_trial(config["seed"])
+        (ended,) = train_trial([trial], Path("unused"), torch.device("cpu"), lambda trial, row: None)
+        if isinstance(ended, Exception):
+            raise ended
+        train.report({"train_seconds": ended.seconds})
 
     with tempfile.TemporaryDirectory() as scratch:
         TorchTrainer(

@@ -120,7 +120,7 @@ def measure(trials: int, own_files: int, folder: Path) -> dict[str, float]:
         store.compact()
     deciding, left = timed(decide)
     assert left == trials - len(records)
-    asking, done = timed(lambda: ResultStore(store.location).is_done(records[-1][0]))
+    asking, done = timed(lambda: ResultStore(store.location).done_among([records[-1][0]]))
     assert done
     table, _ = timed(
         lambda: render(study_sheet(study, records_by_id(ResultStore(store.location).trials()), "measured"), "text")

@@ -31,7 +31,7 @@ from torchvision import transforms
 from mixup_study.models import MODELS
 from mixup_study.spec.study import StudyFile
 from mixup_study.spec.trial import Trial
-from mixup_study.training.loop import Training
+from mixup_study.training.classification import Classification
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
 
@@ -45,25 +45,25 @@ def quick_mixup_trial() -> Trial:
     return next(cell.trial for cell in study.cells if cell.arm == "mixup")
 
 
-def bare_step(run: Training) -> Callable[[], int]:
+def bare_step(run: Classification) -> Callable[[], int]:
     """One epoch's worth of optimiser steps on one fixed minibatch: nothing but the network."""
     trial = run.trial
-    images = run.augmentation.epoch(0, 0)[torch.arange(trial.batch_size)].contiguous(memory_format=run.memory_format)
+    images = run.inputs.epoch(0, 0)[torch.arange(trial.batch_size)].contiguous(memory_format=run.memory_format)
     targets = run.targets_NK[: trial.batch_size]
     steps = -(-len(run.labels_N) // trial.batch_size)
 
     def epoch() -> int:
         run.model.train()
         for _ in range(steps):
-            run.optimiser.zero_grad()
+            run.optimizer.zero_grad()
             F.cross_entropy(run.model(images), targets).backward()
-            run.optimiser.step()
+            run.optimizer.step()
         return steps * trial.batch_size
 
     return epoch
 
 
-def training_loop(run: Training) -> Callable[[], int]:
+def training_loop(run: Classification) -> Callable[[], int]:
     """One epoch as trials train it."""
     epochs = iter(range(1_000_000))
 
@@ -77,8 +77,8 @@ def training_loop(run: Training) -> Callable[[], int]:
 class Digits(Dataset[tuple[torch.Tensor, int]]):
     """The training images as PIL images, transformed one at a time."""
 
-    def __init__(self, run: Training) -> None:
-        self.images = [Image.fromarray(image) for image in run.data.train_images_NHWC[..., 0].numpy()]
+    def __init__(self, run: Classification) -> None:
+        self.images = [Image.fromarray(image) for image in run.data.train_inputs_N[..., 0].numpy()]
         self.labels = run.labels_N.tolist()
         self.transform = transforms.Compose(
             [
@@ -95,11 +95,11 @@ class Digits(Dataset[tuple[torch.Tensor, int]]):
         return self.transform(self.images[index]), self.labels[index]
 
 
-def plain_loop(run: Training) -> Callable[[], int]:
+def plain_loop(run: Classification) -> Callable[[], int]:
     """One epoch of mixup over a DataLoader, as most public code writes it."""
     trial = run.trial
     loader = DataLoader(Digits(run), batch_size=trial.batch_size, shuffle=True)
-    model: nn.Module = MODELS[trial.model](run.data.shape, 10, trial.width, trial.dropout)
+    model: nn.Module = MODELS[trial.model](trial, run.data.shape, 10)
     optimiser = torch.optim.SGD(model.parameters(), lr=trial.lr, momentum=trial.momentum, weight_decay=1e-4)
     criterion = nn.CrossEntropyLoss()
 
@@ -136,9 +136,9 @@ def take_turns(runs: dict[str, Callable[[], int]], rounds: int) -> dict[str, lis
 def compare_loops(rounds: int) -> None:
     trial = quick_mixup_trial()
     runs = {
-        "bare model step": bare_step(Training(trial, Path("unused"), Worker(), CPU)),
-        "training loop": training_loop(Training(trial, Path("unused"), Worker(), CPU)),
-        "DataLoader loop": plain_loop(Training(trial, Path("unused"), Worker(), CPU)),
+        "bare model step": bare_step(Classification(trial, Path("unused"), Worker(), CPU)),
+        "training loop": training_loop(Classification(trial, Path("unused"), Worker(), CPU)),
+        "DataLoader loop": plain_loop(Classification(trial, Path("unused"), Worker(), CPU)),
     }
     speeds = take_turns(runs, rounds)
     print(f"{trial.model} of width {trial.width} on {trial.dataset}, minibatch {trial.batch_size}, one CPU thread")
@@ -154,7 +154,8 @@ def compare_methods(rounds: int) -> None:
     three = "arms.mixup / 3-way={method: dirichlet_mixup, alpha: 1, ways: 3}"
     study = StudyFile(STUDIES / "ablation.yaml", ("grid.seed=0", "grid.weight_decay=1e-4", three)).load("quick")
     with tempfile.TemporaryDirectory() as folder:
-        runs = {cell.arm: training_loop(Training(cell.trial, Path(folder), Worker(), CPU)) for cell in study.cells}
+        loops = {cell.arm: Classification(cell.trial, Path(folder), Worker(), CPU) for cell in study.cells}
+        runs = {arm: training_loop(loop) for arm, loop in loops.items()}
     speeds = take_turns(runs, rounds)
     print(f"seconds per step relative to ERM's, median of {rounds} rounds (target: at most 1.10)")
     for name, found in speeds.items():

@@ -12,7 +12,11 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mixup_study.results.labels import headline_text
 from mixup_study.spec.trial import Trial
+
+SHOWN = 20
+"""Trials under way that are listed at most; a pack may hold hundreds."""
 
 
 class RunProgress:
@@ -60,9 +64,9 @@ class RunProgress:
         """Show a trial among the running ones."""
         self._running[trial_id] = (0, None)
 
-    def progressed(self, trial_id: str, epoch: int, test_error: float) -> None:
-        """Show a running trial's epoch and error."""
-        self._running[trial_id] = (epoch, test_error)
+    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
+        """Show a running trial's epoch and how it is doing."""
+        self._running[trial_id] = (epoch, headline)
 
     def warned(self, trial_id: str, line: str) -> None:
         """Print a line about a trial."""
@@ -70,7 +74,7 @@ class RunProgress:
             f"{trial_id}  {self._labels[trial_id]}: {line}", markup=False, highlight=False, soft_wrap=True
         )
 
-    def finished(self, trial_id: str, train_seconds: float, test_error: float | None, error: str | None) -> None:
+    def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Count a trial as completed and, off a terminal, print its line."""
         self._running.pop(trial_id, None)
         self.completed += 1
@@ -80,7 +84,7 @@ class RunProgress:
             self.failures[trial_id] = error
         self._bar.update(self._task, completed=self.completed)
         if not self._console.is_terminal:
-            outcome = f"failed: {error}" if test_error is None else f"test error {100 * test_error:.1f}%"
+            outcome = f"failed: {error}" if headline is None else headline_text(self._trials[trial_id].task, headline)
             print(
                 f"[{self.completed}/{len(self._trials)}] {self.seconds:.0f} s  {trial_id}  {self._labels[trial_id]}:"
                 f" {outcome}, {train_seconds:.1f} s",
@@ -89,7 +93,11 @@ class RunProgress:
 
     def _view(self) -> Group:
         table = Table.grid(padding=(0, 2))
-        for trial_id, (epoch, test_error) in list(self._running.items()):
-            error = "" if test_error is None else f"test error {100 * test_error:.1f}%"
-            table.add_row(trial_id, self._labels[trial_id], f"epoch {epoch}/{self._trials[trial_id].epochs}", error)
+        running = list(self._running.items())
+        for trial_id, (epoch, headline) in running[:SHOWN]:
+            trial = self._trials[trial_id]
+            doing = "" if headline is None else headline_text(trial.task, headline)
+            table.add_row(trial_id, self._labels[trial_id], f"epoch {epoch}/{trial.epochs}", doing)
+        if len(running) > SHOWN:
+            table.add_row("…", f"and {len(running) - SHOWN} more")
         return Group(self._bar, table)

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         from mixup_study.cluster.version import code_version
 
         labels = cell_labels(study)
-        jobs = jobs_of(left.values(), study, store.location, options.data, code_version())
+        jobs = jobs_of(study, left, slots, store.location, options.data, code_version())
         with RunProgress(Console(), labels, left) as progress:
             try:
                 run_jobs(jobs, cluster, study.retries, progress)
@@ -70,7 +70,8 @@ def main(arguments: Sequence[str]) -> int:
 
     store.compact()
     store.refresh()
-    print(f"\n{render(study_sheet(study, records_by_id(store.trials()), reason), 'text')}")
+    records = records_by_id(store.trials())
+    print(f"\n{render(study_sheet(study, records, reason), 'text')}")
     print(f"results: {store.shown}")
     if left:
         print(
@@ -81,6 +82,11 @@ def main(arguments: Sequence[str]) -> int:
     unfinished = [trial_id for trial_id in study.trials if trial_id not in done]
     for trial_id in unfinished:
         print(f"failed: {trial_id} {labels[trial_id]}: {progress.failures.get(trial_id, 'ended without a record')}")
+    if study.figures:
+        from mixup_study.results.figures import write
+
+        for path in write(study, records, store, reason):
+            print(f"figure: {path}")
     return cli.SOME_FAILED if unfinished else cli.DONE
 
 

@@ -18,7 +18,8 @@ import pytest
 from mixup_study.results.record import TrialRecord
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.json_schema import study_schema
-from mixup_study.spec.study import METRICS, StudyFile
+from mixup_study.spec.metrics import METRICS
+from mixup_study.spec.study import StudyFile
 
 REPOSITORY = Path(__file__).parent.parent
 COMMANDS = ["run", "plan", "tables", "query", "schema"]
@@ -138,7 +139,7 @@ def test_the_rooms_import_only_downwards() -> None:
         ("tables", ["pyproject.toml"], ["pyproject.toml"]),
         ("tables", [CORRUPT_LABELS, "--format", "html"], ["--format", "'html'", "'markdown'"]),
         ("tables", [CORRUPT_LABELS, "--results", "foo://bar"], ["--results foo://bar", "expected a folder or URL"]),
-        ("query", ["drop view trials", "--results", "nowhere"], ["expected one SELECT over trials and epochs"]),
+        ("query", ["drop view trials", "--results", "nowhere"], ["expected one SELECT over trials, epochs and points"]),
         ("query", ["select alhpa from trials", "--results", "nowhere"], ["alhpa", "alpha"]),
         ("schema", ["nowhere/study.schema.json"], ["nowhere/study.schema.json: cannot be written"]),
         ("run", [CORRUPT_LABELS, "--cpus", "0"], ["--cpus", "'0'", "expected a whole number of 1 or more"]),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Collection, Hashable
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from mixup_study.spec.study import Resources, Study
-from mixup_study.spec.trial import Trial
+from mixup_study.spec.trial import Trial, joint_id
+from mixup_study.training.pack import largest_pack, pack_key
 
 MESSAGE = "mixup_study"
 """The key of Tune's results under which a job tells how it is doing."""
 
 
 class Job(BaseModel):
-    """Trials that one process, or one group of data-parallel workers, trains one after the other."""
+    """A trial that one process, or one group of data-parallel workers, trains, or several that one trains as a pack."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,21 +31,41 @@ class Job(BaseModel):
     """Name of the StopFlag that the job's processes ask; none by default."""
 
     @property
+    def name(self) -> str:
+        """Return the id of the trial, or one of all trials together."""
+        return joint_id(self.trials)
+
+    @property
     def workers(self) -> int:
         """Return the number of data-parallel workers, the same for all trials of a job."""
         return self.trials[0].workers
 
 
-def jobs_of(trials: Iterable[Trial], study: Study, results: str, data: Path, code_version: str) -> list[Job]:
-    """Return the jobs that train ``trials`` of a study: one each."""
+def jobs_of(study: Study, left: Collection[str], slots: int, results: str, data: Path, code_version: str) -> list[Job]:
+    """Return the jobs that train the trials of a study whose trial_ids are ``left``.
+
+    Trials that may are trained as packs, of no more than every slot's share of them. A pack is drawn from all
+    trials of the study, so that what is left of one after an interruption is that pack again.
+    """
+    groups: dict[Hashable, list[Trial]] = {}
+    for trial_id, trial in study.trials.items():
+        groups.setdefault(pack_key(trial) or trial_id, []).append(trial)
+    share = -(-sum(len(group) for group in groups.values() if len(group) > 1) // max(1, slots))
+    packs = []
+    for group in groups.values():
+        largest = min(share, largest_pack(group[0])) if len(group) > 1 else 1
+        count = -(-len(group) // largest)
+        bounds = [len(group) * number // count for number in range(count + 1)]
+        packs += [group[start:end] for start, end in itertools.pairwise(bounds)]
     return [
         Job(
-            trials=(trial,),
+            trials=trials,
             resources=study.resources,
             results=results,
             data=data,
             code_version=code_version,
             checkpoint_seconds=study.checkpoint_seconds,
         )
-        for trial in trials
+        for pack in packs
+        if (trials := tuple(trial for trial in pack if trial.trial_id in left))
     ]

@@ -13,7 +13,7 @@ import torch
 from mixup_study.cluster.job import Job
 from mixup_study.results.record import TrialRecord
 from mixup_study.spec.trial import Trial
-from mixup_study.training.loop import Measured
+from mixup_study.training.task import Measured
 
 
 def done(trial: Trial, made: dict[str, Any], measured: Measured) -> TrialRecord:
@@ -25,6 +25,7 @@ def done(trial: Trial, made: dict[str, Any], measured: Measured) -> TrialRecord:
         train_seconds=measured.seconds,
         measurements=measured.measurements,
         epochs=measured.epochs,
+        points=measured.points,
     )
 
 
@@ -34,7 +35,7 @@ def failed(trial: Trial, made: dict[str, Any], error: Exception, told: str | Non
         trial,
         "failed",
         made,
-        train_seconds=(datetime.now(UTC) - made["started_at"]).total_seconds(),
+        train_seconds=(datetime.now(UTC) - made["started_at"]).total_seconds() / made["pack_size"],
         error=one_line(error),
         traceback=told or "".join(traceback.format_exception(error)),
     )
@@ -55,6 +56,7 @@ def made(job: Job, started_at: datetime, device: torch.device | None) -> dict[st
     if device is not None and device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     return {
+        "pack_size": len(job.trials),
         "started_at": started_at,
         "device": name,
         "code_version": job.code_version,

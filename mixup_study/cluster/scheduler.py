@@ -32,13 +32,13 @@ class Listener(Protocol):
     def started(self, trial_id: str) -> None:
         """Take note that a trial trains."""
 
-    def progressed(self, trial_id: str, epoch: int, test_error: float) -> None:
-        """Take note of an epoch, counted from 1, and its test error."""
+    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
+        """Take note of an epoch, counted from 1, and of the column that tells how the trial is doing (HEADLINE)."""
 
     def warned(self, trial_id: str, line: str) -> None:
         """Take note of something about a trial that is no failure."""
 
-    def finished(self, trial_id: str, train_seconds: float, test_error: float | None, error: str | None) -> None:
+    def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Take note of a trial's end; ``error`` says what it failed with, None where it is done."""
 
 
@@ -100,7 +100,7 @@ def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, retries: int
 
 
 def _name(trial: TuneTrial) -> str:
-    return _job(trial).trials[0].trial_id
+    return _job(trial).name
 
 
 def _job(trial: TuneTrial) -> Job:
@@ -150,8 +150,10 @@ class _Watch(tune.Callback):
         self.stopper.now = not self._saving or time.monotonic() > self._deadline
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        self._running[_name(trial)] = datetime.now(UTC)
-        self._listener.started(_name(trial))
+        job = _job(trial)
+        self._running[job.name] = datetime.now(UTC)
+        for started in job.trials:
+            self._listener.started(started.trial_id)
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
@@ -159,9 +161,9 @@ class _Watch(tune.Callback):
         told = result.get(MESSAGE, {})
         if "status" in told:
             self._finished.add(told["trial_id"])
-            self._listener.finished(told["trial_id"], told["train_seconds"], told["test_error"], told["error"])
+            self._listener.finished(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
         elif "epoch" in told:
-            self._listener.progressed(told["trial_id"], told["epoch"], told["test_error"])
+            self._listener.progressed(told["trial_id"], told["epoch"], told["headline"])
         elif "warning" in told:
             self._listener.warned(told["trial_id"], told["warning"])
 
@@ -170,8 +172,9 @@ class _Watch(tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Report a job that starts again."""
-        self._running.pop(_name(trial), None)
-        self._listener.warned(_name(trial), f"starts again after {one_line(_error_of(trial)[0])}")
+        job = _job(trial)
+        self._running.pop(job.name, None)
+        self._listener.warned(job.trials[0].trial_id, f"starts again after {one_line(_error_of(trial)[0])}")
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Record the unfinished trials of a job that raised, or lost its process, once too often."""

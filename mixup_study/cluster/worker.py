@@ -22,12 +22,13 @@ from mixup_study.results.checkpoints import CheckpointFile
 from mixup_study.results.record import TrialRecord
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
-from mixup_study.spec.trial import Trial
+from mixup_study.spec.metrics import HEADLINE, headline_metric
 from mixup_study.training.checkpoint import Checkpointing, Stopped
-from mixup_study.training.loop import TrainingDiverged, train
+from mixup_study.training.loop import Report, train
 from mixup_study.training.parallel import Worker
+from mixup_study.training.task import TrainingDiverged
 
-Report = Callable[[dict[str, Any]], None]
+Tell = Callable[[dict[str, Any]], None]
 
 REPORT_SECONDS = 0.5
 """A trial trained in the Tune actor tells its progress this often at most."""
@@ -37,7 +38,7 @@ FINAL = (TrainingDiverged, ValueError)
 
 
 def run_job(config: dict[str, Any]) -> None:
-    """Train and record every trial of the job; this is Tune's function trainable.
+    """Train and record the trials of the job; this is Tune's function trainable.
 
     A trial that fails because of what it is gets recorded so and ends only itself. InputError ends the job
     and is reported as such, for the study cannot go on; so does a record that cannot be written. Any other
@@ -45,50 +46,57 @@ def run_job(config: dict[str, Any]) -> None:
     those that finished elsewhere meanwhile.
     """
     job = Job.model_validate_json(config["job"])
-    train_trial = _train_here if job.workers == 1 else _train_in_group
-    stop_requested = StopRequests(job.stop_flag)
-    for trial in job.trials:
-        try:
-            if stop_requested():
-                raise Stopped("before its first epoch")
-            if not ResultStore(job.results).is_done(trial.trial_id):
-                train_trial(job, trial)
-        except InputError as error:
-            _tell(tune.report)({"input_error": str(error)})
-            return
-        except Stopped as stopped:
-            _tell(tune.report)({"stopped": str(stopped)})
-            return
+    try:
+        if StopRequests(job.stop_flag)():
+            raise Stopped("before its first epoch")
+        done = ResultStore(job.results).done_among([trial.trial_id for trial in job.trials])
+        left = tuple(trial for trial in job.trials if trial.trial_id not in done)
+        if left and job.workers == 1:
+            _train_here(job.model_copy(update={"trials": left}))
+        elif left:
+            _train_in_group(job)
+    except InputError as error:
+        _tell(tune.report)({"input_error": str(error)})
+    except Stopped as stopped:
+        _tell(tune.report)({"stopped": str(stopped)})
 
 
-def _train_here(job: Job, trial: Trial) -> None:
+def _train_here(job: Job) -> None:
     """Train in this process, through Train's local mode: a worker group would take seconds to start."""
     device = torch.device("cuda", 0) if job.resources.gpus else torch.device("cpu")
     _check_usable(device)
-    report = _throttled(_tell(tune.report))
+    tell = _throttled(_tell(tune.report))
 
     def train_and_record() -> None:
         started_at = datetime.now(UTC)
+        made = outcome.made(job, started_at, device)
         try:
-            measured = train(trial, job.data, device, _epochs_to(report, trial), _checkpointing(job, trial, report))
+            ended = train(job.trials, job.data, device, _epochs_to(tell), _checkpointing(job, tell))
         except InputError:
             raise
-        except FINAL as error:
-            _keep(job, outcome.failed(trial, outcome.made(job, started_at, device), error), report)
+        except ValueError as error:
+            records = [outcome.failed(trial, made, error) for trial in job.trials]
         else:
-            _keep(job, outcome.done(trial, outcome.made(job, started_at, device), measured), report)
+            records = [
+                outcome.failed(trial, made, one) if isinstance(one, Exception) else outcome.done(trial, made, one)
+                for trial, one in zip(job.trials, ended, strict=True)
+            ]
+        for record in records:
+            _keep(job, record, tell)
+        _remove_checkpoint(job)
 
     TorchTrainer(train_and_record, scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
-def _train_in_group(job: Job, trial: Trial) -> None:
+def _train_in_group(job: Job) -> None:
     """Train in a group of Train workers, which report through this Tune trial."""
     resources = {"CPU": job.resources.cpus, **({"GPU": job.resources.gpus} if job.resources.gpus else {})}
     started_at = datetime.now(UTC)
+    (trial,) = job.trials
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
         trainer = TorchTrainer(
             _train_in_worker,
-            train_loop_config={"job": job.model_dump_json(), "trial": trial.model_dump_json()},
+            train_loop_config={"job": job.model_dump_json()},
             scaling_config=ScalingConfig(
                 num_workers=job.workers, use_gpu=job.resources.gpus > 0, resources_per_worker=resources
             ),
@@ -105,6 +113,7 @@ def _train_in_group(job: Job, trial: Trial) -> None:
             if not isinstance(cause, FINAL) or isinstance(cause, InputError):
                 raise cause from error
             _keep(job, outcome.failed(trial, outcome.made(job, started_at, None), cause), _tell(tune.report))
+            _remove_checkpoint(job)
 
 
 def _train_in_worker(config: dict[str, Any]) -> None:
@@ -114,21 +123,24 @@ def _train_in_worker(config: dict[str, Any]) -> None:
     which ends the whole group.
     """
     job = Job.model_validate_json(config["job"])
-    trial = Trial.model_validate_json(config["trial"])
-    report = _tell(ray_train.report)
+    (trial,) = job.trials
+    tell = _tell(ray_train.report)
     device = get_device()
     _check_usable(device)
     started_at = datetime.now(UTC)
-    measured = train(trial, job.data, device, _epochs_to(report, trial), _checkpointing(job, trial, report))
-    _keep(job, outcome.done(trial, outcome.made(job, started_at, device), measured), report)
+    (ended,) = train(job.trials, job.data, device, _epochs_to(tell), _checkpointing(job, tell))
+    if isinstance(ended, TrainingDiverged):
+        raise ended
+    _keep(job, outcome.done(trial, outcome.made(job, started_at, device), ended), tell)
+    _remove_checkpoint(job)
 
 
-def _checkpointing(job: Job, trial: Trial, report: Report) -> Checkpointing:
+def _checkpointing(job: Job, tell: Tell) -> Checkpointing:
     return Checkpointing(
-        CheckpointFile(job.results, trial.trial_id),
+        CheckpointFile(job.results, job.name),
         job.checkpoint_seconds,
         StopRequests(job.stop_flag),
-        lambda line: report({"trial_id": trial.trial_id, "warning": line}),
+        lambda line: tell({"trial_id": job.trials[0].trial_id, "warning": line}),
     )
 
 
@@ -140,17 +152,24 @@ def _check_usable(device: torch.device) -> None:
         )
 
 
-def _keep(job: Job, record: TrialRecord, report: Report) -> None:
-    """Record a trial, in the first worker alone, and tell its end; its checkpoint is no longer needed."""
+def _keep(job: Job, record: TrialRecord, tell: Tell) -> None:
+    """Record a trial, in the first worker alone, and tell its end."""
     if Worker.current().rank == 0:
         ResultStore(job.results).write(record)
-        CheckpointFile(job.results, record.trial.trial_id).remove()
-    report(_finished(record))
+    tell(_finished(record))
 
 
-def _epochs_to(report: Report, trial: Trial) -> Report:
-    """Return what hands the row of an epoch to ``report``."""
-    return lambda row: report({"trial_id": trial.trial_id, "epoch": row["epoch"], "test_error": row["test_error"]})
+def _remove_checkpoint(job: Job) -> None:
+    """Remove what nobody will go on from."""
+    if Worker.current().rank == 0:
+        CheckpointFile(job.results, job.name).remove()
+
+
+def _epochs_to(tell: Tell) -> Report:
+    """Return what tells the epoch of a trial, and how it is doing."""
+    return lambda trial, row: tell(
+        {"trial_id": trial.trial_id, "epoch": row["epoch"], "headline": row[HEADLINE[trial.task]]}
+    )
 
 
 def _finished(record: TrialRecord) -> dict[str, Any]:
@@ -159,17 +178,17 @@ def _finished(record: TrialRecord) -> dict[str, Any]:
         "status": record.status,
         "train_seconds": record.train_seconds,
         "error": record.error,
-        "test_error": record.measurements.get("test_error_last"),
+        "headline": record.measurements.get(headline_metric(record.trial.task)),
     }
 
 
-def _tell(report: Report) -> Report:
+def _tell(report: Callable[[dict[str, Any]], None]) -> Tell:
     """Return ``report`` under a key of our own: Tune writes its own trial_id and more into every result."""
     return lambda message: report({MESSAGE: message})
 
 
-def _throttled(report: Report) -> Report:
-    """Return ``report`` that passes on progress only when the last is old enough, and anything else always."""
+def _throttled(tell: Tell) -> Tell:
+    """Return ``tell`` that passes on progress only when the last is old enough, and anything else always."""
     last = time.monotonic()
 
     def throttled(message: dict[str, Any]) -> None:
@@ -177,7 +196,7 @@ def _throttled(report: Report) -> Report:
         now = time.monotonic()
         if "epoch" not in message or now - last >= REPORT_SECONDS:
             last = now
-            report(message)
+            tell(message)
 
     return throttled
 

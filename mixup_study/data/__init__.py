@@ -10,19 +10,45 @@ import torch
 
 from mixup_study.data import digits
 from mixup_study.data.downloaded import CIFAR10, CIFAR100, FASHION_MNIST
-from mixup_study.data.images import ImageSet
-from mixup_study.spec.trial import DatasetName
+from mixup_study.data.embedded import embedded, in_the_plane
+from mixup_study.data.labelled import LabelledSet
+from mixup_study.data.openml import uci
+from mixup_study.data.tables import Table
+from mixup_study.spec.rules import DatasetName
 
-DATASETS: dict[DatasetName, Callable[[Path], ImageSet]] = {
+IMAGES: dict[DatasetName, Callable[[Path], LabelledSet]] = {
     "digits": digits.load,
     "cifar10": CIFAR10.load,
     "cifar100": CIFAR100.load,
     "fashion_mnist": FASHION_MNIST.load,
 }
-"""Every data set by the name that studies give it."""
+"""Every image data set by the name that studies give it; called with the data folder."""
+TABLES: dict[DatasetName, Table] = {
+    "iris": embedded("iris", rows=150, features=4),
+    "wine": embedded("wine", rows=178, features=13),
+    "breast_cancer": embedded("breast_cancer", rows=569, features=30),
+    "optdigits": embedded("digits", rows=1797, features=64),
+    "abalone": uci("abalone", openml_id=183, rows=4177, features=8),
+    "arcene": uci("arcene", openml_id=1458, rows=200, features=10_000),
+    "arrhythmia": uci("arrhythmia", openml_id=5, rows=452, features=279),
+    "htru2": uci("htru2", openml_id=45558, rows=17_898, features=8),
+    "phishing": uci("phishing", openml_id=4534, rows=11_055, features=30),
+    "two_moons": in_the_plane("moons"),
+    "circles": in_the_plane("circles", factor=0.5),
+}
+"""Every table by the name that studies give it."""
 
 
 @lru_cache(maxsize=2)
-def load(name: DatasetName, folder: Path, device: torch.device) -> ImageSet:
-    """Return a data set on ``device``, read once per process; InputError where it is not to be had."""
-    return DATASETS[name](folder).to(device)
+def load(name: DatasetName, folder: Path, device: torch.device, split_seed: int = 0) -> LabelledSet:
+    """Return a data set on ``device``, InputError where it is not to be had; one just loaded is not read again.
+
+    ``split_seed`` splits a table into training and test rows; images have a split of their own.
+    """
+    loaded = TABLES[name].load(folder, split_seed) if is_table(name) else IMAGES[name](folder)
+    return loaded.to(device)
+
+
+def is_table(name: DatasetName) -> bool:
+    """Return whether a data set is a table, which its trials split by their seeds."""
+    return name in TABLES

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixup_study.data.images import ImageSet
 from mixup_study.spec.seeds import stream_seed
 
 
 class Augmentation:
-    """Zero padding, a random crop to the original size, and a random horizontal flip, as the data set allows.
+    """Zero padding, a random crop to the original size, and a random horizontal flip.
 
     One gather on uint8 tensors does all three for a minibatch, on the device that holds the images.
     """
 
-    def __init__(self, data: ImageSet, enabled: bool) -> None:
-        """Pad the training images once; with ``enabled`` false, images pass unchanged."""
-        self._data = data
-        self._pad = data.pad if enabled else 0
-        self._flip = data.flip and enabled
-        pad = self._pad
-        self._padded_NHWC = F.pad(data.train_images_NHWC, (0, 0, pad, pad, pad, pad))
-        size = data.train_images_NHWC.shape[1:3]
-        device = data.train_images_NHWC.device
+    def __init__(self, images_NHWC: Tensor, normalised: Callable[[Tensor], Tensor], pad: int, flip: bool) -> None:
+        """Pad uint8 images by ``pad`` pixels, once; ``normalised`` is applied to what is cropped from them."""
+        self._normalised = normalised
+        self._pad = pad
+        self._flip = flip
+        self._padded_NHWC = F.pad(images_NHWC, (0, 0, pad, pad, pad, pad))
+        size = images_NHWC.shape[1:3]
+        device = images_NHWC.device
         self._rows_H = torch.arange(size[0], device=device)
         self._columns_W = torch.arange(size[1], device=device)
 
@@ -42,15 +42,17 @@ class Augmentation:
         if self._flip:
             columns_NW = torch.where(draw(2) == 1, columns_NW.flip(1), columns_NW)
         columns_NW = columns_NW + draw(2 * self._pad + 1)
-        return AugmentedEpoch(self._data, self._padded_NHWC, rows_NH, columns_NW)
+        return AugmentedEpoch(self._normalised, self._padded_NHWC, rows_NH, columns_NW)
 
 
 class AugmentedEpoch:
     """Training images under one epoch's crops and flips."""
 
-    def __init__(self, data: ImageSet, padded_NHWC: Tensor, rows_NH: Tensor, columns_NW: Tensor) -> None:
+    def __init__(
+        self, normalised: Callable[[Tensor], Tensor], padded_NHWC: Tensor, rows_NH: Tensor, columns_NW: Tensor
+    ) -> None:
         """Take the padded images and, for each, the rows and columns that its crop consists of."""
-        self._data = data
+        self._normalised = normalised
         self._padded_NHWC = padded_NHWC
         self._rows_NH = rows_NH
         self._columns_NW = columns_NW
@@ -60,4 +62,4 @@ class AugmentedEpoch:
         images_BHWC = self._padded_NHWC[
             index_B[:, None, None], self._rows_NH[index_B][:, :, None], self._columns_NW[index_B][:, None, :]
         ]
-        return self._data.normalised(images_BHWC)
+        return self._normalised(images_BHWC)

@@ -20,9 +20,9 @@ def load(folder: Path) -> ImageSet:
     train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
     scaled = images[train] / 255
     return ImageSet(
-        train_images_NHWC=torch.from_numpy(images[train]),
+        train_inputs_N=torch.from_numpy(images[train]),
         train_labels_N=torch.from_numpy(labels[train]).long(),
-        test_images_NHWC=torch.from_numpy(images[test]),
+        test_inputs_N=torch.from_numpy(images[test]),
         test_labels_N=torch.from_numpy(labels[test]).long(),
         classes=10,
         mean=(float(scaled.mean()),),

@@ -42,9 +42,9 @@ class Downloaded:
                 " or name another folder with --data"
             ) from error
         return ImageSet(
-            train_images_NHWC=train[0],
+            train_inputs_N=train[0],
             train_labels_N=train[1],
-            test_images_NHWC=test[0],
+            test_inputs_N=test[0],
             test_labels_N=test[1],
             classes=self.classes,
             mean=self.mean,

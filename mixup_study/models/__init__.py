@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mixup_study.models.mlp import MLP
-from mixup_study.models.preact_resnet import PreActResNet18
+from mixup_study.models.mlp import mlp
+from mixup_study.models.preact_resnet import preact_resnet18
 from mixup_study.models.staged import StagedNetwork
-from mixup_study.spec.trial import ModelName
+from mixup_study.spec.rules import ModelName
+from mixup_study.spec.trial import Trial
 
-MODELS: dict[ModelName, Callable[[tuple[int, ...], int, int, float], StagedNetwork]] = {
-    "preact_resnet18": PreActResNet18,
-    "mlp": MLP,
+MODELS: dict[ModelName, Callable[[Trial, tuple[int, ...], int], StagedNetwork]] = {
+    "preact_resnet18": preact_resnet18,
+    "mlp": mlp,
 }
-"""Every network by the name that studies give it; called with the shape of an input, classes, width and dropout."""
+"""Every network by the name that studies give it; called with the trial, the shape of an input and the classes."""
 
 __all__ = ["MODELS", "StagedNetwork"]

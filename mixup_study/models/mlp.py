@@ -1,4 +1,4 @@
-"""The fully connected network of section 3.6."""
+"""The fully connected networks of sections 3.6 and 3.7."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import math
 from torch import nn
 
 from mixup_study.models.staged import StagedNetwork
+from mixup_study.spec.trial import Trial
 
 
 class MLP(StagedNetwork):
-    """Two hidden layers of ReLU units, dropout after each, and a linear layer: three stages."""
+    """Hidden layers of ReLU units, dropout after each, and a linear layer: a stage each."""
 
-    def __init__(self, shape: tuple[int, ...], classes: int, width: int, dropout: float) -> None:
-        """Build the network for inputs of ``shape``, flattened; ``width`` units a hidden layer."""
+    def __init__(self, inputs: int, outputs: int, width: int, depth: int, dropout: float = 0.0) -> None:
+        """Take inputs that flatten to ``inputs`` values; ``depth`` hidden layers have ``width`` units each."""
 
-        def hidden(inputs: int) -> nn.Sequential:
-            return nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Dropout(dropout) if dropout else nn.Identity())
+        def hidden(units: int) -> nn.Sequential:
+            return nn.Sequential(nn.Linear(units, width), nn.ReLU(), nn.Dropout(dropout) if dropout else nn.Identity())
 
-        super().__init__(nn.Flatten(), [hidden(math.prod(shape)), hidden(width), nn.Linear(width, classes)])
+        layers = [hidden(inputs if number == 0 else width) for number in range(depth)]
+        super().__init__(nn.Flatten(), [*layers, nn.Linear(width, outputs)])
+
+
+def mlp(trial: Trial, shape: tuple[int, ...], classes: int) -> MLP:
+    """Return the network of a trial for inputs of ``shape``."""
+    return MLP(math.prod(shape), classes, trial.width, trial.depth, trial.dropout)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixup_study.models.staged import StagedNetwork
+from mixup_study.spec.trial import Trial
 
 
 class PreActBlock(nn.Module):
@@ -67,3 +68,8 @@ class PreActResNet18(StagedNetwork):
             for stage in range(4)
         ]
         super().__init__(stem, [*residual, Head(widths[-1], classes)])
+
+
+def preact_resnet18(trial: Trial, shape: tuple[int, ...], classes: int) -> PreActResNet18:
+    """Return the network of a trial for images of ``shape`` (C, H, W)."""
+    return PreActResNet18(shape, classes, trial.width, trial.dropout)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -119,31 +119,34 @@ class RecordFolder:
             return self._schema.empty_table()
         return self._once(pa.concat_tables(tables))
 
-    def is_done(self, trial_id: str) -> bool:
-        """Return whether a trial is recorded as finished; little else is read. Raises StorageError."""
+    def done_among(self, trial_ids: Collection[str]) -> set[str]:
+        """Return which trials are recorded as finished; little else is read. Raises StorageError."""
         try:
-            return self._is_done(trial_id)
+            return self._done_among(trial_ids)
         except OSError as error:
             raise self._place.unreadable(error) from None
 
-    def _is_done(self, trial_id: str) -> bool:
-        path = f"{self._path}/{trial_id}.parquet"
-        if self._fs.get_file_info(path).type == fs.FileType.File:
-            (own,) = self._told([self._read_file(path)])
-            if own.table is not None and "done" in own.table["status"].to_pylist():
-                return True
-        wanted = (pc.field("trial_id") == trial_id) & (pc.field("status") == "done")
+    def _done_among(self, trial_ids: Collection[str]) -> set[str]:
+        done = set()
+        paths = {f"{self._path}/{trial_id}.parquet": trial_id for trial_id in trial_ids}
+        own = [info.path for info in self._fs.get_file_info(list(paths)) if info.type == fs.FileType.File]
+        for found in self._told(self._read_files(own)):
+            if found.table is not None and "done" in found.table["status"].to_pylist():
+                done.add(paths[found.path])
         for path in self._merged():
+            rest = [trial_id for trial_id in trial_ids if trial_id not in done]
+            if not rest:
+                break
+            wanted = pc.field("trial_id").isin(rest) & (pc.field("status") == "done")
             try:
                 rows = pq.read_table(path, columns=["trial_id"], filesystem=self._fs, partitioning=None, filters=wanted)
             except FileNotFoundError:
-                return self._is_done(trial_id)  # merged into another meanwhile
+                return self._done_among(trial_ids)  # merged into another meanwhile
             except (pa.ArrowException, OSError) as error:
                 self._told([Found(path, warning=_damage(path, error))])
                 continue
-            if len(rows):
-                return True
-        return False
+            done.update(rows["trial_id"].to_pylist())
+        return done
 
     def compact(self) -> None:
         """Merge the trials' own files where there are more than SMALL_FILES, or where a trial stands in two files.

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from mixup_study.spec.metrics import COUNTS, HEADLINE, headline_metric
+from mixup_study.spec.rules import TaskName
 from mixup_study.spec.study import SEEDS, Study
 from mixup_study.spec.trial import FIELDS
 
@@ -37,6 +39,12 @@ def cell_labels(study: Study) -> dict[str, str]:
         rest = [f"{name}={plain(getattr(cell.trial, name))}" for name in others]
         labels[cell.trial.trial_id] = ", ".join(filter(None, [*parts, cell.arm, setting_text(settings), *rest]))
     return labels
+
+
+def headline_text(task: TaskName, value: float) -> str:
+    """Return how a trial is doing: ``test error 12.5%``, ``modes covered 8``."""
+    text = f"{value:g}" if headline_metric(task) in COUNTS else f"{100 * value:.1f}%"
+    return f"{title_text(HEADLINE[task])} {text}"
 
 
 def key_text(name: str, value: Any) -> str:

@@ -7,16 +7,21 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+from mixup_study.results.compare import is_split, paired_p
 from mixup_study.results.labels import key_text, plain, setting_text, title_text
 from mixup_study.results.render import Sheet
 from mixup_study.results.table import Records, TableRow, cell_ids, table_rows
+from mixup_study.spec.metrics import COUNTS, scaled
 from mixup_study.spec.study import Column, Study, Table
 from mixup_study.spec.trial import FIELDS, Trial
 
+Tests = Mapping[int, Sequence[float | None]]
+"""p-values of the columns of a row, by the row's identity."""
 ARM_SEPARATOR = " / "
 """Arms named ``method / specification`` stand in two columns of the table."""
-NOTED = ("train_size", "data_seed", "augment", "neighbours", "workers")
+NOTED = ("train_size", "data_seed", "split_seed", "augment", "depth", "neighbours", "workers")
 """Fields that a caption names where they are not at their defaults."""
+_P = "p"
 _PARTS = ("input", "target")
 
 
@@ -26,12 +31,28 @@ def study_sheet(study: Study, records: Records, reason: str, *, spread: bool = F
     With ``spread``, for CSV, every row names all its keys and each number stands alone in its column.
     """
     rows = table_rows(study, records)
+    tests = _tests(study, records, rows)
     title = "Table" if study.paper is None or study.paper.table is None else f"Table {study.paper.table}"
     caption = f"{title}: {study.table.title}. {caption_of(study, records, reason)}"
-    return _spread_sheet(study, rows, caption) if spread else _paper_sheet(study, rows, caption)
+    return _spread_sheet(study, rows, tests, caption) if spread else _paper_sheet(study, rows, tests, caption)
 
 
-def _paper_sheet(study: Study, rows: Sequence[TableRow], caption: str) -> Sheet:
+def _tests(study: Study, records: Records, rows: Sequence[TableRow]) -> Tests:
+    """Return the p-values of all columns of each row, against the row that differs from it in the arm alone."""
+    baseline = study.table.baseline
+    others = [name for name in study.table.keys if name != "arm"]
+    against = {_values_of(row, others): row for row in rows if row.keys["arm"] == baseline}
+    found = {}
+    for row in rows:
+        reference = against.get(_values_of(row, others))
+        if reference is not None and reference is not row:
+            found[id(row)] = [
+                paired_p(study, records, row.trials, reference.trials, column.metric) for column in study.table.columns
+            ]
+    return found
+
+
+def _paper_sheet(study: Study, rows: Sequence[TableRow], tests: Tests, caption: str) -> Sheet:
     table = study.table
     beside = " (paper)" if study.published else ""
     lines = [list(line) for _, line in itertools.groupby(rows, key=lambda row: _values_of(row, table.rows))]
@@ -46,7 +67,7 @@ def _paper_sheet(study: Study, rows: Sequence[TableRow], caption: str) -> Sheet:
     first_number = len(headings)
     for value in across:
         for group, title in _block_headings(table, value):
-            headings.append(f"{title}{beside}")
+            headings.append(title if title == _P else f"{title}{beside}")
             groups.append(group)
     lowest = _lowest(study, rows)
     texts: list[list[str]] = []
@@ -71,6 +92,8 @@ def _paper_sheet(study: Study, rows: Sequence[TableRow], caption: str) -> Sheet:
                 if row is not None and (id(row), number) in lowest:
                     marked.add((index, len(entries)))
                 entries.append(_measured_entry(study, row, number, column))
+                if _has_p(table, value):
+                    entries.append(_p_text(None if row is None else tests.get(id(row), [None] * (number + 1))[number]))
         done, failed = sum(row.done for row in line), sum(row.failed for row in line)
         entries.append(f"{done}/{sum(row.total for row in line)}" + (f", {failed} failed" if failed else ""))
         texts.append(entries)
@@ -109,13 +132,22 @@ def _label_texts(study: Study, row: TableRow) -> list[str]:
 
 def _block_headings(table: Table, value: tuple[Any, ...]) -> list[tuple[str, str]]:
     """Return group and title of the columns under one value of ``table.across``."""
-    setting = [("", "setting")] if table.pick else []
+    titles = [("", "setting")] if table.pick else []
+    for column in table.columns:
+        titles.append((column.group, column.title))
+        if _has_p(table, value):
+            titles.append((column.group, _P))
     if table.across is None:
-        return setting + [(column.group, column.title) for column in table.columns]
+        return titles
     name, text = title_text(table.across), key_text(table.across, value[0])
-    if not setting and len(table.columns) == 1:
+    if len(table.columns) == 1 and table.pick is None and table.baseline is None:
         return [(name, text)]
-    return [(f"{name} {text}", title) for title in ("setting",) * len(setting) + tuple(c.title for c in table.columns)]
+    return [(text if table.across == "arm" else f"{name} {text}", title) for _, title in titles]
+
+
+def _has_p(table: Table, value: tuple[Any, ...]) -> bool:
+    """Return whether p-values stand under one value of ``table.across``: the baseline has none against itself."""
+    return table.baseline is not None and (table.across != "arm" or value != (table.baseline,))
 
 
 def _setting_entry(study: Study, row: TableRow | None) -> str:
@@ -128,8 +160,14 @@ def _measured_entry(study: Study, row: TableRow | None, number: int, column: Col
     if row is None:
         return ""
     statistic = row.measured[number]
-    measured = "–" if statistic is None else statistic.percent(column.decimals)
+    measured = "–" if statistic is None else statistic.text(column.metric, column.decimals)
     return _beside(study, measured, _published_text(row.published, column))
+
+
+def _p_text(p: float | None) -> str:
+    if p is None:
+        return ""
+    return f"{p:.2g}" if p >= 0.001 else "<0.001"
 
 
 def _lowest(study: Study, rows: Sequence[TableRow]) -> set[tuple[int, int]]:
@@ -172,18 +210,24 @@ def _paper_setting(study: Study, row: TableRow) -> str:
     return setting_text({name: value for name, value in (row.published or {}).items() if name not in study.table.keys})
 
 
-def _spread_sheet(study: Study, rows: Sequence[TableRow], caption: str) -> Sheet:
+def _spread_sheet(study: Study, rows: Sequence[TableRow], tests: Tests, caption: str) -> Sheet:
     names = sorted({name for row in rows for name in row.setting}, key=FIELDS.index)
     headings = [*study.table.keys, *names]
     for column in study.table.columns:
-        headings += [f"{column.metric}_percent", f"{column.metric}_sd", f"{column.metric}_paper_percent"]
+        unit = "" if column.metric in COUNTS else "_percent"
+        headings += [f"{column.metric}{unit}", f"{column.metric}_sd", f"{column.metric}_paper{unit}"]
+        headings += [f"{column.metric}_p"] if study.table.baseline is not None else []
     texts = []
     for row in rows:
         entries = [plain(row.keys[key]) for key in study.table.keys] + [plain(row.setting.get(name)) for name in names]
-        for column, statistic in zip(study.table.columns, row.measured, strict=True):
-            mean = None if statistic is None else 100 * statistic.mean
-            deviation = None if statistic is None or statistic.deviation is None else 100 * statistic.deviation
+        nothing = [None] * len(row.measured)
+        for column, statistic, p in zip(study.table.columns, row.measured, tests.get(id(row), nothing), strict=True):
+            mean = None if statistic is None else scaled(column.metric, statistic.mean)
+            spread = None if statistic is None or statistic.deviation is None else statistic.deviation
+            deviation = None if spread is None else scaled(column.metric, spread)
             entries += [plain(mean), plain(deviation), plain((row.published or {}).get(column.metric))]
+            if study.table.baseline is not None:
+                entries.append(plain(p))
         texts.append([*entries, str(row.done), str(row.failed), str(row.total)])
     return Sheet([*headings, "done", "failed", "trials"], texts, caption=caption)
 
@@ -210,8 +254,11 @@ def caption_of(study: Study, records: Records, reason: str) -> str:
     done = sum(records.get(trial_id, {}).get("status") == "done" for trial_id in study.trials)
 
     def all_of(name: str) -> str:
-        values = dict.fromkeys(map(attrgetter(name), trials))
-        return ", ".join(str(value) for value in values if value is not None)
+        values = [value for value in dict.fromkeys(map(attrgetter(name), trials)) if value is not None]
+        counted = all(isinstance(value, int) for value in values)
+        if counted and len(values) > 5 and values == list(range(values[0], values[0] + len(values))):
+            return f"{values[0]} to {values[-1]}"
+        return ", ".join(map(str, values))
 
     noted = [
         f"{name} {all_of(name)}, "
@@ -225,7 +272,12 @@ def caption_of(study: Study, records: Records, reason: str) -> str:
     ]
     if study.overrides:
         parts.append(f"Changed with --set: {'; '.join(study.overrides)}.")
-    parts.append("Errors in percent.")
+    shares = "Errors" if any(trial.task == "classification" for trial in trials) else "Shares"
+    parts.append(f"{shares} in percent.")
+    if study.table.baseline is not None:
+        overlap = ", corrected for overlapping training sets (Nadeau and Bengio, 2003)"
+        note = overlap if is_split(study, list(study.trials)) else ""
+        parts.append(f"p: paired t-test against {study.table.baseline} over the seeds{note}.")
     if any(column.mark_lowest for column in study.table.columns):
         parts.append("The lowest is marked.")
     if study.published:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 from pydantic_core import PydanticUndefined
 
-from mixup_study.spec.study import METRICS
+from mixup_study.spec.metrics import METRICS
 from mixup_study.spec.trial import Trial
 
 Status = Literal["done", "failed"]
@@ -40,6 +41,7 @@ TRIALS = pa.schema(
         ("traceback", pa.string()),
         *((metric, pa.float64()) for metric in METRICS),
         ("train_seconds", pa.float64()),
+        ("pack_size", pa.int64()),
         ("started_at", pa.timestamp("us", tz="UTC")),
         ("device", pa.string()),
         ("code_version", pa.string()),
@@ -48,7 +50,8 @@ TRIALS = pa.schema(
         ("ray_version", pa.string()),
     ]
 )
-"""One row per trial. Errors are fractions in [0, 1]; ``train_seconds`` is wall time inside the training function."""
+"""One row per trial. Errors are fractions in [0, 1]; ``train_seconds`` is wall time inside the training function,
+divided by ``pack_size``, the number of trials that it trained together."""
 
 EPOCHS = pa.schema(
     [
@@ -57,10 +60,32 @@ EPOCHS = pa.schema(
         ("lr", pa.float64()),
         ("train_loss", pa.float64()),
         ("test_error", pa.float64()),
+        ("discriminator_loss", pa.float64()),
+        ("generator_loss", pa.float64()),
+        ("modes_covered", pa.float64()),
+        ("near_modes", pa.float64()),
         ("seconds", pa.float64()),
     ]
 )
-"""One row per trial and epoch, epochs counted from 1; ``train_loss`` is the mean over the virtual examples."""
+"""One row per trial and epoch, epochs counted from 1; ``train_loss`` is the mean over the virtual examples. What
+a trial's task does not measure is null."""
+
+POINTS = pa.schema(
+    [
+        ("trial_id", pa.string()),
+        ("point", pa.int64()),
+        ("kind", pa.string()),
+        ("iteration", pa.int64()),
+        ("x", pa.float32()),
+        ("y", pa.float32()),
+        ("value", pa.float32()),
+    ]
+)
+"""Points in the plane that trials keep, counted from 0 in each.
+
+``training``: a training point, ``value`` its label; ``probability``: ``value`` is p(y=1) there; ``data``: drawn from
+a GAN's data; ``sample``: drawn from its generator after ``iteration`` of its steps.
+"""
 
 
 @dataclass(frozen=True)
@@ -70,10 +95,12 @@ class TrialRecord:
     trial: Trial
     status: Status
     made: Mapping[str, Any]
-    """How it was made: started_at, device and versions."""
+    """How it was made: pack_size, started_at, device and versions."""
     train_seconds: float = 0.0
     measurements: Mapping[str, float | None] = field(default_factory=dict)
     epochs: Sequence[Mapping[str, Any]] = ()
+    points: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Columns of POINTS, of one length."""
     error: str | None = None
     traceback: str | None = None
 
@@ -95,3 +122,11 @@ class TrialRecord:
         """Return the record's rows of EPOCHS."""
         rows = [{"trial_id": self.trial.trial_id, **epoch} for epoch in self.epochs]
         return pa.Table.from_pylist(rows, schema=EPOCHS)
+
+    def points_table(self) -> pa.Table:
+        """Return the record's rows of POINTS."""
+        count = len(next(iter(self.points.values()), ()))
+        columns: dict[str, Any] = {"trial_id": [self.trial.trial_id] * count, "point": range(count)}
+        columns.update(self.points)
+        nothing = [None] * count
+        return pa.table({name: columns.get(name, nothing) for name in POINTS.names}, schema=POINTS)

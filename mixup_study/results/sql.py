@@ -12,7 +12,7 @@ _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 
 
 def query(store: ResultStore, sql: str) -> pa.Table:
-    """Return the rows of one SELECT over the views ``trials`` and ``epochs``.
+    """Return the rows of one SELECT over the views ``trials``, ``epochs`` and ``points``.
 
     The database lives in memory and can reach no file. Raises InputError for anything but one statement that
     reads, and for one that DuckDB refuses.
@@ -23,9 +23,10 @@ def query(store: ResultStore, sql: str) -> pa.Table:
         try:
             statements = connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type not in _READING:
-                raise InputError(f"{sql.strip()[:60]!r}: expected one SELECT over trials and epochs")
+                raise InputError(f"{sql.strip()[:60]!r}: expected one SELECT over trials, epochs and points")
             connection.register("trials", store.trials())
             connection.register("epochs", store.epochs())
+            connection.register("points", store.points())
             connection.execute("SET lock_configuration = true")
             return connection.sql(sql).to_arrow_table()
         except duckdb.Error as error:

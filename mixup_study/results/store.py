@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from mixup_study.results.folder import RecordFolder
 from mixup_study.results.place import Place, StorageError
-from mixup_study.results.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study.results.record import EPOCHS, POINTS, TRIALS, TrialRecord
 
 
 def _warn(line: str) -> None:
@@ -23,9 +23,9 @@ def _warn(line: str) -> None:
 class ResultStore:
     """The results at a path, or at a URL that pyarrow.fs knows (``s3://…``, ``gs://…``).
 
-    ``trials/`` and ``epochs/`` hold Parquet: a file per trial, named by its trial_id, and in ``merged/`` below
-    them the files that ``compact`` made of those. The file in ``trials/`` is written last, so where it stands
-    the trial is recorded whole. Other folders beside them are left alone.
+    ``trials/``, ``epochs/`` and, of trials that keep any, ``points/`` hold Parquet: a file per trial, named by its
+    trial_id, and in ``merged/`` below them the files that ``compact`` made of those. The file in ``trials/`` is
+    written last, so where it stands the trial is recorded whole. Other folders beside them are left alone.
     """
 
     def __init__(self, location: str, warn: Callable[[str], None] = _warn) -> None:
@@ -41,7 +41,8 @@ class ResultStore:
         self.shown = self._place.shown
         self._warn = warn
         self._trials_folder = RecordFolder(self._place, "trials", TRIALS, _each_trial, warn)
-        self._epochs_folder = RecordFolder(self._place, "epochs", EPOCHS, _each_epoch, warn)
+        self._epochs_folder = RecordFolder(self._place, "epochs", EPOCHS, _each_of("epoch"), warn)
+        self._points_folder = RecordFolder(self._place, "points", POINTS, _each_of("point"), warn)
 
     def check_writable(self) -> None:
         """Raise InputError where a record could not be written."""
@@ -62,10 +63,12 @@ class ResultStore:
         an OSError, where that is not possible; nothing half-written is left then.
         """
         trial_id, failed = record.trial.trial_id, record.status == "failed"
-        if failed and self.is_done(trial_id):
+        if failed and self.done_among([trial_id]):
             return
         if record.epochs or not failed:
             self._epochs_folder.write(record.epochs_table(), trial_id, failed=failed)
+        if len(record.points) > 0:
+            self._points_folder.write(record.points_table(), trial_id)
         self._trials_folder.write(record.trials_table(), trial_id, failed=failed)
         if not failed:
             self._trials_folder.remove_failure(trial_id)
@@ -75,9 +78,9 @@ class ResultStore:
         table = self.trials()
         return set(table["trial_id"].filter(pc.equal(table["status"], "done")).to_pylist())
 
-    def is_done(self, trial_id: str) -> bool:
-        """Return whether a trial is recorded as finished by now, reading little else."""
-        return self._trials_folder.is_done(trial_id)
+    def done_among(self, trial_ids: Collection[str]) -> set[str]:
+        """Return which of a few trials are recorded as finished by now, reading little else."""
+        return self._trials_folder.done_among(trial_ids)
 
     def trials(self) -> pa.Table:
         """Return one row per recorded trial, by trial_id, with the columns of TRIALS. Raises StorageError."""
@@ -89,7 +92,13 @@ class ResultStore:
 
     def epochs(self) -> pa.Table:
         """Return one row per epoch of each recorded trial, with the columns of EPOCHS. Raises StorageError."""
-        table = self._epochs_folder.read()
+        return self._of_trials(self._epochs_folder.read())
+
+    def points(self) -> pa.Table:
+        """Return the points in the plane that recorded trials kept, with the columns of POINTS. Raises StorageError."""
+        return self._of_trials(self._points_folder.read())
+
+    def _of_trials(self, table: pa.Table) -> pa.Table:
         return table.filter(pc.is_in(table["trial_id"], value_set=self.trials()["trial_id"].combine_chunks()))
 
     def refresh(self) -> None:
@@ -104,6 +113,7 @@ class ResultStore:
         """
         try:
             self._epochs_folder.compact()
+            self._points_folder.compact()
             self._trials_folder.compact()
         except StorageError as error:
             self._warn(f"not compacted: {error}")
@@ -118,8 +128,12 @@ def _each_trial(table: pa.Table) -> pa.Table:
     return table.take(order.filter(pa.concat_arrays([pa.array([True] * min(len(ids), 1), pa.bool_()), first])))
 
 
-def _each_epoch(table: pa.Table) -> pa.Table:
-    """Return the first row of each epoch of each trial, in their order."""
-    numbered = table.append_column("row", pa.array(np.arange(len(table))))
-    first = numbered.group_by(["trial_id", "epoch"]).aggregate([("row", "min")])["row_min"]
-    return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
+def _each_of(name: str) -> Callable[[pa.Table], pa.Table]:
+    """Return what keeps the first row of each value of ``name`` of each trial, in their order."""
+
+    def once(table: pa.Table) -> pa.Table:
+        numbered = table.append_column("row", pa.array(np.arange(len(table))))
+        first = numbered.group_by(["trial_id", name]).aggregate([("row", "min")])["row_min"]
+        return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
+
+    return once

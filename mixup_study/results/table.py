@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from mixup_study.spec.metrics import Metric, scaled
 from mixup_study.spec.study import SEEDS, Cell, Study, comparable
 from mixup_study.spec.trial import FIELDS
 
@@ -91,10 +92,10 @@ class Statistic:
             return None
         return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
 
-    def percent(self, decimals: int) -> str:
-        """Return mean ± standard deviation in percent."""
-        mean = f"{100 * self.mean:.{decimals}f}"
-        return mean if self.deviation is None else f"{mean} ± {100 * self.deviation:.{decimals}f}"
+    def text(self, metric: Metric, decimals: int) -> str:
+        """Return mean ± standard deviation, fractions in percent."""
+        mean = f"{scaled(metric, self.mean):.{decimals}f}"
+        return mean if self.deviation is None else f"{mean} ± {scaled(metric, self.deviation):.{decimals}f}"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class TableRow:
     """Which of input and target the setting shown, or else the arm's first, trains on otherwise than ERM."""
     setting: dict[str, Any]
     """The hyper-parameters shown, picked among the arm's; empty where nothing has finished."""
+    trials: tuple[str, ...]
+    """Of the setting shown, the trial_ids of the finished trials in the study's order; empty where nothing has."""
     measured: list[Statistic | None]
     """One per column, fractions; None where not measured."""
     published: Mapping[str, Any] | None
@@ -179,6 +182,7 @@ def _row(study: Study, key: tuple[Any, ...], cells: Sequence[_Ran], published: M
         }
         if shown
         else {},
+        trials=tuple(record["trial_id"] for record in best.finished) if best else (),
         measured=[
             Statistic.of(_values(best.finished, column.metric)) if best else None for column in study.table.columns
         ],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mixup_study.spec.study import PROFILE_KEYS, Column, Paper, Pick, Resources, Table
+from pydantic import BaseModel
+
+from mixup_study.spec.study import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
 from mixup_study.spec.trial import FIELDS, Trial
 
 
@@ -63,12 +65,13 @@ def study_schema() -> dict[str, Any]:
                 **_model(Table),
                 "properties": {
                     **_model(Table)["properties"],
-                    "across": {**_model(Table)["properties"]["across"], "enum": [*FIELDS, None]},
+                    "across": {**_model(Table)["properties"]["across"], "enum": [*FIELDS, "arm", None]},
                     "rows": {"type": "array", "minItems": 1, "items": {"enum": [*FIELDS, "arm"]}},
                     "columns": {"type": "array", "minItems": 1, "items": _model(Column)},
                     "pick": {"anyOf": [_model(Pick), {"type": "null"}]},
                 },
             },
+            "figures": {"type": "array", "description": "Figures of the study.", "items": _model(Figure)},
             "published": {
                 "type": "array",
                 "description": "The paper's rows; measurements in percent, as printed there.",
@@ -86,7 +89,7 @@ def _metrics() -> list[str]:
     return list(_model(Pick)["properties"]["lowest"]["enum"])
 
 
-def _model(model: type[Paper] | type[Resources] | type[Table] | type[Column] | type[Pick]) -> dict[str, Any]:
+def _model(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     schema.pop("$defs", None)
     return schema

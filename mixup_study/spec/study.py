@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from mixup_study.spec.errors import InputError, nearest
 from mixup_study.spec.explain import explain, finding
+from mixup_study.spec.metrics import COUNTS, METRICS, OF_TASK, Metric
 from mixup_study.spec.source import KeyPath, Source, read, set_override
 from mixup_study.spec.trial import FIELDS, Trial, check_field
 
 MAX_TRIALS = 1_000_000
-SEEDS = ("seed", "data_seed")
+SEEDS = ("seed", "data_seed", "split_seed")
 """Fields that a table takes means over."""
 
-Metric = Literal[
-    "test_error_best", "test_error_last", "test_error_median10", "train_error_real", "train_error_corrupted"
-]
-"""The measurements of a finished trial that a table can show; fractions in [0, 1]."""
-
-METRICS: tuple[str, ...] = get_args(Metric)
+FigureKind = Literal["curves", "samples", "regions"]
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -71,10 +68,10 @@ class Column(BaseModel):
     """A column of the table."""
 
     model_config = _STRICT
-    metric: Metric = Field(description="Measurement shown, in percent.")
+    metric: Metric = Field(description="Measurement shown, a fraction in percent.")
     title: str = Field(min_length=1, description="Heading of the column.")
     group: str = Field(default="", description="Heading over neighbouring columns of the same group.")
-    decimals: int = Field(default=1, ge=0, le=6, description="Decimals of the percentage.")
+    decimals: int = Field(default=1, ge=0, le=6, description="Decimals of the number.")
     mark_lowest: bool = Field(default=False, description="Mark the lowest among the arms, over all values of across.")
 
 
@@ -83,6 +80,16 @@ class Pick(BaseModel):
 
     model_config = _STRICT
     lowest: Metric = Field(description="Measurement whose mean over seeds is lowest for the setting shown.")
+
+
+class Figure(BaseModel):
+    """A figure of the study: it shows the rows of the table, and of each the setting shown there."""
+
+    model_config = _STRICT
+    kind: FigureKind = Field(
+        description="curves: errors over the epochs; samples: what generators drew; regions: p(y=1) in the plane."
+    )
+    title: str = Field(min_length=1, description="What the figure shows.")
 
 
 class Table(BaseModel):
@@ -94,9 +101,15 @@ class Table(BaseModel):
         strict=True, min_length=1, description="Fields (and arm) whose values make the rows, outermost first."
     )
     columns: list[Column] = Field(min_length=1, description="Measurements shown.")
-    across: str | None = Field(default=None, description="Field whose values stand beside each other as columns.")
+    across: str | None = Field(
+        default=None, description="Field, or arm, whose values stand beside each other as columns."
+    )
     pick: Pick | None = Field(
         default=None, description="Which of an arm's settings is shown; without it every arm may have one only."
+    )
+    baseline: str | None = Field(
+        default=None,
+        description="Arm that the others are compared with, seed by seed: p-values of a paired t-test.",
     )
     modified: bool = Field(
         default=False, description="Tick which of input and target each arm trains on otherwise than ERM."
@@ -131,6 +144,7 @@ class _Document(BaseModel):
     retries: int = Field(default=2, ge=0, le=1000)
     checkpoint_seconds: float = Field(default=60, ge=0, le=86400)
     table: Table
+    figures: list[Figure] = Field(default_factory=list)
     published: list[dict[str, Any]] = Field(default_factory=list)
 
 
@@ -153,6 +167,7 @@ class Study:
     table: Table
     cells: tuple[Cell, ...]
     overrides: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
     published: tuple[Mapping[str, Any], ...] = field(default=())
     """The paper's rows: values of the table's row fields and of the setting chosen, and measurements in percent."""
 
@@ -213,6 +228,7 @@ class StudyFile:
         document = _checked(source)
         _check_table(document, source, arms)
         cells = tuple(_expand(document, source))
+        _check_measured(document.table, cells, source)
         if document.table.pick is None:
             _check_settings(document.table, cells, source)
         return Study(
@@ -225,6 +241,7 @@ class StudyFile:
             table=document.table,
             cells=cells,
             overrides=self.overrides,
+            figures=tuple(document.figures),
             published=tuple(document.published),
         )
 
@@ -247,6 +264,8 @@ def _names(error: ValidationError) -> Sequence[str]:
     model: type[BaseModel] = models.get(str(at[0]), _Document) if len(at) > 1 else _Document
     if at[:2] == ("table", "columns"):
         model = Column
+    elif at[:1] == ("figures",) and len(at) > 2:
+        model = Figure
     elif at[:2] == ("table", "pick") and len(at) > 2:
         model = Pick
     return tuple(model.model_fields)
@@ -268,18 +287,27 @@ def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> No
             raise source.error(path, f"expected a field of a trial, or arm{nearest(name, valid)}", value=name)
         if name in document.table.rows[:index]:
             raise source.error(path, "the row stands here twice; expected it once", value=name)
-    if "arm" not in document.table.rows:
-        raise source.error(("table", "rows"), "expected arm among the rows", value=document.table.rows)
     across = document.table.across
+    if "arm" not in document.table.keys:
+        raise source.error(("table", "rows"), "expected arm among the rows, or across", value=document.table.rows)
     if across is not None:
-        if across not in FIELDS:
+        if across not in valid:
             raise source.error(
-                ("table", "across"), f"expected a field of a trial{nearest(across, FIELDS)}", value=across
+                ("table", "across"), f"expected a field of a trial, or arm{nearest(across, valid)}", value=across
             )
         if across in (*document.table.rows, *SEEDS):
             raise source.error(
                 ("table", "across"), "expected a field that is neither a row of the table nor a seed", value=across
             )
+    baseline = document.table.baseline
+    if baseline is not None and baseline not in document.arms:
+        raise source.error(
+            ("table", "baseline"), f"expected an arm of the study{nearest(baseline, arms)}", value=baseline
+        )
+    kinds = [figure.kind for figure in document.figures]
+    for index, kind in enumerate(kinds):
+        if kind in kinds[:index]:
+            raise source.error(("figures", index, "kind"), "the figure stands here twice; expected it once", value=kind)
     rows = set()
     for index, row in enumerate(document.published):
         for key, value in row.items():
@@ -291,6 +319,23 @@ def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> No
         if where in rows:
             raise source.error(("published", index), "the row of the table stands here twice; expected it once")
         rows.add(where)
+
+
+def _check_measured(table: Table, cells: Sequence[Cell], source: Source) -> None:
+    """Raise InputError for a measurement that no trial of the study makes."""
+    tasks = dict.fromkeys(cell.trial.task for cell in cells)
+    measured = [metric for task in tasks for metric in OF_TASK[task]]
+    wanted: list[tuple[KeyPath, Metric]] = [
+        (("table", "columns", index, "metric"), column.metric) for index, column in enumerate(table.columns)
+    ]
+    if table.pick is not None:
+        wanted.append((("table", "pick", "lowest"), table.pick.lowest))
+    for path, metric in wanted:
+        if metric not in measured:
+            task = " and ".join(tasks)
+            raise source.error(
+                path, f"trials of task {task} do not measure it; expected one of {', '.join(measured)}", value=metric
+            )
 
 
 def _check_settings(table: Table, cells: Iterable[Cell], source: Source) -> None:
@@ -316,8 +361,10 @@ def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Se
         if not isinstance(value, str) or value not in arms:
             raise source.error(path, f"expected an arm of the study{nearest(value, arms)}", value=value)
     elif key in METRICS:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
-            raise source.error(path, "expected a number in percent", value=value)
+        limit = math.inf if key in COUNTS else 100
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
+            expected = "expected a number of at least 0" if key in COUNTS else "expected a number in percent"
+            raise source.error(path, expected, value=value)
     elif key in FIELDS:
         try:
             check_field(key, value)

@@ -6,46 +6,26 @@ import hashlib
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from functools import cache
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
 from pydantic_core import PydanticCustomError
 
+from mixup_study.spec.rules import (
+    METHOD_RULES,
+    DatasetName,
+    MethodName,
+    ModelName,
+    OptimizerName,
+    TaskName,
+    layers_of,
+    refusal,
+)
+
 RESULTS_VERSION = 1
 """Enters every trial_id. Raised when a change of the code, or of a default below, changes what a trial measures."""
-
-DatasetName = Literal["digits", "cifar10", "cifar100", "fashion_mnist"]
-ModelName = Literal["preact_resnet18", "mlp"]
-MethodName = Literal[
-    "erm", "mixup", "dirichlet_mixup", "mix_inputs", "latent_mixup", "label_smoothing", "gaussian_noise"
-]
-
-MODEL_LAYERS: dict[ModelName, int] = {"preact_resnet18": 5, "mlp": 3}
-"""How many layers each network has whose input can be mixed."""
-
-
-class MethodRule(NamedTuple):
-    """What a method takes, and what it changes about a training example."""
-
-    needed: frozenset[str] = frozenset()
-    optional: frozenset[str] = frozenset()
-    changes: frozenset[str] = frozenset()
-    """``input``, whatever the layer, and ``target``, as the ticks of Table 5 have it."""
-
-
-_INPUT, _BOTH = frozenset({"input"}), frozenset({"input", "target"})
-_PARTNERS = frozenset({"same_class", "neighbours"})
-METHOD_RULES: dict[MethodName, MethodRule] = {
-    "erm": MethodRule(),
-    "mixup": MethodRule(frozenset({"alpha"}), _PARTNERS, changes=_BOTH),
-    "dirichlet_mixup": MethodRule(frozenset({"alpha", "ways"}), changes=_BOTH),
-    "mix_inputs": MethodRule(frozenset({"alpha"}), _PARTNERS | {"label_smoothing"}, changes=_INPUT),
-    "latent_mixup": MethodRule(frozenset({"alpha", "layer"}), changes=_BOTH),
-    "label_smoothing": MethodRule(frozenset({"label_smoothing"}), changes=frozenset({"target"})),
-    "gaussian_noise": MethodRule(frozenset({"sigma"}), changes=_INPUT),
-}
-"""The rules of every method; a method-specific hyper-parameter that it does not take must be left out."""
 
 Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]  # -0.0 is 0.0
 MAX_STRENGTH = 1e6
@@ -72,6 +52,7 @@ class Trial(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants")
 
+    task: TaskName = Field(default="classification", description="What is learnt.")
     dataset: DatasetName = Field(description="Data set to train and test on.")
     train_size: Annotated[int, Field(ge=1, le=2**31)] | None = Field(
         default=None, description="Train on this many examples, drawn by data_seed; all of them by default."
@@ -83,17 +64,26 @@ class Trial(BaseModel):
         description="Probability with which a training label is replaced by one drawn from all classes (section 3.4).",
     )
     data_seed: Seed = Field(default=0, description="Seed of the label noise and of train_size.")
+    split_seed: Seed | None = Field(
+        default=None,
+        description="Seed of the split into training and test rows, of data sets that have none; seed by default"
+        " (section 3.6).",
+    )
     augment: bool = Field(
         default=True, description="Random crops and flips, as far as the data set allows them (section 3.2)."
     )
 
     model: ModelName = Field(description="Network to train.")
-    width: int = Field(default=64, ge=1, le=4096, description="Channels of the network's first stage.")
+    width: int = Field(
+        default=64, ge=1, le=4096, description="Channels of the network's first stage, or units of each hidden layer."
+    )
+    depth: int = Field(default=2, ge=1, le=64, description="Hidden layers of mlp, and of each network of a GAN.")
     dropout: Real = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Probability of zeroing a unit between the two convolutions of each block (section 3.4).",
+        description="Probability of zeroing a unit between the two convolutions of each block (section 3.4), or after"
+        " each hidden layer of mlp.",
     )
 
     method: MethodName = Field(default="erm", description="How minibatches become virtual examples (section 2).")
@@ -133,7 +123,9 @@ class Trial(BaseModel):
         description="Standard deviation of the noise that gaussian_noise adds to normalised images (section 3.8).",
     )
 
-    epochs: int = Field(ge=1, le=1_000_000, description="Passes over the training set.")
+    epochs: int = Field(
+        ge=1, le=1_000_000, description="Passes over the training set; of a GAN, hundreds of generator steps."
+    )
     batch_size: int = Field(ge=1, le=2**31, description="Examples per minibatch, over all workers together.")
     workers: int = Field(
         default=1,
@@ -141,8 +133,17 @@ class Trial(BaseModel):
         le=1024,
         description="Data-parallel workers. They change BatchNorm's statistics, so they belong to the trial.",
     )
-    lr: Real = Field(gt=0, description="Learning rate of SGD before the first milestone.")
-    momentum: Real = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD, without Nesterov.")
+    discriminator_steps: int = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="Steps of a GAN's discriminator before each of its generator (section 3.7).",
+    )
+    optimizer: OptimizerName = Field(
+        default="sgd", description="sgd, without Nesterov momentum, or adam, with PyTorch's default betas and epsilon."
+    )
+    lr: Real = Field(gt=0, description="Learning rate before the first milestone.")
+    momentum: Real = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
     weight_decay: Real = Field(default=1e-4, ge=0, description="Weight decay on every parameter, BatchNorm included.")
     milestones: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
         default=(),
@@ -157,10 +158,19 @@ class Trial(BaseModel):
     memory_format: Literal["contiguous", "channels_last"] = Field(
         default="contiguous", description="Memory layout of images and convolution weights."
     )
-    fused: bool = Field(default=True, description="Use the fused implementation of SGD.")
+    fused: bool = Field(default=True, description="Use the fused implementation of the optimizer.")
     seed: Seed = Field(
         default=0, description="Seed of initial weights, minibatch order, augmentation, lambda, dropout."
     )
+
+    @field_validator("*")
+    @classmethod
+    def _is_taken(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name is not None and value != cls.model_fields[info.field_name].default:
+            reason = refusal(info.field_name, value, info.data)
+            if reason is not None:
+                raise PydanticCustomError("foreign", "{reason}", {"reason": reason})
+        return value
 
     @field_validator("milestones")
     @classmethod
@@ -185,9 +195,9 @@ class Trial(BaseModel):
     @field_validator("layer")
     @classmethod
     def _layer_is_there(cls, layer: int | None, info: ValidationInfo) -> int | None:
-        model = info.data.get("model")
-        if layer is not None and model is not None and layer > MODEL_LAYERS[model]:
-            names = ", ".join(map(str, range(1, MODEL_LAYERS[model] + 1)))
+        model, depth = info.data.get("model"), info.data.get("depth")
+        if layer is not None and model is not None and depth is not None and layer > layers_of(model, depth):
+            names = ", ".join(map(str, range(1, layers_of(model, depth) + 1)))
             raise PydanticCustomError(
                 "layer", "expected one of {names}, the layers of {model}", {"names": names, "model": model}
             )
@@ -213,6 +223,13 @@ class Trial(BaseModel):
     def flat(self) -> dict[str, Any]:
         """Return every field by name, in the order of the result columns; milestones become a list."""
         return self.model_dump(mode="json")
+
+
+def joint_id(trials: Sequence[Trial]) -> str:
+    """Return the trial_id of one trial, and 16 hexadecimal digits that name several in their order."""
+    if len(trials) == 1:
+        return trials[0].trial_id
+    return hashlib.sha256(",".join(trial.trial_id for trial in trials).encode()).hexdigest()[:16]
 
 
 FIELDS: tuple[str, ...] = tuple(Trial.model_fields)

@@ -1,1 +1,34 @@
-"""One job in one process: loop, evaluation, data-parallel workers. Knows nothing of Ray."""
+"""Trials in one process: tasks, their loop and their checkpoints. Knows nothing of Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from mixup_study.spec.rules import TaskName
+from mixup_study.spec.trial import Trial
+from mixup_study.training.classification import Classification
+from mixup_study.training.gan import GAN
+from mixup_study.training.pack import Pack
+from mixup_study.training.parallel import Worker
+from mixup_study.training.task import Task
+
+
+def _classification(trials: Sequence[Trial], folder: Path, worker: Worker, device: torch.device) -> Task:
+    if len(trials) == 1:
+        return Classification(trials[0], folder, worker, device)
+    return Pack(trials, folder, worker, device)
+
+
+def _gan(trials: Sequence[Trial], folder: Path, worker: Worker, device: torch.device) -> Task:
+    (trial,) = trials
+    return GAN(trial, device)
+
+
+TASKS: dict[TaskName, Callable[[Sequence[Trial], Path, Worker, torch.device], Task]] = {
+    "classification": _classification,
+    "gan": _gan,
+}
+"""Every task by the name that studies give it; called with the trials that train together."""

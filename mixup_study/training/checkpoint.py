@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import torch
 
-FORMAT = b"mixup_study checkpoint 1\n"
+FORMAT = b"mixup_study checkpoint 2\n"
 """First line of a checkpoint. Its number is raised when what follows changes."""
 _DIGEST_SIZE = 64
 

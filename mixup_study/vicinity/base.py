@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mixup_study.spec.seeds import stream_seed
+from mixup_study.spec.trial import Trial
 
 
 @dataclass(frozen=True)
@@ -30,16 +31,63 @@ class Draws:
     def for_epoch(cls, seed: int, epoch: int, device: torch.device) -> Draws:
         """Return the streams of one epoch; the same arguments give the same numbers on every worker."""
 
-        def on_device(purpose: str) -> torch.Generator:
-            return torch.Generator(device).manual_seed(stream_seed(seed, purpose, epoch))
-
-        return cls(np.random.default_rng(stream_seed(seed, "lambda", epoch)), on_device("partners"), on_device("noise"))
+        partners, noise = (_generator(seed, purpose, epoch, device) for purpose in ("partners", "noise"))
+        return cls(_interpolation(seed, epoch), partners, noise)
 
     def lam(self, alpha: float) -> float:
         """Return lambda ~ Beta(alpha, alpha): 1 without a draw where alpha is 0, 1/2 where it is infinite."""
         if alpha == 0:
             return 1.0
         return 0.5 if math.isinf(alpha) else float(self.interpolation.beta(alpha, alpha))
+
+    def permutation(self, size: int) -> Tensor:
+        """Return a random permutation of ``size`` rows, (size,), on the device of the images."""
+        return torch.randperm(size, generator=self.partners, device=self.partners.device)
+
+
+@dataclass(frozen=True)
+class PairDraws:
+    """Draws of one minibatch, made beforehand: all that mixing with a permutation of the minibatch needs.
+
+    Both are tensors, so that the same minibatches of many trials can be mixed at once (``torch.func.vmap``).
+    """
+
+    given_lam: Tensor
+    """(), float64."""
+    given_permutation_B: Tensor
+
+    def lam(self, alpha: float) -> Tensor:
+        """Return the lambda that was drawn."""
+        return self.given_lam
+
+    def permutation(self, size: int) -> Tensor:
+        """Return the permutation that was drawn; the rows in their order where lambda is 1."""
+        return self.given_permutation_B
+
+
+def pair_draws(trial: Trial, epoch: int, sizes: Sequence[int], device: torch.device) -> tuple[np.ndarray, list[Tensor]]:
+    """Return the lambdas (steps,) and the permutations that ``Draws`` gives a trial's minibatches of an epoch.
+
+    ``sizes`` are those of the minibatches. Where lambda is 1 nothing is permuted, and no permutation drawn.
+    """
+    if not trial.alpha:
+        return np.ones(len(sizes)), [torch.arange(size, device=device) for size in sizes]
+    interpolation, partners = _interpolation(trial.seed, epoch), _generator(trial.seed, "partners", epoch, device)
+    lam_S = np.full(len(sizes), 0.5)
+    if not math.isinf(trial.alpha):
+        lam_S = interpolation.beta(trial.alpha, trial.alpha, len(sizes))
+    return lam_S, [
+        torch.arange(size, device=device) if lam == 1 else torch.randperm(size, generator=partners, device=device)
+        for lam, size in zip(lam_S.tolist(), sizes, strict=True)
+    ]
+
+
+def _interpolation(seed: int, epoch: int) -> np.random.Generator:
+    return np.random.default_rng(stream_seed(seed, "lambda", epoch))
+
+
+def _generator(seed: int, purpose: str, epoch: int, device: torch.device) -> torch.Generator:
+    return torch.Generator(device).manual_seed(stream_seed(seed, purpose, epoch))
 
 
 @dataclass(frozen=True)
@@ -108,6 +156,12 @@ class VicinalDistribution(Protocol):
         """Return one virtual example for each of the minibatch."""
 
 
-def mix(own: Tensor, other: Tensor, lam: float) -> Tensor:
+def mix(own: Tensor, other: Tensor, lam: float | Tensor) -> Tensor:
     """Return lambda own + (1 - lambda) other; for lambda = 1 that is ``own`` to the bit."""
-    return torch.lerp(own, other, 1 - lam)
+    weight = 1 - lam
+    return torch.lerp(own, other, weight.to(own.dtype) if isinstance(weight, Tensor) else weight)
+
+
+def is_one(lam: float | Tensor) -> bool:
+    """Return whether lambda is known to be 1, so that there is nothing to mix; of many at once it is not known."""
+    return not isinstance(lam, Tensor) and lam == 1

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mixup_study.spec.trial import Trial
 from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch
-from mixup_study.vicinity.partners import permutation
 
 
 class DirichletMixup:
@@ -28,7 +27,7 @@ class DirichletMixup:
             weights = [1 / self.ways] * self.ways
         else:
             weights = draws.interpolation.dirichlet([self.alpha] * self.ways).tolist()
-        orders = [permutation(len(minibatch.index_B), draws.partners) for _ in weights[1:]]
+        orders = [draws.permutation(len(minibatch.index_B)) for _ in weights[1:]]
 
         def combined(own: Tensor) -> Tensor:
             total = own * weights[0]

@@ -6,7 +6,6 @@ import torch
 
 from mixup_study.spec.trial import Trial
 from mixup_study.vicinity.base import Draws, Examples, LatentMix, Minibatch, VirtualBatch, mix
-from mixup_study.vicinity.partners import permutation
 
 
 class LatentMixup:
@@ -27,6 +26,6 @@ class LatentMixup:
             return VirtualBatch(minibatch.images_BCHW, minibatch.targets_BK)
         rows_B = torch.arange(len(minibatch.index_B), device=minibatch.index_B.device)
         parts = rows_B.tensor_split(minibatch.workers)
-        partner_B = torch.cat([part[permutation(len(part), draws.partners)] for part in parts])
+        partner_B = torch.cat([part[draws.permutation(len(part))] for part in parts])
         targets_BK = mix(minibatch.targets_BK, minibatch.targets_BK.index_select(0, partner_B), lam)
         return VirtualBatch(minibatch.images_BCHW, targets_BK, LatentMix(self.layer, lam, partner_B))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import torch
+from torch import Tensor
+
 from mixup_study.spec.trial import Trial
-from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch, mix
+from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch, is_one, mix
 from mixup_study.vicinity.label_smoothing import smoothed
 from mixup_study.vicinity.partners import partners_of
 
@@ -24,8 +27,13 @@ class MixInputs:
         """Return lambda x + (1 - lambda) x' and the closer example's target, smoothed."""
         lam = draws.lam(self.alpha)
         images_BCHW, targets_BK = minibatch.images_BCHW, minibatch.targets_BK
-        if lam != 1:
+        if not is_one(lam):
             others_BCHW, other_targets_BK = self.partners.choose(minibatch, draws)
             images_BCHW = mix(images_BCHW, others_BCHW, lam)
-            targets_BK = targets_BK if lam >= 0.5 else other_targets_BK
+            targets_BK = closer(targets_BK, other_targets_BK, lam)
         return VirtualBatch(images_BCHW, smoothed(targets_BK, self.epsilon))
+
+
+def closer(own: Tensor, other: Tensor, lam: float | Tensor) -> Tensor:
+    """Return ``own`` where lambda ≥ 1/2, else ``other``."""
+    return torch.where(lam >= 0.5, own, other) if isinstance(lam, Tensor) else own if lam >= 0.5 else other

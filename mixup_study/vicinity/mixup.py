@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mixup_study.spec.trial import Trial
-from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch, mix
+from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch, is_one, mix
 from mixup_study.vicinity.partners import partners_of
 
 
@@ -18,7 +18,7 @@ class Mixup:
     def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
         """Return lambda x + (1 - lambda) x' of images and targets alike."""
         lam = draws.lam(self.alpha)
-        if lam == 1:
+        if is_one(lam):
             return VirtualBatch(minibatch.images_BCHW, minibatch.targets_BK)
         images_BCHW, targets_BK = self.partners.choose(minibatch, draws)
         return VirtualBatch(mix(minibatch.images_BCHW, images_BCHW, lam), mix(minibatch.targets_BK, targets_BK, lam))

@@ -31,7 +31,7 @@ class Permutation:
 
     def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return the minibatch in another order."""
-        partner_B = permutation(len(minibatch.index_B), draws.partners)
+        partner_B = draws.permutation(len(minibatch.index_B))
         return minibatch.images_BCHW.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
 
 
@@ -41,7 +41,7 @@ class PermutationWithinClasses:
     def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return the minibatch with the examples of each class in another order."""
         labels_B = minibatch.targets_BK.argmax(1)
-        shuffled_B = permutation(len(labels_B), draws.partners)
+        shuffled_B = draws.permutation(len(labels_B))
         by_class_B = labels_B.argsort(stable=True)
         shuffled_by_class_B = shuffled_B[labels_B[shuffled_B].argsort(stable=True)]
         partner_B = torch.empty_like(by_class_B).scatter_(0, by_class_B, shuffled_by_class_B)
@@ -61,8 +61,3 @@ class NearestNeighbours:
         k = self._neighbours_NK.shape[1]
         choice_B = torch.randint(k, index_B.shape, generator=draws.partners, device=index_B.device)
         return minibatch.look_up(self._neighbours_NK[index_B, choice_B])
-
-
-def permutation(size: int, generator: torch.Generator) -> Tensor:
-    """Return a random permutation of ``size`` rows, (size,), on the generator's device."""
-    return torch.randperm(size, generator=generator, device=generator.device)

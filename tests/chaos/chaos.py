@@ -26,12 +26,12 @@ from typing import Any
 
 import pandas as pd
 import psutil
-import torch
 from ray.cluster_utils import Cluster
 
 from mixup_study.results.store import ResultStore
-from mixup_study.spec.study import METRICS, StudyFile
-from mixup_study.training.loop import train
+from mixup_study.spec.metrics import OF_TASK
+from mixup_study.spec.study import StudyFile
+from tests.training.alone import train_alone
 
 STUDY = """\
 name: chaos
@@ -109,7 +109,7 @@ def recorded(results: Path) -> tuple[Numbers, int]:
         mine = epochs[epochs["trial_id"] == row["trial_id"]].sort_values("epoch")
         rows = list(mine[["epoch", "lr", "train_loss", "test_error"]].itertuples(index=False, name=None))
         if row["status"] == "done":
-            found[row["trial_id"]] = ({metric: row[metric] for metric in METRICS}, rows)
+            found[row["trial_id"]] = ({metric: row[metric] for metric in OF_TASK["classification"]}, rows)
     plain = pd.read_parquet(results / "trials")
     return found, len(plain) - plain["trial_id"].nunique()
 
@@ -167,7 +167,7 @@ class Chaos:
             return recorded(reference)[0]
         found: Numbers = {}
         for trial_id, trial in StudyFile(self.file).load("full").trials.items():
-            measured = train(trial, self.folder / "data", torch.device("cpu"), lambda row: None)
+            measured = train_alone(trial, self.folder / "data")
             rows = [(row["epoch"], row["lr"], row["train_loss"], row["test_error"]) for row in measured.epochs]
             found[trial_id] = (measured.measurements, rows)
         return found

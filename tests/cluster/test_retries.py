@@ -14,9 +14,9 @@ FLAKY = """\
 import sys
 if any(argument.endswith("default_worker.py") for argument in sys.orig_argv):
     from pathlib import Path
-    from mixup_study.training import loop
+    from mixup_study.training.classification import Classification
 
-    train_epoch = loop.Training.train_epoch
+    train_epoch = Classification.train_epoch
 
     def flaky(run, epoch):
         counter = Path({counter!r})
@@ -26,7 +26,7 @@ if any(argument.endswith("default_worker.py") for argument in sys.orig_argv):
             raise RuntimeError("a cable came loose")
         return train_epoch(run, epoch)
 
-    loop.Training.train_epoch = flaky
+    Classification.train_epoch = flaky
 """
 
 

@@ -13,9 +13,12 @@ import pandas as pd
 import pytest
 import torch
 
-from mixup_study.spec.study import METRICS, StudyFile
+from mixup_study.spec.metrics import OF_TASK
+from mixup_study.spec.study import StudyFile
 from mixup_study.spec.trial import Trial
-from mixup_study.training.loop import train
+from tests.training.alone import train_alone
+
+MEASURED = OF_TASK["classification"]
 
 
 def records(results: Path) -> pd.DataFrame:
@@ -58,8 +61,8 @@ def test_a_trial_measures_the_same_alone_as_beside_others(ray_cluster: Any, tiny
     assert done.returncode == 0, done.stderr
     recorded = records(results)
     for trial_id, trial in StudyFile(tiny_study).load("full").trials.items():
-        alone = train(trial, tiny_study.parent, torch.device("cpu"), lambda row: None)
-        assert {metric: recorded.loc[trial_id, metric] for metric in METRICS} == alone.measurements
+        alone = train_alone(trial, tiny_study.parent)
+        assert {metric: recorded.loc[trial_id, metric] for metric in MEASURED} == alone.measurements
 
 
 def test_failed_trials_are_listed_and_run_again_while_the_others_stay(ray_cluster: Any, tiny_study: Path) -> None:
@@ -76,8 +79,8 @@ def test_failed_trials_are_listed_and_run_again_while_the_others_stay(ray_cluste
     recorded = records(results)
     assert recorded["status"].value_counts().to_dict() == {"done": 3, "failed": 2}
     broken = recorded[recorded["status"] == "failed"]
-    assert broken["traceback"].str.contains("Traceback").all()
-    assert broken[list(METRICS)].isna().all(axis=None)
+    assert broken["traceback"].str.contains("Traceback|TrainingDiverged: the training loss of epoch").all()
+    assert broken[list(MEASURED)].isna().all(axis=None)
 
     again = ray_cluster.run(tiny_study, "--results", results)
     assert again.returncode == 1
@@ -136,7 +139,7 @@ SLOW = ["--set", "trial.epochs=60", "--set", "arms.mixup=null", "--set", "arms.s
 
 
 def undisturbed(trial: Trial, folder: Path) -> dict[str, Any]:
-    return train(trial, folder, torch.device("cpu"), lambda row: None).measurements
+    return dict(train_alone(trial, folder).measurements)
 
 
 def test_ctrl_c_saves_checkpoints_and_the_same_command_goes_on_from_them(ray_cluster: Any, tiny_study: Path) -> None:
@@ -158,7 +161,7 @@ def test_ctrl_c_saves_checkpoints_and_the_same_command_goes_on_from_them(ray_clu
     recorded = records(results)
     study = StudyFile(tiny_study, tuple(SLOW[1::2])).load("full")
     trial = study.trials[checkpoint.name.split(".")[0]]
-    assert recorded.loc[trial.trial_id, list(METRICS)].to_dict() == undisturbed(trial, tiny_study.parent)
+    assert recorded.loc[trial.trial_id, list(MEASURED)].to_dict() == undisturbed(trial, tiny_study.parent)
 
 
 def test_a_second_ctrl_c_leaves_at_once(ray_cluster: Any, tiny_study: Path) -> None:
@@ -191,7 +194,7 @@ def test_a_killed_process_is_replaced_and_its_trial_measures_the_same(ray_cluste
     assert "starts again after its process died" in said
     recorded = records(results)
     for trial_id, trial in StudyFile(tiny_study, tuple(SLOW[1::2])).load("full").trials.items():
-        assert recorded.loc[trial_id, list(METRICS)].to_dict() == undisturbed(trial, tiny_study.parent)
+        assert recorded.loc[trial_id, list(MEASURED)].to_dict() == undisturbed(trial, tiny_study.parent)
 
 
 def test_a_trial_that_keeps_losing_its_process_fails_and_the_study_goes_on(ray_cluster: Any, tiny_study: Path) -> None:

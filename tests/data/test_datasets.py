@@ -13,25 +13,27 @@ from torchvision import datasets as torchvision_datasets
 
 from mixup_study import data
 from mixup_study.spec.errors import InputError
-from mixup_study.spec.trial import DatasetName
+from mixup_study.spec.rules import DATASET_KINDS, DatasetName
 
 CPU = torch.device("cpu")
 
 
 def test_every_name_of_the_specification_has_a_data_set() -> None:
-    assert set(data.DATASETS) == set(get_args(DatasetName))
+    assert data.IMAGES.keys() == {name for name, kind in DATASET_KINDS.items() if kind == "images"}
+    assert data.TABLES.keys() == {name for name, kind in DATASET_KINDS.items() if kind == "table"}
+    assert DATASET_KINDS.keys() == set(get_args(DatasetName))
 
 
 def test_digits_are_split_once_and_for_all(tmp_path: Path) -> None:
-    digits = data.DATASETS["digits"](tmp_path)
-    assert digits.train_images_NHWC.shape == (1437, 8, 8, 1)
-    assert digits.test_images_NHWC.shape == (360, 8, 8, 1)
-    assert digits.train_images_NHWC.dtype == torch.uint8
-    assert digits.train_images_NHWC.max().item() == 255
-    assert torch.equal(digits.test_labels_N, data.DATASETS["digits"](tmp_path).test_labels_N)
+    digits = data.IMAGES["digits"](tmp_path)
+    assert digits.train_inputs_N.shape == (1437, 8, 8, 1)
+    assert digits.test_inputs_N.shape == (360, 8, 8, 1)
+    assert digits.train_inputs_N.dtype == torch.uint8
+    assert digits.train_inputs_N.max().item() == 255
+    assert torch.equal(digits.test_labels_N, data.IMAGES["digits"](tmp_path).test_labels_N)
     shares = torch.bincount(digits.test_labels_N).double() / 360
     assert (shares - torch.bincount(digits.train_labels_N).double() / 1437).abs().max() < 0.01
-    normal = digits.normalised(digits.train_images_NHWC)
+    normal = digits.normalised(digits.train_inputs_N)
     assert normal.mean().item() == pytest.approx(0, abs=1e-4)
     assert normal.std().item() == pytest.approx(1, abs=1e-4)
 
@@ -43,9 +45,9 @@ def test_a_process_reads_a_data_set_once(tmp_path: Path) -> None:
 def test_a_subset_is_drawn_by_its_seed(tmp_path: Path) -> None:
     digits = data.load("digits", tmp_path, CPU)
     first = digits.subset(100, seed=0)
-    assert len(first.train_labels_N) == len(first.train_images_NHWC) == 100
+    assert len(first.train_labels_N) == len(first.train_inputs_N) == 100
     assert torch.equal(first.train_labels_N, digits.subset(100, seed=0).train_labels_N)
-    assert not torch.equal(first.train_images_NHWC, digits.subset(100, seed=1).train_images_NHWC)
+    assert not torch.equal(first.train_inputs_N, digits.subset(100, seed=1).train_inputs_N)
     assert digits.subset(None, seed=0) is digits
     with pytest.raises(ValueError, match="1437 training examples"):
         digits.subset(1438, seed=0)
@@ -61,9 +63,9 @@ def test_fashion_mnist_is_read_from_its_files(tmp_path: Path) -> None:
             struct.pack(">IIII", 0x803, count, 28, 28) + pixels[:count].tobytes()
         )
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels[:count].tobytes())
-    found = data.DATASETS["fashion_mnist"](tmp_path)
-    assert found.train_images_NHWC.shape == (7, 28, 28, 1)
-    assert found.train_images_NHWC[4, 5, 6, 0].item() == pixels[4, 5, 6]
+    found = data.IMAGES["fashion_mnist"](tmp_path)
+    assert found.train_inputs_N.shape == (7, 28, 28, 1)
+    assert found.train_inputs_N[4, 5, 6, 0].item() == pixels[4, 5, 6]
     assert found.test_labels_N.tolist() == [0, 1, 2]
     assert found.shape == (1, 28, 28)
 
@@ -85,10 +87,10 @@ def test_cifar10_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(cifar10, "train_list", [train])
     monkeypatch.setattr(cifar10, "test_list", [test])
     monkeypatch.setattr(cifar10, "meta", {"filename": meta[0], "key": "label_names", "md5": meta[1]})
-    found = data.DATASETS["cifar10"](tmp_path)
-    assert found.train_images_NHWC.shape == (4, 32, 32, 3)
+    found = data.IMAGES["cifar10"](tmp_path)
+    assert found.train_inputs_N.shape == (4, 32, 32, 3)
     assert found.train_labels_N.tolist() == [3, 1, 4, 1]
-    assert found.train_images_NHWC[2, 1, 5, 2].item() == pixels[2].reshape(3, 32, 32)[2, 1, 5]
+    assert found.train_inputs_N[2, 1, 5, 2].item() == pixels[2].reshape(3, 32, 32)[2, 1, 5]
     assert found.test_labels_N.tolist() == [5, 9]
 
 
@@ -99,7 +101,7 @@ def test_a_data_set_that_cannot_be_had_names_its_folder_and_files(
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")
     with pytest.raises(InputError) as caught:
-        data.DATASETS[name](tmp_path)
+        data.IMAGES[name](tmp_path)
     message = str(caught.value)
     assert message.startswith(f"{name}: not in {tmp_path}")
     assert "\n" not in message

@@ -12,10 +12,12 @@ from mixup_study.results.layout import study_sheet
 from mixup_study.results.record import TRIALS, Status, TrialRecord
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import Records, records_by_id
-from mixup_study.spec.study import METRICS, Cell, Study, StudyFile
+from mixup_study.spec.metrics import METRICS
+from mixup_study.spec.study import Cell, Study, StudyFile
 from mixup_study.spec.trial import Trial
 
 MADE = {
+    "pack_size": 1,
     "started_at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
     "device": "a CPU",
     "code_version": "0.1.0",

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +64,24 @@ table:
 """
 BEST = "    - {title: best, metric: test_error_best}\n"
 PICK = "  pick: {lowest: test_error_last}\n"
+BASELINE = "  baseline: ERM\n"
+ARMS_ACROSS = ACROSS.replace("rows: [arm]", "rows: [weight_decay]").replace("across: weight_decay", "across: arm")
+GAN = """\
+name: small
+trial:
+  {task: gan, dataset: gaussian_ring, model: mlp, width: 8, epochs: 4, batch_size: 50, optimizer: adam, lr: 0.1}
+grid: {seed: [0, 1]}
+arms:
+  ERM: {}
+table:
+  title: Small results
+  rows: [arm]
+  columns:
+    - {title: modes, metric: modes_covered_last}
+    - {title: near, metric: near_modes_last, decimals: 2}
+published:
+  - {arm: ERM, modes_covered_last: 8, near_modes_last: 95}
+"""
 
 
 # The paper's tables.
@@ -394,6 +414,144 @@ def test_without_a_pick_there_is_no_setting_column(load: Loader, one_arm: str) -
     ]
 
 
+# Arms across.
+
+
+def test_arms_across_stand_under_their_names(load: Loader, measure: Measure) -> None:
+    study = load(ARMS_ACROSS)
+    records = measure(study, lambda cell: cell.trial.weight_decay * (100.0 if cell.arm == "ERM" else 200.0))
+    sheet = study_sheet(study, records, "for a test")
+    assert list(zip(sheet.groups, sheet.headings, strict=True)) == [
+        ("", "weight decay"),
+        ("method", "mixup"),
+        ("method", "ERM"),
+        ("", "trials"),
+    ]
+    assert [list(row) for row in sheet.rows] == [
+        ["0.0005", "10.0 ± 0.0", "5.0 ± 0.0", "4/4"],
+        ["0.0001", "2.0 ± 0.0", "1.0 ± 0.0", "4/4"],
+    ]
+    assert sheet.marked == {(0, 2), (1, 2)}
+
+
+def test_several_columns_stand_under_each_arm(load: Loader) -> None:
+    sheet = study_sheet(load(ARMS_ACROSS + BEST), {}, "for a test")
+    assert list(sheet.groups) == ["", "mixup", "mixup", "ERM", "ERM", ""]
+    assert list(sheet.headings) == ["weight decay", "last", "best", "last", "best", "trials"]
+
+
+def test_an_arm_across_that_lacks_a_row_leaves_its_entry_empty(load: Loader) -> None:
+    study = load(ARMS_ACROSS.replace("ERM: {}", "ERM: {weight_decay: 5e-4}") + BASELINE)
+    assert [list(row) for row in study_sheet(study, {}, "for a test").rows] == [
+        ["0.0005", "–", "", "–", "0/4"],
+        ["0.0001", "–", "", "", "0/2"],
+    ]
+
+
+# p-values.
+
+
+def errors_of_a_pair(cell: Cell) -> float:
+    """Return errors of which ERM's are 2 and 4 percent higher than mixup's: t = 3 with one degree of freedom."""
+    return 0.2 + 0.1 * cell.trial.seed + (0.02 * (1 + cell.trial.seed) if cell.arm == "ERM" else 0)
+
+
+P_OF_A_PAIR = 1 - 2 / math.pi * math.atan(3)
+
+
+def test_p_stands_beside_every_arm_but_the_baseline(load: Loader, measure: Measure) -> None:
+    study = load(ARMS_ACROSS + BASELINE)
+    sheet = study_sheet(study, measure(study, errors_of_a_pair), "for a test")
+    assert list(sheet.groups) == ["", "mixup", "mixup", "ERM", ""]
+    assert list(sheet.headings) == ["weight decay", "last", "p", "last", "trials"]
+    for row in sheet.rows:
+        assert list(row[1:]) == ["25.0 ± 7.1", f"{P_OF_A_PAIR:.2g}", "28.0 ± 8.5", "4/4"]
+    assert sheet.numeric == {1, 2, 3, 4}
+    assert sheet.marked == {(0, 1), (1, 1)}
+    assert "p: paired t-test against ERM over the seeds." in sheet.caption
+
+
+def test_p_stands_under_every_value_across_other_than_arms(load: Loader, measure: Measure) -> None:
+    study = load(ACROSS + BASELINE)
+    sheet = study_sheet(study, measure(study, errors_of_a_pair), "for a test")
+    assert list(sheet.headings) == ["method", "last", "p", "last", "p", "trials"]
+    p = f"{P_OF_A_PAIR:.2g}"
+    assert [list(row) for row in sheet.rows] == [
+        ["mixup", "25.0 ± 7.1", p, "25.0 ± 7.1", p, "4/4"],
+        ["ERM", "28.0 ± 8.5", "", "28.0 ± 8.5", "", "4/4"],
+    ]
+
+
+def test_a_value_across_may_be_called_as_the_baseline_is(load: Loader) -> None:
+    text = ACROSS.replace("across: weight_decay", "across: dataset").replace("ERM: {}", "cifar10: {}")
+    study = load(text + "  baseline: cifar10\n", "grid.dataset=[digits, cifar10]", "grid.weight_decay=0")
+    assert list(study_sheet(study, {}, "for a test").headings) == ["method", "last", "p", "last", "p", "trials"]
+
+
+def test_p_is_of_the_setting_shown(load: Loader, measure: Measure) -> None:
+    study = load(ACROSS.replace("alpha: 8", "alpha: [2, 8]") + PICK + BASELINE, "grid.weight_decay=0")
+    records = measure(study, lambda cell: 0.9 if cell.trial.alpha == 2 else errors_of_a_pair(cell))
+    (mixup, _) = study_sheet(study, records, "for a test").rows
+    assert list(mixup[1:4]) == ["α=8", "25.0 ± 7.1", f"{P_OF_A_PAIR:.2g}"]
+
+
+@pytest.mark.parametrize(
+    ("of_mixup", "shown"), [({}, ""), ({0: 0.25}, ""), ({0: 0.25, 1: 0.5}, "1"), ({0: 0.5, 1: 0.75}, "<0.001")]
+)
+def test_p_needs_two_pairs_and_is_cut_short(
+    of_mixup: dict[int, float], shown: str, load: Loader, measure: Measure, entries: Entries
+) -> None:
+    study = load(ACROSS.replace("  across: weight_decay\n", "") + BASELINE, "grid.weight_decay=0")
+    records = measure(
+        study, lambda cell: 0.25 * (1 + cell.trial.seed) if cell.arm == "ERM" else of_mixup.get(cell.trial.seed)
+    )
+    mixup, erm = entries(study, records)
+    assert (mixup["p"], erm["p"]) == (shown, "")
+
+
+def test_the_spread_form_tells_p_in_full(load: Loader, measure: Measure, entries: Entries) -> None:
+    study = load(ARMS_ACROSS + BASELINE)
+    found = entries(study, measure(study, errors_of_a_pair), spread=True)
+    told = [row["test_error_last_p"] for row in found]
+    assert told[1::2] == ["", ""]
+    assert [float(p) for p in told[::2]] == pytest.approx([P_OF_A_PAIR] * 2)
+    assert "test_error_last_p" not in entries(load(ARMS_ACROSS), {}, spread=True)[0]
+
+
+@pytest.mark.parametrize(("dataset", "corrected"), [("digits", False), ("iris", True)])
+def test_the_caption_says_where_overlapping_training_sets_are_corrected_for(
+    dataset: str, corrected: bool, load: Loader
+) -> None:
+    text = ARMS_ACROSS.replace("digits", dataset).replace("preact_resnet18", "mlp") + BASELINE
+    assert ("Nadeau and Bengio" in study_sheet(load(text), {}, "for a test").caption) is corrected
+
+
+# Counts.
+
+
+def test_counts_are_not_percent(load: Loader, measure: Measure, entries: Entries) -> None:
+    study = load(GAN)
+    records = measure(study, lambda cell: {"modes_covered_last": 5.0 + 2 * cell.trial.seed, "near_modes_last": 0.5})
+    (found,) = entries(study, records)
+    assert (found["modes"], found["near"]) == ("6.0 ± 1.4 (8.0)", "50.00 ± 0.00 (95.00)")
+    assert "Shares in percent." in study_sheet(study, records, "for a test").caption
+
+
+def test_the_spread_form_says_which_are_percent(load: Loader, measure: Measure, entries: Entries) -> None:
+    study = load(GAN, "grid.seed=0")
+    (found,) = entries(
+        study, measure(study, lambda cell: {"modes_covered_last": 7.0, "near_modes_last": 0.5}), spread=True
+    )
+    assert list(found.items())[1:7] == [
+        ("modes_covered_last", "7"),
+        ("modes_covered_last_sd", ""),
+        ("modes_covered_last_paper", "8"),
+        ("near_modes_last_percent", "50"),
+        ("near_modes_last_sd", ""),
+        ("near_modes_last_paper_percent", "95"),
+    ]
+
+
 # Methods and specifications.
 
 
@@ -578,6 +736,35 @@ def test_the_caption_names_how_many_neighbours_there_were(load: Loader) -> None:
     )
     assert "epochs 4, neighbours 3, 5, seed 0, 1;" in study_sheet(load(text), {}, "for a test").caption
     assert "neighbours" not in study_sheet(load(ACROSS), {}, "for a test").caption
+
+
+@pytest.mark.parametrize(
+    ("seeds", "told"),
+    [
+        (range(20), "seed 0 to 19"),
+        (range(3, 9), "seed 3 to 8"),
+        (range(5), "seed 0, 1, 2, 3, 4"),
+        ([0, 1, 2, 3, 4, 6], "seed 0, 1, 2, 3, 4, 6"),
+        (range(5, -1, -1), "seed 5, 4, 3, 2, 1, 0"),
+    ],
+)
+def test_the_caption_counts_many_seeds_in_short(seeds: Iterable[int], told: str, load: Loader) -> None:
+    caption = study_sheet(load(ACROSS, f"grid.seed={list(seeds)}"), {}, "for a test").caption
+    assert f", {told};" in caption
+
+
+def test_the_caption_names_many_data_sets_one_by_one(load: Loader) -> None:
+    names = "abalone, arcene, arrhythmia, htru2, iris, phishing"
+    study = load(ACROSS, "trial.model=mlp", f"grid.dataset=[{names}]", "table.rows=[dataset, arm]")
+    assert f"data set {names}, mlp of width 8" in study_sheet(study, {}, "for a test").caption
+
+
+@pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=attrgetter("stem"))
+def test_every_study_has_its_table_before_anything_is_run(file: Path) -> None:
+    for profile in StudyFile(file).profiles:
+        study = StudyFile(file).load(profile)
+        for spread in (False, True):
+            assert study_sheet(study, {}, "for a test", spread=spread).rows
 
 
 # The form for CSV.

@@ -60,8 +60,8 @@ def test_records_come_back(url: str, record: RecordMaker) -> None:
     store.write(record(seed=1, status="failed"))
     store.refresh()
     assert store.done() == {record().trial.trial_id}
-    assert store.is_done(record().trial.trial_id)
-    assert not store.is_done(record(seed=1).trial.trial_id)
+    first, second = record().trial.trial_id, record(seed=1).trial.trial_id
+    assert store.done_among([first, second]) == {first}
     assert store.trials().num_rows == 2
     assert store.epochs().num_rows == 2
     assert query(store, "select count(*) as n from trials join epochs using (trial_id)").to_pylist() == [{"n": 2}]
@@ -94,7 +94,7 @@ def test_compaction_leaves_one_file_that_holds_the_same(
     store.refresh()
     assert len(store.done()) == len(store.trials()) == 6
     assert len(files(url)) == 2 + 1  # the epochs of a single trial stay where they are
-    assert store.is_done(record(seed=5).trial.trial_id)
+    assert store.done_among([record(seed=5).trial.trial_id])
 
 
 def test_a_damaged_file_is_named_and_kept(url: str, record: RecordMaker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,8 @@ import pytest
 from mixup_study.results.layout import study_sheet, trials_sheet
 from mixup_study.results.record import TRIALS, TrialRecord
 from mixup_study.results.table import cell_ids, records_by_id
-from mixup_study.spec.study import METRICS, Study
+from mixup_study.spec.metrics import METRICS
+from mixup_study.spec.study import Study
 
 Loader = Callable[..., Study]
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +15,7 @@ import pytest
 from mixup_study.results.record import EPOCHS, TRIALS, TrialRecord
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
-from mixup_study.spec.study import METRICS
+from mixup_study.spec.metrics import METRICS
 from mixup_study.spec.trial import FIELDS, Trial
 
 RecordMaker = Callable[..., TrialRecord]
@@ -91,7 +93,32 @@ def test_a_failed_record_keeps_its_error(store: ResultStore, record: RecordMaker
 def test_epochs_come_back_as_they_were_written(store: ResultStore, record: RecordMaker) -> None:
     written = record()
     store.write(written)
-    assert store.epochs().to_pylist() == [{"trial_id": written.trial.trial_id, **epoch} for epoch in written.epochs]
+    not_of_its_task = dict.fromkeys(("discriminator_loss", "generator_loss", "modes_covered", "near_modes"))
+    assert store.epochs().to_pylist() == [
+        {"trial_id": written.trial.trial_id, **epoch, **not_of_its_task} for epoch in written.epochs
+    ]
+
+
+def test_points_come_back_as_they_were_written_and_those_of_unrecorded_trials_do_not(
+    store: ResultStore, record: RecordMaker
+) -> None:
+    points = {
+        "kind": np.array(["data", "sample"]),
+        "iteration": np.array([None, 10], dtype=object),
+        "x": np.array([0.5, -1.0], np.float32),
+        "y": np.array([0.25, 2.0], np.float32),
+    }
+    written = dataclasses.replace(record(), points=points)
+    store.write(record(seed=1))
+    store.write(written)
+    own = {"trial_id": written.trial.trial_id, "value": None}
+    assert store.points().to_pylist() == [
+        {**own, "point": 0, "kind": "data", "iteration": None, "x": 0.5, "y": 0.25},
+        {**own, "point": 1, "kind": "sample", "iteration": 10, "x": -1.0, "y": 2.0},
+    ]
+    written_file = Path(store.location, "trials", f"{written.trial.trial_id}.parquet")
+    written_file.unlink()
+    assert len(ResultStore(store.location).points()) == 0
 
 
 @pytest.mark.parametrize("location", ["", "file://", "mock://"])

@@ -149,8 +149,8 @@ WRITTEN = [
     *(
         case(f"across {name}", "title: Small", f"title: Small\n  across: {name}", f"table.across: {part}")
         for name, part in [
-            ("weight_dcay", "'weight_dcay': expected a field of a trial; did you mean 'weight_decay'?"),
-            ("arm", "'arm': expected a field of a trial"),
+            ("weight_dcay", "'weight_dcay': expected a field of a trial, or arm; did you mean 'weight_decay'?"),
+            ("arm", "'arm': expected a field that is neither a row of the table nor a seed"),
             ("label_noise", "'label_noise': expected a field that is neither a row of the table nor a seed"),
             ("seed", "'seed': expected a field that is neither a row of the table nor a seed"),
             ("data_seed", "'data_seed': expected a field that is neither a row of the table nor a seed"),

@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from mixup_study.cluster.job import Job
+from mixup_study.spec.rules import METHOD_RULES, layers_of
 from mixup_study.spec.study import Resources, Study
-from mixup_study.spec.trial import FIELDS, METHOD_RULES, MODEL_LAYERS, Trial
+from mixup_study.spec.trial import FIELDS, Trial
 
 MIXUP: dict[str, Any] = {
     "dataset": "digits",
@@ -23,14 +24,18 @@ MIXUP: dict[str, Any] = {
     "lr": 0.1,
 }
 
+GAN: dict[str, Any] = {"task": "gan", "dataset": "gaussian_ring", "model": "mlp"}
 OTHERS: dict[str, dict[str, Any]] = {
+    "task": GAN,
     "dataset": {"dataset": "cifar10"},
     "train_size": {"train_size": 100},
     "label_noise": {"label_noise": 0.2},
     "data_seed": {"data_seed": 1},
+    "split_seed": {"dataset": "iris", "model": "mlp", "split_seed": 0},
     "augment": {"augment": False},
     "model": {"model": "mlp"},
     "width": {"width": 8},
+    "depth": {"model": "mlp", "depth": 3},
     "dropout": {"dropout": 0.5},
     "method": {"method": "erm", "alpha": None},
     "alpha": {"alpha": 2},
@@ -43,6 +48,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "epochs": {"epochs": 5},
     "batch_size": {"batch_size": 51},
     "workers": {"workers": 2},
+    "discriminator_steps": GAN | {"discriminator_steps": 1},
+    "optimizer": {"optimizer": "adam"},
     "lr": {"lr": 0.2},
     "momentum": {"momentum": 0.8},
     "weight_decay": {"weight_decay": 5e-4},
@@ -326,7 +333,7 @@ def test_beyond_the_ends_of_a_range_is_refused(method: str, name: str, value: An
 
 @pytest.mark.parametrize(("model", "names"), [("preact_resnet18", "1, 2, 3, 4, 5"), ("mlp", "1, 2, 3")])
 def test_a_layer_is_one_that_the_model_has(model: Any, names: str) -> None:
-    for layer in range(1, MODEL_LAYERS[model] + 1):
+    for layer in range(1, layers_of(model, depth=2) + 1):
         assert of_method("latent_mixup", model=model, layer=layer).layer == layer
     expected = f"expected one of {names}, the layers of {model}"
-    assert problem("latent_mixup", model=model, layer=MODEL_LAYERS[model] + 1) == ("layer", expected)
+    assert problem("latent_mixup", model=model, layer=layers_of(model, depth=2) + 1) == ("layer", expected)

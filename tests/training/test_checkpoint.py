@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from mixup_study.spec.trial import Trial
 from mixup_study.training.checkpoint import FORMAT, Checkpointing, CheckpointUnusable, Stopped, pack, unpack
-from mixup_study.training.loop import Measured, train
+from mixup_study.training.task import Measured
+from tests.training.alone import train_alone
 
 CPU = torch.device("cpu")
 FOLDER = Path("/dev/null")
@@ -52,7 +53,7 @@ class Run:
         checkpointing = Checkpointing(
             self.file, self.seconds, lambda: len(self.epochs) == self.stop_after, self.warnings.append
         )
-        return train(trial, FOLDER, CPU, lambda row: self.epochs.append(row["epoch"]), checkpointing)
+        return train_alone(trial, FOLDER, lambda row: self.epochs.append(row["epoch"]), checkpointing)
 
 
 def numbers(measured: Measured) -> list[Any]:
@@ -72,7 +73,7 @@ METHODS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("fields", METHODS, ids=str)
 def test_a_resumed_trial_equals_the_undisturbed_one_to_the_bit(fields: dict[str, Any]) -> None:
-    whole = train(trial(**fields), FOLDER, CPU, lambda row: None)
+    whole = train_alone(trial(**fields))
     file = Memory()
     for stop_after in (1, 2):
         run = Run(file, stop_after)
@@ -123,7 +124,7 @@ def checkpoint() -> bytes:
         (lambda content: FORMAT, "it is damaged"),
         (lambda content: b"", "it is not a checkpoint of mixup_study"),
         (lambda content: b"PK\x03\x04 something else", "it is not a checkpoint of mixup_study"),
-        (lambda content: content.replace(b"checkpoint 1\n", b"checkpoint 0\n", 1), "it has another format"),
+        (lambda content: content.replace(b"checkpoint 2\n", b"checkpoint 1\n", 1), "it has another format"),
         (lambda content: pack({**unpack(content), "trial_id": "0" * 16}), "it is of trial_id 0000000000000000, not "),
         (lambda content: pack({**unpack(content), "torch": "1.0"}), "it is of torch 1.0, not "),
         (lambda content: pack({**unpack(content), "device": "cuda"}), "it is of device cuda, not cpu"),
@@ -138,12 +139,12 @@ def test_a_checkpoint_that_cannot_be_used_is_told_and_the_trial_starts_over(
     assert run.epochs == [1, 2, 3, 4]
     assert len(run.warnings) == 1
     assert run.warnings[0].startswith(f"checkpoint not used, training starts over: {line}")
-    assert numbers(measured) == numbers(train(trial(), FOLDER, CPU, lambda row: None))
+    assert numbers(measured) == numbers(train_alone(trial()))
 
 
 def test_a_full_disk_costs_only_the_checkpoint() -> None:
     run = Run(Memory(full=True))
-    assert numbers(run.train(trial())) == numbers(train(trial(), FOLDER, CPU, lambda row: None))
+    assert numbers(run.train(trial())) == numbers(train_alone(trial()))
     assert run.warnings == ["no checkpoint saved: [Errno 28] No space left on device"] * 3
 
 

@@ -9,10 +9,13 @@ import torch
 from torch.nn import functional as F
 
 from mixup_study.spec.trial import Trial
-from mixup_study.training import loop
-from mixup_study.training.loop import Measured, Training, TrainingDiverged, train
+from mixup_study.training import classification
+from mixup_study.training.classification import Classification
+from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
+from mixup_study.training.task import Measured, TrainingDiverged
 from mixup_study.vicinity import VirtualBatch
+from tests.training.alone import train_alone
 
 CPU = torch.device("cpu")
 FOLDER = Path("/dev/null")
@@ -24,7 +27,7 @@ def trial(**fields: Any) -> Trial:
 
 
 def trained(trial: Trial) -> Measured:
-    return train(trial, FOLDER, CPU, lambda row: None)
+    return train_alone(trial)
 
 
 def numbers(measured: Measured) -> list[Any]:
@@ -94,7 +97,7 @@ def test_every_hyper_parameter_has_an_effect(fields: dict[str, Any]) -> None:
 
 def test_every_epoch_is_reported_as_it_ends_and_recorded() -> None:
     told: list[dict[str, Any]] = []
-    measured = train(trial(epochs=3, milestones=[1, 2]), FOLDER, CPU, told.append)
+    measured = train_alone(trial(epochs=3, milestones=[1, 2]), report=told.append)
     assert measured.epochs == told
     assert [row["epoch"] for row in told] == [1, 2, 3]
     assert [row["lr"] for row in told] == pytest.approx([0.1, 0.01, 0.001])
@@ -104,14 +107,14 @@ def test_every_epoch_is_reported_as_it_ends_and_recorded() -> None:
 
 
 def test_the_learning_rate_falls_after_each_milestone() -> None:
-    run = Training(trial(milestones=[100, 150], epochs=200), FOLDER, Worker(), CPU)
-    assert [run.lr(epoch) for epoch in (0, 99, 100, 149, 150, 199)] == pytest.approx(
+    falling = trial(milestones=[100, 150], epochs=200)
+    assert [learning_rate(falling, epoch) for epoch in (0, 99, 100, 149, 150, 199)] == pytest.approx(
         [0.1, 0.1, 0.01, 0.01, 0.001, 0.001]
     )
 
 
 def test_an_epoch_visits_every_example_once_and_keeps_the_smaller_last_minibatch() -> None:
-    run = Training(trial(), FOLDER, Worker(), CPU)
+    run = Classification(trial(), FOLDER, Worker(), CPU)
     assert [len(minibatch.images_BCHW) for minibatch in run.minibatches(0)] == [32, 32, 32, 32, 2]
     assert run.order(0).sort().values.tolist() == list(range(130))
     assert not torch.equal(run.order(0), run.order(1))
@@ -121,9 +124,9 @@ def test_an_epoch_visits_every_example_once_and_keeps_the_smaller_last_minibatch
 def test_minibatches_are_the_same_however_many_are_gathered_at_once(
     values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Training(trial(), FOLDER, Worker(), CPU)
-    images = run.augmentation.epoch(run.trial.seed, 3)
-    monkeypatch.setattr(loop, "GATHERED_VALUES", values)
+    run = Classification(trial(), FOLDER, Worker(), CPU)
+    images = run.inputs.epoch(run.trial.seed, 3)
+    monkeypatch.setattr(classification, "GATHERED_VALUES", values)
     for index, minibatch in zip(run.order(3).split(32), run.minibatches(3), strict=True):
         assert torch.equal(minibatch.index_B, index)
         assert torch.equal(minibatch.images_BCHW, images[index])
@@ -132,24 +135,24 @@ def test_minibatches_are_the_same_however_many_are_gathered_at_once(
 
 @pytest.mark.parametrize("method", [{}, {"method": "mixup", "alpha": 1.0}, {"dropout": 0.5}], ids=str)
 def test_all_methods_learn_from_the_same_corrupted_labels(method: dict[str, Any]) -> None:
-    plain = Training(trial(), FOLDER, Worker(), CPU)
-    other = Training(trial(seed=9, **method), FOLDER, Worker(), CPU)
+    plain = Classification(trial(), FOLDER, Worker(), CPU)
+    other = Classification(trial(seed=9, **method), FOLDER, Worker(), CPU)
     assert torch.equal(plain.labels_N, other.labels_N)
     assert torch.equal(plain.replaced_N, other.replaced_N)
     assert torch.equal(plain.data.test_labels_N, other.data.test_labels_N)
 
 
 def test_test_labels_stay_clean() -> None:
-    clean = Training(trial(label_noise=0.0), FOLDER, Worker(), CPU)
-    noisy = Training(trial(label_noise=1.0), FOLDER, Worker(), CPU)
+    clean = Classification(trial(label_noise=0.0), FOLDER, Worker(), CPU)
+    noisy = Classification(trial(label_noise=1.0), FOLDER, Worker(), CPU)
     assert torch.equal(clean.data.test_labels_N, noisy.data.test_labels_N)
     assert not torch.equal(clean.labels_N, noisy.labels_N)
 
 
 def test_a_step_is_plain_sgd_on_the_mean_cross_entropy() -> None:
     fields = {"momentum": 0.0, "weight_decay": 0.1, "width": 2, "fused": False}
-    run = Training(trial(**fields), FOLDER, Worker(), CPU)
-    reference = Training(trial(**fields), FOLDER, Worker(), CPU)
+    run = Classification(trial(**fields), FOLDER, Worker(), CPU)
+    reference = Classification(trial(**fields), FOLDER, Worker(), CPU)
     images = torch.randn(8, 1, 8, 8)
     labels = torch.arange(8)
     run.model.train()
@@ -165,14 +168,14 @@ def test_a_step_is_plain_sgd_on_the_mean_cross_entropy() -> None:
 
 
 def test_errors_are_measured_in_evaluation_mode_on_images_as_they_are() -> None:
-    run = Training(trial(dropout=0.9, train_size=None), FOLDER, Worker(), CPU)
+    run = Classification(trial(dropout=0.9, train_size=None), FOLDER, Worker(), CPU)
     run.train_epoch(0)
-    once, again = run.predictions(run.data.train_images_NHWC), run.predictions(run.data.train_images_NHWC)
+    once, again = run.predictions(run.data.train_inputs_N), run.predictions(run.data.train_inputs_N)
     assert torch.equal(once, again)
     assert once.shape == (1437,)  # more than one chunk
     run.model.eval()
     with torch.no_grad():
-        expected = run.model(run.data.normalised(run.data.train_images_NHWC)).argmax(1)
+        expected = run.model(run.data.normalised(run.data.train_inputs_N)).argmax(1)
     assert torch.equal(once, expected)
 
 

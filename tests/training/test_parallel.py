@@ -13,7 +13,7 @@ from torch import Tensor, distributed, multiprocessing, nn
 
 from mixup_study.models import MODELS, StagedNetwork
 from mixup_study.spec.trial import Trial
-from mixup_study.training.loop import Training
+from mixup_study.training.classification import Classification
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
 from mixup_study.vicinity import Draws
@@ -29,7 +29,7 @@ def trial(**fields: Any) -> Trial:
 class WithoutBatchNorm(StagedNetwork):
     """A small network of two stages that computes in float64."""
 
-    def __init__(self, shape: tuple[int, ...], classes: int, width: int, dropout: float) -> None:
+    def __init__(self, trial: Trial, shape: tuple[int, ...], classes: int) -> None:
         super().__init__(
             nn.Conv2d(shape[0], 4, 3), [nn.ReLU(), nn.Sequential(nn.Flatten(), nn.Linear(4 * 36, classes))]
         )
@@ -44,7 +44,7 @@ def epoch_of(trial: Trial, worker: Worker, float64: bool) -> dict[str, Any]:
     settle(CPU)
     if float64:
         MODELS["preact_resnet18"] = WithoutBatchNorm
-    run = Training(trial, Path("/dev/null"), worker, CPU)
+    run = Classification(trial, Path("/dev/null"), worker, CPU)
     shards: list[Tensor] = []
     lams: list[float] = []
     shard = worker.shard

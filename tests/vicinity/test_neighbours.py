@@ -64,10 +64,10 @@ def test_they_are_the_k_nearest_others_whatever_the_chunks(
 
 def test_distances_agree_with_scikit_learn_on_real_images(tmp_path: Path) -> None:
     data = digits.load(tmp_path)
-    normalised = data.normalised(data.train_images_NHWC).flatten(1).double().numpy()
+    normalised = data.normalised(data.train_inputs_N).flatten(1).double().numpy()
     theirs = NearestNeighbors(n_neighbors=11, algorithm="brute").fit(normalised)
     distances, _ = theirs.kneighbors(normalised)  # each image itself comes first
-    own = nearest(data.train_images_NHWC, (1 / (255 * data.std[0]),), 10)
+    own = nearest(data.train_inputs_N, (1 / (255 * data.std[0]),), 10)
     found = np.linalg.norm(normalised[own.numpy()] - normalised[:, None], axis=2)
     np.testing.assert_allclose(np.sort(found, axis=1), distances[:, 1:], rtol=1e-5)
 

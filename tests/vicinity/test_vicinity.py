@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mixup_study.models.mlp import MLP
-from mixup_study.spec.trial import METHOD_RULES, MethodName, Trial
+from mixup_study.spec.rules import METHOD_RULES, MethodName
+from mixup_study.spec.trial import Trial
 from mixup_study.vicinity import METHODS, Draws, Examples, Minibatch, VicinalDistribution, VirtualBatch
 from mixup_study.vicinity.base import mix
 
@@ -392,7 +393,7 @@ def test_an_infinite_alpha_gives_dirichlet_mixup_equal_weights(data: Set, make: 
 
 def two_stages() -> MLP:
     torch.manual_seed(0)
-    return MLP((1, 3, 2), CLASSES, width=5, dropout=0.0).double()
+    return MLP(6, CLASSES, width=5, depth=2).double()
 
 
 def test_latent_mixup_leaves_images_alone_and_mixes_targets_as_mixup_does(data: Set, make: Make) -> None:

@@ -1,0 +1,78 @@
+"""What every labelled data set offers, whatever its inputs are."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from mixup_study.spec.seeds import stream_seed
+
+
+class Inputs(Protocol):
+    """Training inputs as one epoch sees them."""
+
+    def __getitem__(self, index_B: Tensor) -> Tensor:
+        """Return the inputs at ``index_B`` as networks take them, float32 (B, …)."""
+
+
+class Augmented(Protocol):
+    """Training inputs that may differ from epoch to epoch."""
+
+    def epoch(self, seed: int, epoch: int) -> Inputs:
+        """Return the training inputs of an epoch; the same (seed, epoch) gives the same."""
+
+
+@dataclass(frozen=True)
+class LabelledSet(ABC):
+    """Training and test inputs with their labels, all on one device.
+
+    Inputs are as stored, (N, …); labels are int64 in [0, classes), shape (N,).
+    """
+
+    train_inputs_N: Tensor
+    train_labels_N: Tensor
+    test_inputs_N: Tensor
+    test_labels_N: Tensor
+    classes: int
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """Return the shape of one input as networks take it."""
+
+    @abstractmethod
+    def normalised(self, inputs_N: Tensor) -> Tensor:
+        """Return stored inputs as networks take them, float32."""
+
+    @abstractmethod
+    def augmented(self, enabled: bool) -> Augmented:
+        """Return the training inputs, augmented as suits them where ``enabled``."""
+
+    def to(self, device: torch.device) -> Self:
+        """Return the same data set on ``device``."""
+        return replace(
+            self,
+            train_inputs_N=self.train_inputs_N.to(device),
+            train_labels_N=self.train_labels_N.to(device),
+            test_inputs_N=self.test_inputs_N.to(device),
+            test_labels_N=self.test_labels_N.to(device),
+        )
+
+    def subset(self, size: int | None, seed: int) -> Self:
+        """Return the data set with ``size`` training examples, drawn by ``seed``; with all of them for None.
+
+        Raises ValueError where there are fewer than ``size``.
+        """
+        available = len(self.train_labels_N)
+        if size is None:
+            return self
+        if size > available:
+            raise ValueError(f"train_size {size}: the data set has {available} training examples")
+        generator = torch.Generator().manual_seed(stream_seed(seed, "train_size"))
+        chosen_N = torch.randperm(available, generator=generator)[:size].sort().values
+        chosen_N = chosen_N.to(self.train_labels_N.device)
+        return replace(self, train_inputs_N=self.train_inputs_N[chosen_N], train_labels_N=self.train_labels_N[chosen_N])

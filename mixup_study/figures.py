@@ -1,0 +1,41 @@
+"""Draw a study's figures from its results, as PNG and SVG."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mixup_study import cli
+from mixup_study.results.store import ResultStore
+from mixup_study.results.table import records_by_id
+from mixup_study.spec.errors import InputError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return its exit status."""
+    options = _options(arguments)
+    store = ResultStore(options.results)
+    records = records_by_id(store.trials())
+    study, reason = cli.load_study(cli.study_file(options), options.profile, records)
+    if not study.figures:
+        raise InputError(f"{options.study}: lists no figures; expected a key figures, as in studies/toy.yaml")
+
+    from mixup_study.results.figures import write  # imports matplotlib, which --help does without
+
+    for path in write(study, records, store, reason, options.out):
+        print(path)
+    return cli.DONE
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = cli.parser("figures", "Draw a study's figures from its results, each as PNG and as SVG.")
+    cli.add_study(parser)
+    cli.add_results(parser)
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder or URL of the figures (default: the folder figures in the results)"
+    )
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    cli.command(main)

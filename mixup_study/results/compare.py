@@ -1,0 +1,48 @@
+"""Whether two arms differ, seed by seed."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+from mixup_study.results.table import Records
+from mixup_study.spec.metrics import Metric
+from mixup_study.spec.rules import DATASET_KINDS, TEST_SHARE
+from mixup_study.spec.study import SEEDS, Study
+
+
+def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence[str], metric: Metric) -> float | None:
+    """Return the two-sided p-value of a paired t-test between the trials ``one`` and ``other``, None without pairs.
+
+    Trials, given by trial_id, are paired by their seeds; at least two pairs are needed. Where seeds also split a
+    table into training and test rows, training sets overlap and differences are correlated: their variance is
+    then that of Nadeau and Bengio (2003), larger by n times the test rows for each training row.
+    """
+    ours, theirs = _by_seeds(study, records, one, metric), _by_seeds(study, records, other, metric)
+    differences = [ours[seeds] - theirs[seeds] for seeds in ours if seeds in theirs]
+    if len(differences) < 2:
+        return None
+    mean, variance = statistics.fmean(differences), statistics.variance(differences)
+    if variance == 0:
+        return 1.0 if mean == 0 else 0.0
+    from scipy.special import stdtr
+
+    overlap = TEST_SHARE / (1 - TEST_SHARE) if is_split(study, one) else 0.0
+    t = mean / (variance * (1 / len(differences) + overlap)) ** 0.5
+    return float(2 * stdtr(len(differences) - 1, -abs(t)))
+
+
+def is_split(study: Study, trial_ids: Sequence[str]) -> bool:
+    """Return whether the seeds of these trials split their data set."""
+    return any(DATASET_KINDS[study.trials[trial_id].dataset] == "table" for trial_id in trial_ids)
+
+
+def _by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:
+    values = {}
+    for trial_id in trial_ids:
+        value = records[trial_id][metric]
+        if value is not None and not math.isnan(value):
+            trial = study.trials[trial_id]
+            values[tuple(getattr(trial, name) for name in SEEDS)] = value
+    return values

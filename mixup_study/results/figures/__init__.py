@@ -1,0 +1,78 @@
+"""Figures of a study, drawn from its results alone."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from matplotlib.figure import Figure as Drawn
+
+from mixup_study.results.figures import curves, regions, samples
+from mixup_study.results.figures.page import Page
+from mixup_study.results.figures.style import DPI, styled
+from mixup_study.results.layout import caption_of
+from mixup_study.results.place import Place, without_secrets
+from mixup_study.results.store import ResultStore
+from mixup_study.results.table import Records, TableRow, table_rows
+from mixup_study.spec.errors import InputError
+from mixup_study.spec.study import Figure, FigureKind, Study
+
+FIGURES: dict[FigureKind, Callable[[Page, Study, Sequence[TableRow], ResultStore], str]] = {
+    "curves": curves.draw,
+    "samples": samples.draw,
+    "regions": regions.draw,
+}
+"""What puts the panels of each kind on a page, and returns what the caption says of them."""
+
+FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
+
+_OF_THE_TABLE = re.compile(r" (?:Errors|Shares) in percent\..*", re.DOTALL)
+"""Where the caption begins to speak of the table's numbers."""
+
+
+def draw(study: Study, figure: Figure, records: Records, store: ResultStore, reason: str) -> Drawn:
+    """Return a figure of the study with its caption; ``records`` are those of ``store``.
+
+    Panels of what has not been run say so. ``reason`` says why this profile. Raises StorageError.
+    """
+    with styled():
+        page = Page()
+        notes = FIGURES[figure.kind](page, study, table_rows(study, records), store)
+        number = study.paper.figure if study.paper else None
+        ran = _OF_THE_TABLE.sub("", caption_of(study, records, reason))
+        return page.finish(f"Figure {number}: {figure.title}" if number else figure.title, f"{ran} {notes}".strip())
+
+
+def write(study: Study, records: Records, store: ResultStore, reason: str, out: str | None = None) -> list[str]:
+    """Draw every figure of the study as PNG and as SVG; return where each file stands, without secrets.
+
+    They go to the folder or URL ``out``, by default to ``figures/`` in the results. The same results give the same
+    bytes. Raises InputError where that is not possible.
+    """
+    files = {}
+    for figure in study.figures:
+        drawn = draw(study, figure, records, store, reason)
+        for format in FORMATS:
+            files[f"{study.name}_{figure.kind}.{format}"] = _rendered(drawn, format)
+    try:
+        place = Place.of(store.location if out is None else out)
+        below = "/figures" if out is None else ""
+        for name, content in files.items():
+            try:
+                place.write(f"{place.root}{below}/{name}", content)
+            except OSError as error:
+                raise place.unwritable(error) from None
+    except InputError as error:
+        raise error if out is None else InputError(str(error).replace("--results", "--out", 1)) from None
+    shown = place.root if place.local else without_secrets(place.location).partition("?")[0].rstrip("/")
+    return [f"{shown}{below}/{name}" for name in files]
+
+
+def _rendered(drawn: Drawn, format: Literal["png", "svg"]) -> bytes:
+    """Return a drawn figure as a file that says nothing of when it was made."""
+    out = io.BytesIO()
+    with styled():
+        drawn.savefig(out, format=format, dpi=DPI, metadata={"Date": None} if format == "svg" else None)
+    return out.getvalue()

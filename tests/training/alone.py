@@ -1,0 +1,29 @@
+"""One trial, trained in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from mixup_study.spec.trial import Trial
+from mixup_study.training.checkpoint import Checkpointing
+from mixup_study.training.loop import train
+from mixup_study.training.task import Measured
+
+CPU = torch.device("cpu")
+
+
+def train_alone(
+    trial: Trial,
+    folder: Path = Path("/dev/null"),
+    report: Callable[[Mapping[str, Any]], None] = lambda row: None,
+    checkpointing: Checkpointing | None = None,
+) -> Measured:
+    """Return what the trial measured, or raise what ended it."""
+    (ended,) = train([trial], folder, CPU, lambda trial, row: report(row), checkpointing)
+    if isinstance(ended, Exception):
+        raise ended
+    return ended
