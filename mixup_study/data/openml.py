@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,12 +19,12 @@ MISSING = ["?", "", "NA", "NaN", "nan"]
 """What stands for a missing value in a CSV file."""
 
 
-def uci(name: str, openml_id: int, rows: int, features: int) -> Table:
+def uci(name: str, openml_id: int, rows: int, features: int, classes: int) -> Table:
     """Return a table: ``<name>.csv`` or ``<name>.arff`` of the data folder, else OpenML's ``openml_id``.
 
     In a file the label is the last column; a CSV file may have a line of names first. Neither the order of the
     rows nor whether a source calls a column of numbers categories makes a difference. Reading it raises
-    InputError where there is neither file nor network, and where the table has not as many rows and features.
+    InputError where there is neither file nor network, and where the table has not as many rows, features and classes.
     """
 
     def read(folder: Path) -> Rows:
@@ -40,8 +41,10 @@ def uci(name: str, openml_id: int, rows: int, features: int) -> Table:
         labels = frame.pop(frame.columns[-1])
         if labels.isna().any():
             raise InputError(f"{source}: {labels.isna().sum()} rows lack a label in the last column; expected one each")
-        if labels.nunique() == 1:
-            raise InputError(f"{source}: every label in the last column is {labels[0]}; expected two or more")
+        if labels.nunique() != classes:
+            raise InputError(
+                f"{source}: {labels.nunique()} labels differ in the last column; expected {classes} classes"
+            )
         if np.isinf(frame.select_dtypes("number")).any(axis=None):
             raise InputError(f"{source}: infinity among the numbers; expected finite ones, or ? for a missing one")
         return Rows.of(frame, np.unique(labels.astype(str), return_inverse=True)[1].astype(np.int64))
@@ -54,7 +57,8 @@ def _downloaded(name: str, openml_id: int, folder: Path) -> pd.DataFrame:
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{name}.lock"):
+        with FileLock(folder / f".{name}.lock"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it tells of every failed attempt
             found = fetch_openml(data_id=openml_id, data_home=str(folder), as_frame=True, n_retries=1)
     except Exception as error:  # whatever its transport raises
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -74,8 +78,10 @@ def _read(file: Path, rows: int) -> pd.DataFrame:
 
     try:
         if file.suffix == ".csv":
-            frame = pd.read_csv(file, header=None, na_values=MISSING, skipinitialspace=True, low_memory=False)
-            return frame.iloc[1:] if len(frame) == rows + 1 else frame
+            frame: pd.DataFrame = pd.read_csv(file, header=None, keep_default_na=False, dtype=str)
+            frame = frame.apply(lambda column: column.str.strip()).replace(dict.fromkeys(MISSING))
+            names = len(frame) == rows + 1 and pd.to_numeric(frame.iloc[0], errors="coerce").isna().all()
+            return frame.iloc[1:] if names else frame
         with file.open(encoding="utf-8") as stream:
             frame = pd.DataFrame(arff.loadarff(stream)[0])
     except StopIteration:

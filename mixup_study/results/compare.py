@@ -34,8 +34,9 @@ def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence
 
 
 def is_split(study: Study, trial_ids: Sequence[str]) -> bool:
-    """Return whether the seeds of these trials split their data set."""
-    return any(DATASET_KINDS[study.trials[trial_id].dataset] == "table" for trial_id in trial_ids)
+    """Return whether these trials split their data set differently, each by its seeds."""
+    tables = [trial for trial_id in trial_ids if DATASET_KINDS[(trial := study.trials[trial_id]).dataset] == "table"]
+    return len({trial.seed if trial.split_seed is None else trial.split_seed for trial in tables}) > 1
 
 
 def _by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:

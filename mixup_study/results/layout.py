@@ -33,7 +33,7 @@ def study_sheet(study: Study, records: Records, reason: str, *, spread: bool = F
     rows = table_rows(study, records)
     tests = _tests(study, records, rows)
     title = "Table" if study.paper is None or study.paper.table is None else f"Table {study.paper.table}"
-    caption = f"{title}: {study.table.title}. {caption_of(study, records, reason)}"
+    caption = f"{title}: {study.table.title}. {what_ran(study, records, reason)} {_of_the_numbers(study)}"
     return _spread_sheet(study, rows, tests, caption) if spread else _paper_sheet(study, rows, tests, caption)
 
 
@@ -248,8 +248,8 @@ def trials_sheet(study: Study, records: Records) -> Sheet:
     return Sheet(headings, rows, numeric=frozenset({*range(2, 2 + len(varied)), len(headings) - 1}))
 
 
-def caption_of(study: Study, records: Records, reason: str) -> str:
-    """Return what ran, in one paragraph: profile, data, network, epochs, seeds, how much is done."""
+def what_ran(study: Study, records: Records, reason: str) -> str:
+    """Return what ran, in one paragraph: profile, data, network, epochs, seeds, how much is done, what was changed."""
     trials = list(study.trials.values())
     done = sum(records.get(trial_id, {}).get("status") == "done" for trial_id in study.trials)
 
@@ -265,15 +265,18 @@ def caption_of(study: Study, records: Records, reason: str) -> str:
         for name in NOTED
         if set(map(attrgetter(name), trials)) != {Trial.model_fields[name].default}
     ]
-    parts = [
+    changed = f" Changed with --set: {'; '.join(study.overrides)}." if study.overrides else ""
+    return (
         f"Profile {study.profile} ({reason}): data set {all_of('dataset')}, {all_of('model')} of width"
         f" {all_of('width')}, epochs {all_of('epochs')}, {''.join(noted)}seed {all_of('seed')};"
-        f" {done} of {len(trials)} trials done.",
-    ]
-    if study.overrides:
-        parts.append(f"Changed with --set: {'; '.join(study.overrides)}.")
-    shares = "Errors" if any(trial.task == "classification" for trial in trials) else "Shares"
-    parts.append(f"{shares} in percent.")
+        f" {done} of {len(trials)} trials done.{changed}"
+    )
+
+
+def _of_the_numbers(study: Study) -> str:
+    """Return how the numbers of a study's table are to be read."""
+    classified = any(trial.task == "classification" for trial in study.trials.values())
+    parts = [f"{'Errors' if classified else 'Shares'} in percent."]
     if study.table.baseline is not None:
         overlap = ", corrected for overlapping training sets (Nadeau and Bengio, 2003)"
         note = overlap if is_split(study, list(study.trials)) else ""

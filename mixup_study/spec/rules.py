@@ -92,7 +92,7 @@ METHOD_RULES: dict[MethodName, MethodRule] = {
 
 _GAN_METHODS = frozenset({"erm", "mixup"})
 _OF_CLASSES = frozenset({"train_size", "label_noise", "data_seed", "dropout", "same_class"})
-_OF_IMAGES = frozenset({"neighbours", "memory_format"})
+_OF_IMAGES = frozenset({"augment", "neighbours", "memory_format"})
 _FOREIGN: dict[tuple[str, str], frozenset[str]] = {
     ("task", "classification"): frozenset({"discriminator_steps"}),
     ("task", "gan"): _OF_CLASSES | {"workers", "precision"},

@@ -34,7 +34,9 @@ class Paper(BaseModel):
     model_config = _STRICT
     section: str | None = Field(default=None, description='Section, as in "3.4".')
     table: int | None = Field(default=None, description="Number of the table reproduced.")
-    figure: str | None = Field(default=None, description='Number of the figure reproduced, as in "3b".')
+    figure: str | None = Field(
+        default=None, description='Number of the figure reproduced by the first of figures, as in "3b".'
+    )
     protocol: str | None = Field(default=None, description="What the paper trained, in a few words for captions.")
 
 

@@ -189,6 +189,7 @@ def test_curves_of_a_gan_are_its_modes(load: Loader, written: Writer) -> None:
     store = written(study)
     texts = texts_of(svg_of(store, study, 1))
     assert {"modes covered", "epoch (100 generator steps)", "dataset gaussian_ring"} <= set(texts)
+    assert "Modes over the epochs" in texts  # only the first figure is the paper's
     drawn = draw(study, study.figures[1], records_by_id(store.trials()), store, "for a test")
     assert np.allclose(drawn.axes[0].get_lines()[0].get_ydata(), np.arange(1, 5) + 0.5)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -12,7 +11,7 @@ from matplotlib.figure import Figure as Drawn
 from mixup_study.results.figures import curves, regions, samples
 from mixup_study.results.figures.page import Page
 from mixup_study.results.figures.style import DPI, styled
-from mixup_study.results.layout import caption_of
+from mixup_study.results.layout import what_ran
 from mixup_study.results.place import Place, without_secrets
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import Records, TableRow, table_rows
@@ -28,21 +27,19 @@ FIGURES: dict[FigureKind, Callable[[Page, Study, Sequence[TableRow], ResultStore
 
 FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
-_OF_THE_TABLE = re.compile(r" (?:Errors|Shares) in percent\..*", re.DOTALL)
-"""Where the caption begins to speak of the table's numbers."""
-
 
 def draw(study: Study, figure: Figure, records: Records, store: ResultStore, reason: str) -> Drawn:
     """Return a figure of the study with its caption; ``records`` are those of ``store``.
 
-    Panels of what has not been run say so. ``reason`` says why this profile. Raises StorageError.
+    Panels of what has not been run say so. The first of the study is the paper's. ``reason`` says why this profile.
+    Raises StorageError.
     """
     with styled():
         page = Page()
         notes = FIGURES[figure.kind](page, study, table_rows(study, records), store)
-        number = study.paper.figure if study.paper else None
-        ran = _OF_THE_TABLE.sub("", caption_of(study, records, reason))
-        return page.finish(f"Figure {number}: {figure.title}" if number else figure.title, f"{ran} {notes}".strip())
+        number = study.paper.figure if study.paper and figure is study.figures[0] else None
+        title = f"Figure {number}: {figure.title}" if number else figure.title
+        return page.finish(title, f"{what_ran(study, records, reason)} {notes}".strip())
 
 
 def write(study: Study, records: Records, store: ResultStore, reason: str, out: str | None = None) -> list[str]:
