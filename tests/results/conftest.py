@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
 
 from mixup_study.results.layout import study_sheet
 from mixup_study.results.record import TRIALS, Status, TrialRecord
@@ -90,6 +92,23 @@ def trial() -> Callable[..., Trial]:
 def record() -> RecordMaker:
     """Makes a record of a trial, or of the trial with these fields."""
     return make_record
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    """The options of a URL that lead to a server of the S3 protocol on this machine; it has the bucket ``bucket``."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ACCESS_KEY_ID", "key")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+        server.start()
+        host, port = server.get_host_and_port()
+        options = f"scheme=http&endpoint_override={host}%3A{port}&region=us-east-1"
+        system, _ = fs.FileSystem.from_uri(f"s3://bucket/?{options}&allow_bucket_creation=true")
+        system.create_dir("bucket")
+        yield options
+        server.stop()
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from mixup_study.results import folder as folders
@@ -22,23 +21,6 @@ from mixup_study.spec.errors import InputError
 RecordMaker = Callable[..., TrialRecord]
 
 SECRET = "a/Secret+of=MINE"
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    """The options of a URL that lead to the server; it has the bucket ``bucket``."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ACCESS_KEY_ID", "key")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
-        environment.setenv("AWS_EC2_METADATA_DISABLED", "true")
-        server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        server.start()
-        host, port = server.get_host_and_port()
-        options = f"scheme=http&endpoint_override={host}%3A{port}&region=us-east-1"
-        system, _ = fs.FileSystem.from_uri(f"s3://bucket/?{options}&allow_bucket_creation=true")
-        system.create_dir("bucket")
-        yield options
-        server.stop()
 
 
 @pytest.fixture
