@@ -160,8 +160,9 @@ class _Watch(tune.Callback):
     ) -> None:
         told = result.get(MESSAGE, {})
         if "status" in told:
-            self._finished.add(told["trial_id"])
-            self._listener.finished(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
+            if told["trial_id"] not in self._finished:  # a pack that starts again fails the same trials again
+                self._finished.add(told["trial_id"])
+                self._listener.finished(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
         elif "epoch" in told:
             self._listener.progressed(told["trial_id"], told["epoch"], told["headline"])
         elif "warning" in told:

@@ -55,6 +55,7 @@ def run_job(config: dict[str, Any]) -> None:
             _train_here(job.model_copy(update={"trials": left}))
         elif left:
             _train_in_group(job)
+        _remove_checkpoint(job)  # that of the whole pack, where only a part of it was left
     except InputError as error:
         _tell(tune.report)({"input_error": str(error)})
     except Stopped as stopped:

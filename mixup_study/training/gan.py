@@ -96,7 +96,7 @@ class GAN:
     def _train_discriminator(self, real_B2: Tensor, noise_B2: Tensor, draws: Draws) -> Tensor:
         with torch.no_grad():
             fake_B2 = self.generator(noise_B2)
-        lam = None if self._trial.method == "erm" else draws.lam(self._trial.alpha or 0.0)
+        lam = draws.lam(self._trial.alpha) if self._trial.alpha else None  # alpha 0 is ERM
         loss = self.discriminator_loss(real_B2, fake_B2, lam)
         self._optimizers["discriminator"].zero_grad()
         loss.backward()
