@@ -72,13 +72,14 @@ class GAN:
         size, turns = trial.batch_size, trial.discriminator_steps
         draws = Draws.for_epoch(trial.seed, epoch, self._device)
         real = self._density.sample(STEPS * turns * size, self._stream("data", epoch)).split(size)
-        noise = torch.randn(STEPS * (turns + 1), size, 2, generator=draws.noise, device=self._device).unbind()
+        noise = torch.randn(STEPS, turns + 1, size, 2, generator=draws.noise, device=self._device)
         losses_2 = torch.zeros(2, dtype=torch.float64, device=self._device)
         for step in range(STEPS):
-            own = noise[step * (turns + 1) : (step + 1) * (turns + 1)]
+            with torch.no_grad():
+                fake = self.generator(noise[step, :turns].flatten(0, 1)).split(size)
             for turn in range(turns):
-                losses_2[0] += self._train_discriminator(real[step * turns + turn], own[turn], draws) / turns
-            losses_2[1] += self._train_generator(own[turns])
+                losses_2[0] += self._train_discriminator(real[step * turns + turn], fake[turn], draws) / turns
+            losses_2[1] += self._train_generator(noise[step, turns])
             iteration = epoch * STEPS + step + 1
             if is_kept(iteration, trial.epochs * STEPS):
                 self._kept[iteration] = self.sample(KEPT, "kept samples")
@@ -93,9 +94,7 @@ class GAN:
             }
         ]
 
-    def _train_discriminator(self, real_B2: Tensor, noise_B2: Tensor, draws: Draws) -> Tensor:
-        with torch.no_grad():
-            fake_B2 = self.generator(noise_B2)
+    def _train_discriminator(self, real_B2: Tensor, fake_B2: Tensor, draws: Draws) -> Tensor:
         lam = draws.lam(self._trial.alpha) if self._trial.alpha else None  # alpha 0 is ERM
         loss = self.discriminator_loss(real_B2, fake_B2, lam)
         self._optimizers["discriminator"].zero_grad()
