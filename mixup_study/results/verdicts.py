@@ -58,8 +58,8 @@ def measured_text(study: Study, claim: Judged) -> str:
     alike = len(counts) == 1
     signs = len({one.verdict for one in compared}) > 1
     listed = compared if len(compared) <= _SHOWN else sorted(compared, key=_support)[:_LEAST]
-    if not counts and len({one.reason for one in compared}) == 1:
-        return compared[0].reason
+    if not counts and len({one.reason for one in compared}) <= 1:
+        return compared[0].reason if compared else "not run"
     texts = []
     for one in listed:
         seeds = "" if alike or not one.seeds else f" ({_seeds_text(one.seeds)})"
