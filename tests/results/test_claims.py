@@ -90,7 +90,7 @@ def test_pairs_of_seeds_are_drawn_together(load: Loader, measure: Measure) -> No
     found = stats.bootstrap(
         (differences,),
         np.mean,
-        n_resamples=200_000,
+        n_resamples=50_000,
         confidence_level=expanded(10),
         method="percentile",
         rng=np.random.default_rng(7),
@@ -112,7 +112,7 @@ def test_sides_of_other_seeds_are_drawn_apart(load: Loader, measure: Measure) ->
     found = stats.bootstrap(
         (mixup, erm),
         lambda ours, theirs, axis: ours.mean(axis=axis) - theirs.mean(axis=axis),
-        n_resamples=200_000,
+        n_resamples=50_000,
         confidence_level=expanded(10),
         method="percentile",
         rng=np.random.default_rng(7),
