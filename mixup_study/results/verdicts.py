@@ -33,13 +33,14 @@ def verdict_lines(study: Study, claims: Sequence[Judged], format: Literal["text"
 def verdicts_caption(study: Study, claims: Sequence[Judged]) -> str:
     """Return what the verdicts are of, and how to read them, in one paragraph."""
     compared = [one for claim in claims for one in claim.compared]
-    units = " or ".join(sorted({one.unit for one in compared}, reverse=True)).replace("points", "points of percent")
+    units = {"points": "points of percent", "modes": "modes"}
+    unit = " or ".join(units[name] for name in units if any(one.unit == name for one in compared)) or "what is measured"
     pick = study.table.pick
     same = study.profile == "paper" and not study.overrides
     parts = [
         f"The paper's claims, judged by the results of profile {study.profile}"
         f"{'' if same else ', which is not what the paper ran'}: ✓ supported, ✗ contradicted, ? undecided. Differences"
-        f" of means in {units}, with their 95 % bootstrap interval over the seeds."
+        f" of means in {unit}, with their 95 % bootstrap interval over the seeds."
     ]
     if any(one.seeds == 1 for one in compared):
         parts.append("One seed: the sign of the difference alone decides.")
