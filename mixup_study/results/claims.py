@@ -7,7 +7,8 @@ for few seeds; where seeds split a table, it is widened for overlapping training
 (Nadeau and Bengio, 2003). What it does not do:
 
 - It never reaches beyond the differences seen. Without any difference between the sides all n pairs agree in sign
-  with probability 2 / 2**n, so with fewer than ENOUGH_SEEDS seeds it is too narrow, however it is drawn.
+  with probability 2 / 2**n, so with fewer than ENOUGH_SEEDS seeds it is too narrow, however it is drawn: of normally
+  distributed differences it holds the mean in 50 % of cases with two seeds, 75 % with three, 88 % with four.
 - It takes the hyper-parameters as given. ``table.pick`` chooses them on the test error, as the paper does, which
   favours the side that chose among more (``Side.tried``).
 - It is not corrected for the number of comparisons. A claim is supported only if all of its comparisons are, which
