@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from mixup_study.results.table import Records
 from mixup_study.spec.metrics import Metric
 from mixup_study.spec.rules import DATASET_KINDS, TEST_SHARE
-from mixup_study.spec.study import SEEDS, Study
+from mixup_study.spec.study import Study
+from mixup_study.spec.trial import SEEDS
 
 
 def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence[str], metric: Metric) -> float | None:
@@ -19,7 +20,7 @@ def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence
     table into training and test rows, training sets overlap and differences are correlated: their variance is
     then that of Nadeau and Bengio (2003), larger by n times the test rows for each training row.
     """
-    ours, theirs = _by_seeds(study, records, one, metric), _by_seeds(study, records, other, metric)
+    ours, theirs = by_seeds(study, records, one, metric), by_seeds(study, records, other, metric)
     differences = [ours[seeds] - theirs[seeds] for seeds in ours if seeds in theirs]
     if len(differences) < 2:
         return None
@@ -28,8 +29,7 @@ def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence
         return 1.0 if mean == 0 else 0.0
     from scipy.special import stdtr
 
-    overlap = TEST_SHARE / (1 - TEST_SHARE) if is_split(study, one) else 0.0
-    t = mean / (variance * (1 / len(differences) + overlap)) ** 0.5
+    t = mean / (variance * (1 / len(differences) + overlap(study, one))) ** 0.5
     return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
@@ -39,7 +39,13 @@ def is_split(study: Study, trial_ids: Sequence[str]) -> bool:
     return len({trial.seed if trial.split_seed is None else trial.split_seed for trial in tables}) > 1
 
 
-def _by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:
+def overlap(study: Study, trial_ids: Sequence[str]) -> float:
+    """Return what Nadeau and Bengio (2003) add to 1 / n in the variance of a mean over n seeds: 0 without splits."""
+    return TEST_SHARE / (1 - TEST_SHARE) if is_split(study, trial_ids) else 0.0
+
+
+def by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:
+    """Return what trials, given by trial_id, measured, by their seeds."""
     values = {}
     for trial_id in trial_ids:
         value = records[trial_id][metric]
