@@ -168,7 +168,7 @@ def _row(study: Study, key: tuple[Any, ...], cells: Sequence[_Ran], published: M
     candidates = [one for one in tried if len(one.finished) == one.total] or [one for one in tried if one.finished]
 
     def mean_of_pick(tried: _Tried) -> float:
-        values = _values(tried.finished, study.table.pick.lowest) if study.table.pick else []
+        values = measured_by(tried.finished, study.table.pick.lowest) if study.table.pick else []
         return statistics.fmean(values) if values else float("inf")
 
     best = min(candidates, key=mean_of_pick, default=None)
@@ -184,7 +184,7 @@ def _row(study: Study, key: tuple[Any, ...], cells: Sequence[_Ran], published: M
         else {},
         trials=tuple(record["trial_id"] for record in best.finished) if best else (),
         measured=[
-            Statistic.of(_values(best.finished, column.metric)) if best else None for column in study.table.columns
+            Statistic.of(measured_by(best.finished, column.metric)) if best else None for column in study.table.columns
         ],
         published=published,
         done=states.count("done"),
@@ -193,6 +193,7 @@ def _row(study: Study, key: tuple[Any, ...], cells: Sequence[_Ran], published: M
     )
 
 
-def _values(records: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+def measured_by(records: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+    """Return what finished trials measured, those left out that have no number of it."""
     values = [record[metric] for record in records]
     return [value for value in values if value is not None and not math.isnan(value)]

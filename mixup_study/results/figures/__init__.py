@@ -41,8 +41,13 @@ def draw(study: Study, figure: Figure, records: Records, store: ResultStore, rea
         page = Page()
         notes = FIGURES[figure.kind](page, study, table_rows(study, records), store)
         number = study.paper.figure if study.paper else None
-        ran = _OF_THE_TABLE.sub("", caption_of(study, records, reason))
+        ran = what_ran(study, records, reason)
         return page.finish(f"Figure {number}: {figure.title}" if number else figure.title, f"{ran} {notes}".strip())
+
+
+def what_ran(study: Study, records: Records, reason: str) -> str:
+    """Return the part of the caption that says what ran: profile, data, network, epochs, seeds, how much is done."""
+    return _OF_THE_TABLE.sub("", caption_of(study, records, reason))
 
 
 def write(study: Study, records: Records, store: ResultStore, reason: str, out: str | None = None) -> list[str]:
