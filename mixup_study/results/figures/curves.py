@@ -55,7 +55,8 @@ def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore)
     kept = by_trial(store.epochs(), shown, "epoch")
     arms = list(dict.fromkeys(cell.arm for cell in study.cells))
     panels = [
-        (title, [(row, curve_of(row, kept, task)) for row in lines]) for title, lines in by_condition(study, rows).items()
+        (title, [(row, curve_of(row, kept, task)) for row in lines])
+        for title, lines in by_condition(study, rows).items()
     ]
     curves = [curve for _, lines in panels for _, curve in lines if curve is not None]
     keys = [[_key_entry(study, row, curve, arms) for row, curve in lines] for _, lines in panels]

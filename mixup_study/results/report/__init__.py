@@ -81,8 +81,13 @@ def _source(study: Study) -> str:
     if study.paper is None:
         return "A study of its own"
     table, figure, section = study.paper.table, study.paper.figure, study.paper.section
-    parts = [f"table {table}" if table else "", f"figure {figure}" if figure else "", f"section {section}" if section else ""]
-    return f"{', '.join(filter(None, parts))} of mixup: Beyond Empirical Risk Minimization".strip().capitalize()
+    parts = [
+        f"table {table}" if table else "",
+        f"figure {figure}" if figure else "",
+        f"section {section}" if section else "",
+    ]
+    where = ", ".join(filter(None, parts))
+    return f"{where[:1].upper()}{where[1:]} of “mixup: Beyond Empirical Risk Minimization”"
 
 
 def write(study: Study, records: Records, store: ResultStore, reason: str, out: str | None = None) -> tuple[str, bool]:

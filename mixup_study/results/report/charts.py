@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -129,7 +128,12 @@ def by_arm(kind: Literal["color", "strokeDash", "shape"], arms: int) -> Spec:
 
 def along(channel: Literal["x", "y"], field: str, title: str, low: float, high: float, **scale: Any) -> Spec:
     """Return the encoding of a number along an axis from ``low`` to ``high``."""
-    limits = {"domain": [rounded(low), rounded(high)], "nice": False, **({} if "type" in scale else {"zero": False}), **scale}
+    limits = {
+        "domain": [rounded(low), rounded(high)],
+        "nice": False,
+        **({} if "type" in scale else {"zero": False}),
+        **scale,
+    }
     return {channel: {"field": field, "type": "quantitative", "title": title, "scale": limits}}
 
 

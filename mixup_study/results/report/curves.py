@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -56,16 +57,22 @@ def curves(study: Study, rows: Sequence[TableRow], store: ResultStore) -> Chart 
     spec = _spec(len(arms), X_LABEL[task], Y_LABEL[task], last, highest * 1.05 or 1.0)
     lowest_first = task == "classification"
     panels = [
-        _panel(study, title, [(row, curve) for row, curve in lines if curve is not None], arms, spec, limit, lowest_first)
+        _panel(
+            study, title, [(row, curve) for row, curve in lines if curve is not None], arms, spec, limit, lowest_first
+        )
         for title, lines in found.items()
     ]
-    entries = [_numbers(study, title, row, curve, lowest_first) for title, lines in found.items() for row, curve in lines]
+    entries = [
+        _numbers(study, title, row, curve, lowest_first) for title, lines in found.items() for row, curve in lines
+    ]
     several = any(curve.deviation is not None for curve in drawn)
     thinner = any(len(curve.epochs) > limit for curve in drawn)
     notes = [
         "Lines are means over the seeds, bands one standard deviation." if several else "",
         picked_note(study),
-        f"Of each line the lowest and the highest point of each of {limit // 2} stretches are drawn." if thinner else "",
+        f"Of each line the lowest and the highest point of each of {limit // 2} stretches are drawn."
+        if thinner
+        else "",
     ]
     best = "lowest" if lowest_first else "highest"
     headings = ["condition", "arm", f"{best} {Y_LABEL[task]}", "at epoch", "last"]
@@ -113,7 +120,7 @@ def _panel(
 def _told(at_epoch: dict[int, list[tuple[float, int, str]]], labels: Sequence[Label]) -> list[Datum]:
     """Return a stretch of the axis around each epoch, and what stands beside the pointer there."""
     epochs = sorted(at_epoch)
-    middles = [(left + right) / 2 for left, right in zip(epochs, epochs[1:], strict=False)]
+    middles = [(left + right) / 2 for left, right in itertools.pairwise(epochs)]
     starts, ends = [min(epochs, default=0) - 0.5, *middles], [*middles, max(epochs, default=0) + 0.5]
     return [
         {
@@ -136,6 +143,7 @@ def _numbers(study: Study, title: str, row: TableRow, curve: Curve | None, lowes
 
 def _spec(arms: int, x_title: str, y_title: str, last: int, highest: float) -> Spec:
     x = along("x", "x", x_title, 0, last * 1.02 if last > 1 else 2)
+    x["x"]["axis"] = {"grid": False, "tickCount": 6}
     y = along("y", "y", y_title, 0, highest)
     band = {
         "transform": [VISIBLE, {"filter": "isValid(datum.lo)"}],

@@ -25,7 +25,7 @@ from mixup_study.results.report.charts import (
 )
 from mixup_study.results.table import Records, Statistic, cell_ids
 from mixup_study.spec.metrics import COUNTS, Metric, scaled
-from mixup_study.spec.study import SEEDS, Study
+from mixup_study.spec.study import SEEDS, Cell, Study
 from mixup_study.spec.trial import FIELDS
 
 POINTS = 600
@@ -94,7 +94,7 @@ class Setting:
 
 
 def effects(study: Study, records: Records) -> dict[str, Chart]:
-    """Return a figure per hyper-parameter, by its name; those of which fewer than two values have finished have none."""
+    """Return a figure per hyper-parameter, by its name; there is none before two of its values have finished."""
     metric = study.table.pick.lowest if study.table.pick else study.table.columns[0].metric
     settings = _settings(study, records, metric)
     charts = {name: _chart(study, name, settings, metric) for name in _varied(study)}
@@ -102,7 +102,7 @@ def effects(study: Study, records: Records) -> dict[str, Chart]:
 
 
 def _varied(study: Study) -> list[str]:
-    """Return the fields, seeds aside, of which an arm tries several numbers."""
+    """Return the fields, seeds aside, of which an arm tries several numbers; those of the table's rows come last."""
     tried: dict[tuple[str, str], set[Any]] = {}
     for cell in study.cells:
         for name in FIELDS:
@@ -110,13 +110,13 @@ def _varied(study: Study) -> list[str]:
             if name not in SEEDS and isinstance(value, int | float) and not isinstance(value, bool):
                 tried.setdefault((name, cell.arm), set()).add(value)
     varied = {name for (name, _), values in tried.items() if len(values) > 1}
-    return [name for name in FIELDS if name in varied]
+    return sorted(varied, key=lambda name: (name in study.table.keys, FIELDS.index(name)))
 
 
 def _settings(study: Study, records: Records, metric: Metric) -> list[Setting]:
     names = [name for name in FIELDS if name not in SEEDS]
     measured: dict[tuple[Any, ...], list[float]] = {}
-    cells = {}
+    cells: dict[tuple[Any, ...], Cell] = {}
     for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
         record = records.get(trial_id)
         value = record[metric] if record is not None and record["status"] == "done" else None
@@ -138,12 +138,12 @@ def _settings(study: Study, records: Records, metric: Metric) -> list[Setting]:
 def _chart(study: Study, name: str, settings: Sequence[Setting], metric: Metric) -> Chart | None:
     arms = list(dict.fromkeys(cell.arm for cell in study.cells))
     tried = {arm: {one.fields[name] for one in settings if one.arm == arm} for arm in arms}
-    trying = {arm for arm, values in tried.items() if len(values - {None}) > 1}
-    if not trying:
+    if all(len(values - {None}) < 2 for values in tried.values()):
         return None
+    having = {arm for arm, values in tried.items() if values - {None}}
     labels = {arm: {one.label for one in settings if one.arm == arm} for arm in arms}
     without = {arm for arm, values in tried.items() if values == {None} and len(labels[arm]) == 1}
-    shown = [one for one in settings if one.arm in trying | without]
+    shown = [one for one in settings if one.arm in having | without]
     conditions = [key for key in study.table.keys if key not in ("arm", name)]
     groups: dict[str, list[Setting]] = {}
     for one in shown:
@@ -172,7 +172,7 @@ def _chart(study: Study, name: str, settings: Sequence[Setting], metric: Metric)
         for title, group in groups.items()
         for one in group
     ]
-    key = {number: arm for number, arm in enumerate(arms) if arm in trying | without}
+    key = {number: arm for number, arm in enumerate(arms) if arm in having | without}
     headings = ["condition", "setting", sign, y_title, "seeds"]
     return Chart(panels, key, notes, Numbers(headings, rows[:POINTS], frozenset({2, 3, 4})))
 

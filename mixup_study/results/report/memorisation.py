@@ -75,7 +75,8 @@ def _measured(row: TableRow, records: Records) -> list[Statistic] | None:
 
 
 def _spec(names: Sequence[str]) -> Spec:
-    x = along("x", "x", "training error (%)", 0, 100)
+    x = along("x", "x", "training error (%)", -4, 104)
+    x["x"]["axis"] = {"tickCount": 5}
     y = {
         "y": {
             "field": "n",
@@ -102,7 +103,12 @@ def _spec(names: Sequence[str]) -> Spec:
                 "scale": {**parts, "range": ["var(--real)", "var(--corrupted)"]},
                 "legend": None,
             },
-            "shape": {"field": "p", "type": "nominal", "scale": {**parts, "range": ["circle", "diamond"]}, "legend": None},
+            "shape": {
+                "field": "p",
+                "type": "nominal",
+                "scale": {**parts, "range": ["circle", "diamond"]},
+                "legend": None,
+            },
         },
     }
     return view(_ROW * len(names) + 10, [between, point])

@@ -16,11 +16,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mixup_study.results.figures.style import COLOURS, DARK, LIGHT
+from mixup_study.results.layout import NOT_PUBLISHED
 from mixup_study.results.render import Sheet
 from mixup_study.results.report.charts import Chart, Look
 
 VEGA_LITE = "6.4"
 """The release of Vega-Lite that draws the figures, with the Vega that belongs to it."""
+EXPORT = "window.vegaEmbed = vegaEmbed;"
+"""What of it the script calls."""
 DARK_COLOURS = ("#F2F2F0", "#E98A98", "#DDAA33", "#6FA8E8", "#2FC495", "#56B4E9", "#D993B9")
 """COLOURS for a dark page: black and the dark ones lighter."""
 DARK_ON_DARK = "#6FA8E8"
@@ -58,6 +61,8 @@ class Grid:
     headings: Sequence[Heading]
     rows: Sequence[tuple[bool, Sequence[Entry]]]
     """Whether a line stands before the row, and its entries."""
+    gaps: bool
+    """Whether the paper lacks any of the numbers."""
 
 
 def html(charts: Mapping[str, Chart], sheet: Sheet, **sections: Any) -> str:
@@ -70,11 +75,18 @@ def html(charts: Mapping[str, Chart], sheet: Sheet, **sections: Any) -> str:
         lstrip_blocks=True,
     )
     environment.globals.update(look=Look.of)
-    library = f"(() => {{{vl_convert.javascript_bundle(vl_version=VEGA_LITE)}}})();"
+    library = f"(() => {{{vl_convert.javascript_bundle(EXPORT, VEGA_LITE)}}})();"
     script = _text("report.js")
-    hashes = " ".join(f"'sha256-{base64.b64encode(hashlib.sha256(one.encode()).digest()).decode()}'" for one in (library, script))
+    policy = {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": "'unsafe-inline'",
+        "script-src": f"{_hash(library)} {_hash(script)}",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
     return environment.get_template("report.html.j2").render(
-        policy=f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {hashes}; base-uri 'none'; form-action 'none'",
+        policy="; ".join(f"{name} {value}" for name, value in policy.items()),
         style=Markup(_text("report.css")),
         colours=Markup(_colours(COLOURS, DARK)),
         dark_colours=Markup(_colours(DARK_COLOURS, DARK_ON_DARK)),
@@ -83,6 +95,7 @@ def html(charts: Mapping[str, Chart], sheet: Sheet, **sections: Any) -> str:
         data=Markup(_json(charts)),
         charts=charts,
         grid=_grid(sheet),
+        not_published=NOT_PUBLISHED,
         vega_lite=VEGA_LITE,
         **sections,
     )
@@ -90,6 +103,11 @@ def html(charts: Mapping[str, Chart], sheet: Sheet, **sections: Any) -> str:
 
 def _text(name: str) -> str:
     return files("mixup_study.results.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(script: str) -> str:
+    """Return what allows a script within the page to run, and no other."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _colours(arms: Sequence[str], dark: str) -> str:
@@ -133,4 +151,5 @@ def _grid(sheet: Sheet) -> Grid:
             made.append(Entry(measured, paper, column in sheet.numeric, (row, column) in sheet.marked))
         rows.append((row in sheet.breaks, made))
     headings = [Heading(text, 1, index in sheet.numeric) for index, text in enumerate(sheet.headings)]
-    return Grid(sheet.caption, groups if any(sheet.groups) else [], headings, rows)
+    gaps = any(entry.paper == NOT_PUBLISHED for _, entries in rows for entry in entries)
+    return Grid(sheet.caption, groups if any(sheet.groups) else [], headings, rows, gaps)

@@ -202,9 +202,7 @@ def _bars(slot: int, jobs: Sequence[Job], cuts: Sequence[Cut], total: float, slo
     return found
 
 
-def _datum(
-    bar: Bar, arm_of: Mapping[str, str], arms: Sequence[str], labels: Mapping[str, str], unit: float
-) -> Datum:
+def _datum(bar: Bar, arm_of: Mapping[str, str], arms: Sequence[str], labels: Mapping[str, str], unit: float) -> Datum:
     trials = [trial_id for job in bar.jobs for trial_id in job.trials]
     heading = labels[trials[0]] if len(trials) == 1 else f"{len(trials)} trials, the first {labels[trials[0]]}"
     seconds = sum(job.seconds for job in bar.jobs)
@@ -222,6 +220,7 @@ def _datum(
 
 def _spec(slots: int, arms: int, x_title: str, total: float) -> Spec:
     x = along("x", "x", x_title, 0, total or 1)
+    x["x"]["axis"] = {"tickCount": 8, "grid": False}
     step = max(6, min(26, 400 // slots))
     y = {
         "y": {
