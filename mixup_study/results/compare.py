@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from mixup_study.results.table import Records
 from mixup_study.spec.metrics import Metric
 from mixup_study.spec.rules import DATASET_KINDS, TEST_SHARE
-from mixup_study.spec.study import SEEDS, Study
+from mixup_study.spec.study import Study
+from mixup_study.spec.trial import SEEDS
 
 
 def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence[str], metric: Metric) -> float | None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from mixup_study.spec.metrics import COUNTS, HEADLINE, headline_metric
 from mixup_study.spec.rules import TaskName
-from mixup_study.spec.study import SEEDS, Study
-from mixup_study.spec.trial import FIELDS
+from mixup_study.spec.study import Study
+from mixup_study.spec.trial import FIELDS, SEEDS
 
 SIGNS = {"alpha": "α", "dropout": "p", "label_smoothing": "ε", "sigma": "σ"}
 """The paper's signs for hyper-parameters."""

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from mixup_study.spec.metrics import Metric, scaled
-from mixup_study.spec.study import SEEDS, Cell, Study, comparable
-from mixup_study.spec.trial import FIELDS
+from mixup_study.spec.study import Cell, Study
+from mixup_study.spec.trial import FIELDS, SEEDS, comparable
 
 Records = Mapping[str, Mapping[str, Any]]
 """Rows of TRIALS by trial_id."""
 
 
-class _Ran(NamedTuple):
+class Ran(NamedTuple):
     """A cell, its record and that one's status; None where it has none."""
 
     cell: Cell
@@ -27,11 +27,14 @@ class _Ran(NamedTuple):
     status: str | None
 
 
-class _Tried(NamedTuple):
-    """A setting: one of its cells, how many it has, and the records of those that have finished."""
+class Shown(NamedTuple):
+    """The setting shown of several: its hyper-parameters, how many there were, and the records of what has finished."""
 
     cell: Cell
-    total: int
+    """One of the setting's."""
+    setting: dict[str, Any]
+    """Hyper-parameters that the arm sets itself, or that differ among the settings."""
+    tried: int
     finished: list[Mapping[str, Any]]
 
 
@@ -122,17 +125,54 @@ class TableRow:
 def table_rows(study: Study, records: Records) -> list[TableRow]:
     """Return the rows of the study's table in the order of the file, cells not yet run included.
 
-    For each row the setting shown has the lowest mean of ``table.pick`` among those with every seed done;
-    while there is none, among those with any.
+    Each shows its ``shown_setting``.
     """
     keys_of = _values_of(study.table.keys)
-    groups: dict[tuple[Any, ...], list[_Ran]] = {}
-    for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
-        record = records.get(trial_id)
-        groups.setdefault(keys_of(cell), []).append(_Ran(cell, record, None if record is None else record["status"]))
+    groups: dict[tuple[Any, ...], list[Ran]] = {}
+    for ran in ran_cells(study, records):
+        groups.setdefault(keys_of(ran.cell), []).append(ran)
     published = {tuple(comparable(row[name]) for name in study.table.keys): row for row in study.published}
     order = _row_order(study, groups)
     return [_row(study, key, groups[key], published.get(tuple(comparable(value) for value in key))) for key in order]
+
+
+def ran_cells(study: Study, records: Records) -> list[Ran]:
+    """Return the study's cells in their order, each with its record."""
+    found = [records.get(trial_id) for trial_id in cell_ids(study)]
+    return [
+        Ran(cell, record, None if record is None else record["status"])
+        for cell, record in zip(study.cells, found, strict=True)
+    ]
+
+
+def shown_setting(study: Study, cells: Sequence[Ran]) -> Shown | None:
+    """Return the setting shown of ``cells``, which differ in hyper-parameters and seeds alone; None where nothing ran.
+
+    It has the lowest mean of ``table.pick`` among those with every seed done; while there is none, among those
+    with any.
+    """
+    hyper_parameters = [name for name in FIELDS if name not in (*SEEDS, *study.table.keys)]
+    setting_of = _values_of(hyper_parameters)
+    settings: dict[tuple[Any, ...], list[Ran]] = {}
+    for ran in cells:
+        settings.setdefault(setting_of(ran.cell), []).append(ran)
+    differing = {name for name, *values in zip(hyper_parameters, *settings, strict=True) if len(set(values)) > 1}
+    tried = [
+        (group, [ran.record for ran in group if ran.record is not None and ran.status == "done"])
+        for group in settings.values()
+    ]
+    candidates = [one for one in tried if len(one[0]) == len(one[1])] or [one for one in tried if one[1]]
+
+    def mean_of_pick(tried: tuple[list[Ran], list[Mapping[str, Any]]]) -> float:
+        values = _values(tried[1], study.table.pick.lowest) if study.table.pick else []
+        return statistics.fmean(values) if values else float("inf")
+
+    best = min(candidates, key=mean_of_pick, default=None)
+    if best is None:
+        return None
+    (ran, *_), finished = best
+    names = [name for name in hyper_parameters if name in ran.cell.settings or name in differing]
+    return Shown(ran.cell, {name: getattr(ran.cell.trial, name) for name in names}, len(settings), finished)
 
 
 def _values_of(names: Sequence[str]) -> Callable[[Cell], tuple[Any, ...]]:
@@ -152,39 +192,16 @@ def _row_order(study: Study, groups: Iterable[tuple[Any, ...]]) -> list[tuple[An
     return sorted(keys, key=lambda key: [ranks[level][value] for level, value in enumerate(key)])
 
 
-def _row(study: Study, key: tuple[Any, ...], cells: Sequence[_Ran], published: Mapping[str, Any] | None) -> TableRow:
-    hyper_parameters = [name for name in FIELDS if name not in (*SEEDS, *study.table.keys)]
-    setting_of = _values_of(hyper_parameters)
-    settings: dict[tuple[Any, ...], list[_Ran]] = {}
-    for ran in cells:
-        settings.setdefault(setting_of(ran.cell), []).append(ran)
-    differing = {name for name, *values in zip(hyper_parameters, *settings, strict=True) if len(set(values)) > 1}
-    tried = [
-        _Tried(
-            group[0].cell, len(group), [ran.record for ran in group if ran.record is not None and ran.status == "done"]
-        )
-        for group in settings.values()
-    ]
-    candidates = [one for one in tried if len(one.finished) == one.total] or [one for one in tried if one.finished]
-
-    def mean_of_pick(tried: _Tried) -> float:
-        values = measured_by(tried.finished, study.table.pick.lowest) if study.table.pick else []
-        return statistics.fmean(values) if values else float("inf")
-
-    best = min(candidates, key=mean_of_pick, default=None)
-    shown = best.cell if best else None
+def _row(study: Study, key: tuple[Any, ...], cells: Sequence[Ran], published: Mapping[str, Any] | None) -> TableRow:
+    shown = shown_setting(study, cells)
     states = [ran.status for ran in cells]
     return TableRow(
         keys=dict(zip(study.table.keys, key, strict=True)),
-        changes=(shown or cells[0].cell).trial.changes,
-        setting={
-            name: getattr(shown.trial, name) for name in hyper_parameters if name in shown.settings or name in differing
-        }
-        if shown
-        else {},
-        trials=tuple(record["trial_id"] for record in best.finished) if best else (),
+        changes=(shown.cell if shown else cells[0].cell).trial.changes,
+        setting=shown.setting if shown else {},
+        trials=tuple(record["trial_id"] for record in shown.finished) if shown else (),
         measured=[
-            Statistic.of(measured_by(best.finished, column.metric)) if best else None for column in study.table.columns
+            Statistic.of(_values(shown.finished, column.metric)) if shown else None for column in study.table.columns
         ],
         published=published,
         done=states.count("done"),
@@ -193,7 +210,6 @@ def _row(study: Study, key: tuple[Any, ...], cells: Sequence[_Ran], published: M
     )
 
 
-def measured_by(records: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    """Return what finished trials measured, those left out that have no number of it."""
+def _values(records: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
     values = [record[metric] for record in records]
     return [value for value in values if value is not None and not math.isnan(value)]

@@ -13,15 +13,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
+from mixup_study.spec.claims import Claim, Comparison, check_claims
 from mixup_study.spec.errors import InputError, nearest
 from mixup_study.spec.explain import explain, finding
 from mixup_study.spec.metrics import COUNTS, METRICS, OF_TASK, Metric
 from mixup_study.spec.source import KeyPath, Source, read, set_override
-from mixup_study.spec.trial import FIELDS, Trial, check_field
+from mixup_study.spec.trial import FIELDS, SEEDS, Trial, check_field, comparable
 
 MAX_TRIALS = 1_000_000
-SEEDS = ("seed", "data_seed", "split_seed")
-"""Fields that a table takes means over."""
 
 FigureKind = Literal["curves", "samples", "regions"]
 
@@ -120,6 +119,11 @@ class Table(BaseModel):
         """Return the fields, and arm, whose values name one cell of the table: those of the rows and across."""
         return (*self.rows, *([self.across] if self.across else []))
 
+    @property
+    def metric(self) -> Metric:
+        """Return the measurement that a setting is picked by, or else the first shown."""
+        return self.columns[0].metric if self.pick is None else self.pick.lowest
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -145,6 +149,7 @@ class _Document(BaseModel):
     checkpoint_seconds: float = Field(default=60, ge=0, le=86400)
     table: Table
     figures: list[Figure] = Field(default_factory=list)
+    claims: list[Claim] = Field(default_factory=list)
     published: list[dict[str, Any]] = Field(default_factory=list)
 
 
@@ -168,6 +173,7 @@ class Study:
     cells: tuple[Cell, ...]
     overrides: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+    claims: tuple[Claim, ...] = ()
     published: tuple[Mapping[str, Any], ...] = field(default=())
     """The paper's rows: values of the table's row fields and of the setting chosen, and measurements in percent."""
 
@@ -231,6 +237,8 @@ class StudyFile:
         _check_measured(document.table, cells, source)
         if document.table.pick is None:
             _check_settings(document.table, cells, source)
+        tried = (_values_tried(self._document), _values_tried(document))
+        check_claims(document.claims, source, tried, _measured(cells), document.table.metric)
         return Study(
             name=document.name,
             profile=profile,
@@ -242,6 +250,7 @@ class StudyFile:
             cells=cells,
             overrides=self.overrides,
             figures=tuple(document.figures),
+            claims=tuple(document.claims),
             published=tuple(document.published),
         )
 
@@ -268,14 +277,9 @@ def _names(error: ValidationError) -> Sequence[str]:
         model = Figure
     elif at[:2] == ("table", "pick") and len(at) > 2:
         model = Pick
+    elif at[:1] == ("claims",) and len(at) > 2:
+        model = Claim if len(at) == 3 else Comparison
     return tuple(model.model_fields)
-
-
-def comparable(value: Any) -> Hashable:
-    """Return what is equal for two ways to write the same value of a field, and only for those."""
-    if isinstance(value, list):
-        return tuple(value)
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> None:
@@ -323,8 +327,7 @@ def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> No
 
 def _check_measured(table: Table, cells: Sequence[Cell], source: Source) -> None:
     """Raise InputError for a measurement that no trial of the study makes."""
-    tasks = dict.fromkeys(cell.trial.task for cell in cells)
-    measured = [metric for task in tasks for metric in OF_TASK[task]]
+    measured = _measured(cells)
     wanted: list[tuple[KeyPath, Metric]] = [
         (("table", "columns", index, "metric"), column.metric) for index, column in enumerate(table.columns)
     ]
@@ -332,10 +335,26 @@ def _check_measured(table: Table, cells: Sequence[Cell], source: Source) -> None
         wanted.append((("table", "pick", "lowest"), table.pick.lowest))
     for path, metric in wanted:
         if metric not in measured:
-            task = " and ".join(tasks)
+            task = " and ".join(dict.fromkeys(cell.trial.task for cell in cells))
             raise source.error(
                 path, f"trials of task {task} do not measure it; expected one of {', '.join(measured)}", value=metric
             )
+
+
+def _measured(cells: Sequence[Cell]) -> list[Metric]:
+    return [metric for task in dict.fromkeys(cell.trial.task for cell in cells) for metric in OF_TASK[task]]
+
+
+def _values_tried(document: _Document) -> dict[str, dict[str, list[Any]]]:
+    """Return the values of each field that each arm tries."""
+    defaults = {name: field.default for name, field in Trial.model_fields.items() if not field.is_required()}
+    return {
+        arm: {
+            name: values if _is_list(name, values) else [values]
+            for name, values in {**defaults, **document.trial, **document.grid, **given}.items()
+        }
+        for arm, given in document.arms.items()
+    }
 
 
 def _check_settings(table: Table, cells: Iterable[Cell], source: Source) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal
 
@@ -233,6 +233,15 @@ def joint_id(trials: Sequence[Trial]) -> str:
 
 
 FIELDS: tuple[str, ...] = tuple(Trial.model_fields)
+SEEDS = ("seed", "data_seed", "split_seed")
+"""Fields that a table takes means over."""
+
+
+def comparable(value: Any) -> Hashable:
+    """Return what is equal for two ways to write the same value of a field, and only for those."""
+    if isinstance(value, list):
+        return tuple(value)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def check_field(name: str, value: Any) -> None:

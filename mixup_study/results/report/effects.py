@@ -25,8 +25,8 @@ from mixup_study.results.report.charts import (
 )
 from mixup_study.results.table import Records, Statistic, cell_ids
 from mixup_study.spec.metrics import COUNTS, Metric, scaled
-from mixup_study.spec.study import SEEDS, Cell, Study
-from mixup_study.spec.trial import FIELDS
+from mixup_study.spec.study import Cell, Study
+from mixup_study.spec.trial import FIELDS, SEEDS
 
 POINTS = 600
 """Of a panel; where there are more, of each arm and value the lowest, the middle and the highest stand for all."""
@@ -34,8 +34,8 @@ PANELS = 24
 """Of a hyper-parameter; the notes say how many more conditions there are."""
 TICKS = 9
 """Values that stand at the axis each."""
-WIDE = 8
-"""Ratio of the largest to the smallest value from which on an axis is logarithmic."""
+WIDE, WIDE_FROM_0 = 8, 100
+"""Ratios of the largest to the smallest value above 0 from which on an axis is logarithmic; with 0 among them."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ValueAxis:
     def scale(self) -> Spec:
         """Return the kind of scale: logarithmic where the values are far apart, as far as zero allows it."""
         least, most = min((value for value in self._finite if value > 0), default=1.0), self._finite[-1]
-        if most < WIDE * least:
+        if most < (WIDE if self._finite[0] > 0 else WIDE_FROM_0) * least:
             return {"type": "linear"}
         return {"type": "log"} if self._finite[0] > 0 else {"type": "symlog", "constant": least}
 
@@ -71,8 +71,10 @@ class ValueAxis:
         if kind == "linear":
             margin = (high - low or 1) * 0.06
             low, high = low - margin, high + margin
+        elif kind == "log":
+            low, high = low / 1.25, high * 1.25
         else:
-            low, high = (low / 1.25 if kind == "log" else low), high * 1.25
+            low, high = low - 0.3 * min(place for place in places if place > 0), high * 1.25
         found = along("x", "x", title, low, high, **self.scale)
         axis: Spec = {"grid": False, "labelExpr": f"datum.value === {places[-1]} ? '∞' : format(datum.value, '~r')"}
         if math.isfinite(self.values[-1]):
@@ -95,7 +97,7 @@ class Setting:
 
 def effects(study: Study, records: Records) -> dict[str, Chart]:
     """Return a figure per hyper-parameter, by its name; there is none before two of its values have finished."""
-    metric = study.table.pick.lowest if study.table.pick else study.table.columns[0].metric
+    metric = study.table.metric
     settings = _settings(study, records, metric)
     charts = {name: _chart(study, name, settings, metric) for name in _varied(study)}
     return {name: chart for name, chart in charts.items() if chart is not None}

@@ -18,7 +18,7 @@ from mixup_study.results.report.charts import (
     rounded,
     view,
 )
-from mixup_study.results.table import Records, Statistic, TableRow, measured_by
+from mixup_study.results.table import Records, Statistic, TableRow
 from mixup_study.spec.metrics import Metric
 from mixup_study.spec.study import Study
 
@@ -69,7 +69,7 @@ def memorisation(study: Study, rows: Sequence[TableRow], records: Records) -> Ch
 def _measured(row: TableRow, records: Records) -> list[Statistic] | None:
     """Return the error on real and on corrupted labels of the setting shown, fractions; None where either lacks."""
     kept = [records[trial_id] for trial_id in row.trials]
-    both = [Statistic.of(measured_by(kept, metric)) for metric in PARTS]
+    both = [Statistic.of([record[metric] for record in kept if record[metric] is not None]) for metric in PARTS]
     found = [one for one in both if one is not None]
     return found if len(found) == len(both) else None
 

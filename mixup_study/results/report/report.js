@@ -73,6 +73,7 @@
       const options = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, config, defaultStyle: false, tooltip: tell(panel, chart.looks) };
       const { view } = await vegaEmbed(places[index], spec, options);
       views.push(view);
+      await new Promise((painted) => setTimeout(painted)); // the page is there before its last figure is
       places[index].addEventListener("keydown", (event) => {
         if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
         event.preventDefault();
