@@ -49,7 +49,7 @@ figures: [{{kind: curves, title: Test errors over the epochs}}]
 
 
 def many(folder: Path, trials: int, epochs: int) -> tuple[Study, ResultStore]:
-    """Return a study of about ``trials`` trials, a multiple of 200, and a store of their records, one in fifty failed."""
+    """Return a study of ``trials`` trials, a multiple of 200, and a store of their records, one in 50 failed."""
     file = folder / "many.yaml"
     alphas, dropouts = [round(1.2**n / 10, 4) for n in range(30)], [round(0.05 * (n + 1), 2) for n in range(10)]
     file.write_text(
@@ -102,7 +102,7 @@ def main() -> None:
         folder = Path(name)
         study, store = many(folder, options.trials, options.epochs)
         begun = time.perf_counter()
-        path, _ = write(study, records_by_id(store.trials()), store, "measured", options.out)
+        path = write(study, records_by_id(store.trials()), store, "measured", options.out)
         print(f"{len(study.trials):,} trials of {options.epochs} epochs")
         print(f"to write   {time.perf_counter() - begun:6.2f} s")
         print(f"size       {Path(path).stat().st_size / 1e6:6.2f} MB   target: at most 5 MB")
@@ -114,8 +114,9 @@ def main() -> None:
                 browser.wait("document.documentElement.dataset.drawn")
                 drawn.append(browser.evaluate("performance.getEntriesByName('drawn')[0].startTime") / 1000)
                 loaded.append(browser.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000)
-        print(f"loaded     {statistics.median(loaded):6.2f} s    {min(loaded):.2f} to {max(loaded):.2f}")
-        print(f"drawn      {statistics.median(drawn):6.2f} s    {min(drawn):.2f} to {max(drawn):.2f}   target: at most 2 s")
+        for name, seconds in {"loaded": loaded, "drawn": drawn}.items():
+            target = "   target: at most 2 s" if name == "drawn" else ""
+            print(f"{name:<10} {statistics.median(seconds):6.2f} s    {min(seconds):.2f} to {max(seconds):.2f}{target}")
 
 
 if __name__ == "__main__":

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import webbrowser
 from collections.abc import Sequence
-from pathlib import Path
 
 from mixup_study import cli
 from mixup_study.results.store import ResultStore
@@ -15,16 +13,18 @@ from mixup_study.results.table import records_by_id
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
+    if options.open:
+        cli.check_opens(options.out or options.results)
     store = ResultStore(options.results)
     records = records_by_id(store.trials())
     study, reason = cli.load_study(cli.study_file(options), options.profile, records)
 
     from mixup_study.results.report import write  # imports matplotlib and Vega-Lite, which --help does without
 
-    path, local = write(study, records, store, reason, options.out)
+    path = write(study, records, store, reason, options.out)
     print(path)
-    if options.open and local and not webbrowser.open(Path(path).as_uri()):
-        print("no browser found to open it in")
+    if options.open:
+        cli.open_file(path)
     return cli.DONE
 
 
@@ -35,7 +35,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--out", metavar="FILE", help="file or URL of the report (default: reports/<study>.html in the results)"
     )
-    parser.add_argument("--open", action="store_true", help="open it in the browser")
+    cli.add_open(parser)
     return parser.parse_args(arguments)
 
 

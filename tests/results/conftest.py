@@ -1,12 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pytest
+from moto.server import ThreadedMotoServer
+from pyarrow import fs
 
 from mixup_study.results.layout import study_sheet
 from mixup_study.results.record import TRIALS, Status, TrialRecord
@@ -153,3 +155,19 @@ def entries() -> Callable[..., list[dict[str, str]]]:
         return [dict(zip(headings, row, strict=True)) for row in sheet.rows]
 
     return shown
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of results in a bucket of a server on this machine."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    options = f"scheme=http&endpoint_override={host}%3A{port}&region=us-east-1"
+    system, _ = fs.FileSystem.from_uri(f"s3://bucket/?{options}&allow_bucket_creation=true")
+    system.create_dir("bucket")
+    yield f"s3://key:secret@bucket/results?{options}"
+    server.stop()

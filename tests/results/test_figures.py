@@ -7,7 +7,7 @@ import itertools
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -16,7 +16,6 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
-from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from mixup_study.figures import main
@@ -417,22 +416,6 @@ def test_help_imports_no_matplotlib() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True).stdout
     assert shown.startswith("usage: python -m mixup_study.figures [-h]")
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The URL of results in a bucket of a server on this machine."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    options = f"scheme=http&endpoint_override={host}%3A{port}&region=us-east-1"
-    system, _ = fs.FileSystem.from_uri(f"s3://bucket/?{options}&allow_bucket_creation=true")
-    system.create_dir("bucket")
-    yield f"s3://key:secret@bucket/results?{options}"
-    server.stop()
 
 
 def test_figures_go_to_the_bucket_of_the_results(

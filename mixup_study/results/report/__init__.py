@@ -90,8 +90,8 @@ def _source(study: Study) -> str:
     return f"{where[:1].upper()}{where[1:]} of “mixup: Beyond Empirical Risk Minimization”"
 
 
-def write(study: Study, records: Records, store: ResultStore, reason: str, out: str | None = None) -> tuple[str, bool]:
-    """Write the report; return where it stands, without secrets, and whether that is a file of this machine.
+def write(study: Study, records: Records, store: ResultStore, reason: str, out: str | None = None) -> str:
+    """Write the report; return where it stands, without secrets.
 
     It goes to the file or URL ``out``, by default to ``reports/<study>.html`` in the results. Raises InputError where
     that is not possible.
@@ -107,6 +107,6 @@ def write(study: Study, records: Records, store: ResultStore, reason: str, out: 
     except InputError as error:
         raise error if out is None else InputError(str(error).replace("--results", "--out", 1)) from None
     if place.local:
-        return path, True
+        return path
     shown = without_secrets(place.location).partition("?")[0].rstrip("/")
-    return f"{shown}/reports/{study.name}.html" if out is None else shown, False
+    return f"{shown}/reports/{study.name}.html" if out is None else shown

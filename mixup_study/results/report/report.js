@@ -64,6 +64,7 @@
     ArrowLeft: [1, -0.15], ArrowRight: [1, 0.15], ArrowUp: [1, 0, 0.15], ArrowDown: [1, 0, -0.15],
   };
 
+  await new Promise((painted) => setTimeout(painted)); // the tables are there to be read before the figures are
   for (const element of document.querySelectorAll(".chart")) {
     const chart = charts[element.dataset.chart];
     const views = [];
@@ -73,7 +74,6 @@
       const options = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, config, defaultStyle: false, tooltip: tell(panel, chart.looks) };
       const { view } = await vegaEmbed(places[index], spec, options);
       views.push(view);
-      await new Promise((painted) => setTimeout(painted)); // the page is there before its last figure is
       places[index].addEventListener("keydown", (event) => {
         if (event.ctrlKey || event.metaKey || event.altKey || !(event.key in keys)) return;
         event.preventDefault();
