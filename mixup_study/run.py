@@ -10,11 +10,13 @@ from rich.console import Console
 
 from mixup_study import cli
 from mixup_study.progress import RunProgress
+from mixup_study.results.claims import judge
 from mixup_study.results.labels import cell_labels
 from mixup_study.results.layout import study_sheet
 from mixup_study.results.render import render
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import records_by_id
+from mixup_study.results.verdicts import verdict_lines
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.profile import choose_profile
 
@@ -74,6 +76,8 @@ def main(arguments: Sequence[str]) -> int:
     store.refresh()
     records = records_by_id(store.trials())
     print(f"\n{render(study_sheet(study, records, reason), 'text')}")
+    if study.claims:
+        print(verdict_lines(study, judge(study, records), "text"))
     print(f"results: {store.shown}")
     if left:
         print(

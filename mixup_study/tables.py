@@ -6,10 +6,12 @@ import argparse
 from collections.abc import Sequence
 
 from mixup_study import cli
+from mixup_study.results.claims import judge
 from mixup_study.results.layout import study_sheet
 from mixup_study.results.render import FORMATS, render
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import records_by_id
+from mixup_study.results.verdicts import verdict_lines
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,6 +22,8 @@ def main(arguments: Sequence[str]) -> int:
     study, reason = cli.load_study(cli.study_file(options), options.profile, records)
     sheet = study_sheet(study, records, reason, spread=options.format == "csv")
     print(render(sheet, options.format), end="")
+    if study.claims and (options.format == "text" or options.format == "markdown"):
+        print(f"\n{verdict_lines(study, judge(study, records), options.format)}", end="")
     return cli.DONE
 
 

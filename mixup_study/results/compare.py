@@ -20,7 +20,7 @@ def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence
     table into training and test rows, training sets overlap and differences are correlated: their variance is
     then that of Nadeau and Bengio (2003), larger by n times the test rows for each training row.
     """
-    ours, theirs = _by_seeds(study, records, one, metric), _by_seeds(study, records, other, metric)
+    ours, theirs = by_seeds(study, records, one, metric), by_seeds(study, records, other, metric)
     differences = [ours[seeds] - theirs[seeds] for seeds in ours if seeds in theirs]
     if len(differences) < 2:
         return None
@@ -29,8 +29,7 @@ def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence
         return 1.0 if mean == 0 else 0.0
     from scipy.special import stdtr
 
-    overlap = TEST_SHARE / (1 - TEST_SHARE) if is_split(study, one) else 0.0
-    t = mean / (variance * (1 / len(differences) + overlap)) ** 0.5
+    t = mean / (variance * (1 / len(differences) + overlap(study, one))) ** 0.5
     return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
@@ -39,7 +38,13 @@ def is_split(study: Study, trial_ids: Sequence[str]) -> bool:
     return any(DATASET_KINDS[study.trials[trial_id].dataset] == "table" for trial_id in trial_ids)
 
 
-def _by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:
+def overlap(study: Study, trial_ids: Sequence[str]) -> float:
+    """Return what Nadeau and Bengio (2003) add to 1 / n in the variance of a mean over n seeds: 0 without splits."""
+    return TEST_SHARE / (1 - TEST_SHARE) if is_split(study, trial_ids) else 0.0
+
+
+def by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:
+    """Return what trials, given by trial_id, measured, by their seeds."""
     values = {}
     for trial_id in trial_ids:
         value = records[trial_id][metric]

@@ -150,6 +150,10 @@ class _Check:
         self._fields((*self.at, "where"), self.comparison.where, named)
         minus = {name: value for name, value in (self.comparison.minus or {}).items() if name != "metric"}
         self._fields((*self.at, "minus"), minus, named)
+        for name in minus:
+            sides = [selector for _, selector, _ in self._selectors()]
+            if name not in self.comparison.where and not all(name in selector for selector in sides):
+                raise self.source.error((*self.at, "minus", name), "expected where to say what it is taken from")
 
     def _selectors(self) -> Iterator[tuple[KeyPath, Selector, str]]:
         for side in ("lower", "higher", "rising", "than"):

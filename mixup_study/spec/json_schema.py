@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 
+from mixup_study.spec.claims import EXTREMES, Claim, Comparison
 from mixup_study.spec.study import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
-from mixup_study.spec.trial import FIELDS, Trial
+from mixup_study.spec.trial import FIELDS, SEEDS, Trial
 
 
 def study_schema() -> dict[str, Any]:
@@ -72,6 +74,11 @@ def study_schema() -> dict[str, Any]:
                 },
             },
             "figures": {"type": "array", "description": "Figures of the study.", "items": _model(Figure)},
+            "claims": {
+                "type": "array",
+                "description": "What the paper claims of the results, to be judged by them.",
+                "items": _claim(),
+            },
             "published": {
                 "type": "array",
                 "description": "The paper's rows; measurements in percent, as printed there.",
@@ -82,7 +89,49 @@ def study_schema() -> dict[str, Any]:
                 },
             },
         },
+        "$defs": _selectors(value),
     }
+
+
+def _claim() -> dict[str, Any]:
+    comparison = _model(Comparison)
+    selectors = {"anyOf": [{"$ref": "#/$defs/selector"}, _several(1)]}
+    types = {
+        "lower": selectors,
+        "higher": selectors,
+        "than": selectors,
+        "rising": _several(2),
+        "where": {"$ref": "#/$defs/values"},
+        "minus": {"$ref": "#/$defs/minus"},
+    }
+    for name, schema in types.items():
+        comparison["properties"][name] = {**schema, "description": comparison["properties"][name]["description"]}
+    alone = {"not": {"required": ["rising"]}}
+    comparison["oneOf"] = [
+        {"required": ["lower", "than"], **alone},
+        {"required": ["higher", "than"], **alone},
+        {"required": ["rising"], "not": {"required": ["than"]}},
+    ]
+    claim = _model(Claim)
+    claim["properties"]["compare"]["items"] = comparison
+    return claim
+
+
+def _several(least: int) -> dict[str, Any]:
+    return {"type": "array", "minItems": least, "items": {"$ref": "#/$defs/selector"}}
+
+
+def _selectors(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schemas of what names trials: an arm with values of fields, and values alone."""
+    values = {
+        name: {"anyOf": [schema, {"enum": list(EXTREMES)}], "description": schema["description"]}
+        for name, schema in value.items()
+        if name not in SEEDS
+    }
+    fields = {"type": "object", "additionalProperties": False, "properties": values}
+    arm = {**fields, "required": ["arm"], "properties": {"arm": {"type": "string"}, **values}}
+    minus = {**fields, "minProperties": 1, "properties": {"metric": {"enum": _metrics()}, **values}}
+    return {"selector": {"anyOf": [{"type": "string"}, arm]}, "values": fields, "minus": minus}
 
 
 def _metrics() -> list[str]:
