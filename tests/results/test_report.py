@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,10 +46,15 @@ table:
   columns: [{{title: best, metric: test_error_best}}, {{title: last, metric: test_error_last}}]
   pick: {{lowest: test_error_last}}
 figures: [{{kind: curves, title: Errors over the epochs}}]
+claims:
+  - {{text: "mixup's error is below ERM's <i>", section: "3.4", compare: [{{lower: "{MARKUP}", than: ERM}}]}}
+  - text: Dropout's error is above ERM's by 40 points
+    section: "3.4"
+    compare: [{{higher: dropout, than: ERM, by: 40}}]
 published:
   - {{label_noise: 0.2, arm: ERM, test_error_best: 12.7, test_error_last: 16.6}}
 """
-SECTIONS = ["table", "curves", "effects", "memorisation", "efficiency", "failed", "made"]
+SECTIONS = ["table", "claims", "curves", "effects", "memorisation", "efficiency", "failed", "made"]
 
 
 def recorded(text: str, folder: Path) -> tuple[Path, ResultStore]:
@@ -63,7 +69,7 @@ def recorded(text: str, folder: Path) -> tuple[Path, ResultStore]:
         if number % 10 == 9:
             store.write(TrialRecord(trial, "failed", made, 5.0, error=f"ValueError: {MARKUP}", traceback="Traceback …"))
             continue
-        rows = epochs_of(trial)
+        rows = epochs_of(trial.model_copy(update={"alpha": min(trial.alpha or 0, 32)}))
         last = rows[-1].get("test_error")
         measured = dict.fromkeys(("test_error_best", "test_error_last", "train_error_real"), last)
         measured |= {"train_error_corrupted": 0.7 if trial.label_noise else None}
@@ -138,13 +144,26 @@ def test_the_table_stands_measured_beside_published(opened: Any) -> None:
     assert opened().evaluate(cells) == ["20%", "ERM", "", "4.6 ± 0.6 (12.7)", "4.6 ± 0.6 (16.6)", "2/2"]
 
 
+def test_the_claims_stand_with_verdict_effect_interval_and_section(opened: Any) -> None:
+    browser = opened()
+    signs = "[...document.querySelectorAll('#claims .claim .sign')].map((one) => one.getAttribute('aria-label'))"
+    assert browser.evaluate(signs) == ["contradicted", "contradicted"]
+    first, _ = browser.evaluate("[...document.querySelectorAll('.claims li')].map((one) => one.innerText)")
+    assert "mixup's error is below ERM's <i> section 3.4" in first
+    assert re.search(r"20% \+\d\.\d \[", first)
+    assert (
+        browser.evaluate("document.querySelector('.counts').innerText").split("\n")[0].startswith("The paper's claims")
+    )
+
+
 def test_names_and_errors_are_texts_whatever_they_hold(opened: Any) -> None:
     browser = opened()
     assert browser.evaluate("document.querySelectorAll('main b').length") == 0
     assert browser.evaluate("document.querySelectorAll('script').length") == 3
     assert f"ValueError: {MARKUP}" in browser.evaluate("document.getElementById('failed').innerText")
     assert MARKUP in browser.evaluate("document.querySelector('#curves .key').textContent")
-    assert f"{MARKUP} (α=" in browser.evaluate("document.querySelector('#memorisation svg').textContent")
+    assert MARKUP[:14] in browser.evaluate("document.querySelector('#memorisation .view svg').textContent")
+    assert f"{MARKUP} (α=2) lower than ERM" in browser.evaluate("document.querySelector('#claims').textContent")
 
 
 def test_pointing_at_a_figure_tells_its_numbers(opened: Any) -> None:
@@ -211,7 +230,8 @@ def test_a_study_of_which_nothing_has_run(opened: Any, tmp_path: Path) -> None:
     (file := tmp_path / "study.yaml").write_text(STUDY)
     assert main([str(file), "--results", str(tmp_path), "--profile", "paper"]) == 0
     browser = opened(tmp_path / "reports" / "seen.html")
-    assert sections(browser) == ["table", "made"]
+    assert sections(browser) == ["table", "claims", "made"]
+    assert "2 undecided" in browser.evaluate("document.querySelector('.counts').innerText")
     assert "0 of 24 trials done, 24 left" in browser.evaluate("document.body.innerText")
     assert browser.problems() == []
 

@@ -15,6 +15,7 @@ from mixup_study.results.report.memorisation import memorisation
 from mixup_study.results.report.page import html
 from mixup_study.results.report.timeline import timeline
 from mixup_study.results.report.trials import failed, progress, slowest
+from mixup_study.results.report.verdicts import verdicts
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import Records, table_rows
 from mixup_study.spec.errors import InputError
@@ -22,6 +23,7 @@ from mixup_study.spec.study import Study
 
 SECTIONS = {
     "table": "Measured beside published",
+    "claims": "The paper's claims",
     "curves": "Learning curves",
     "effects": "Hyper-parameters",
     "memorisation": "Memorisation",
@@ -49,8 +51,10 @@ def report(study: Study, records: Records, store: ResultStore, reason: str) -> s
     }
     images = drawings(study, records, store, reason)
     losers = failed(study, records)
+    claims = verdicts(study, records)
     present = {
         "table": True,
+        "claims": claims,
         "curves": found["curves"],
         "effects": effect,
         "memorisation": found["memorisation"],
@@ -68,6 +72,7 @@ def report(study: Study, records: Records, store: ResultStore, reason: str) -> s
         progress=progress(study, records),
         contents={id: title for id, title in SECTIONS.items() if present[id]},
         effects={f"effect-{name}": title_text(name) for name in effect},
+        verdicts=claims,
         drawings=images,
         efficiency="" if time is None else time.text,
         slowest=slowest(study, records),
