@@ -29,8 +29,9 @@ class Browser:
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def prefer(self, scheme: str) -> None:
-        """Prefer a ``light`` or ``dark`` page."""
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        """Prefer a ``light`` or ``dark`` page, and one that does not move by itself."""
+        wishes = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wishes.items()]
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
 
     def open(self, url: str) -> None:
