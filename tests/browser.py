@@ -46,6 +46,15 @@ class Browser:
             lambda _: self.evaluate(condition, *arguments), condition
         )
 
+    def settle(self) -> None:
+        """Return when the page has been painted, and what it does on scrolling has been done."""
+        self.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
+
+    def point(self, x: float, y: float) -> None:
+        """Move the pointer to a place in the tab, in CSS pixels."""
+        self.settle()
+        self.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+
     def evaluate(self, expression: str, *arguments: Any) -> Any:
         """Return the value of a JavaScript expression; ``arguments[0]`` and so on are the arguments."""
         return self.driver.execute_script(f"return ({expression})", *arguments)

@@ -44,11 +44,11 @@ def main() -> None:
 
 def _point_at_the_last_curve(browser: Browser) -> None:
     x, y = browser.evaluate(
-        "(({left, top, width, height}) => [left + width * 0.45, top + height * 0.4])"
-        "([...document.querySelectorAll('#curves .view')].filter((one) => one.getBoundingClientRect().bottom < innerHeight)"
-        ".at(-1).getBoundingClientRect())"
+        "[...document.querySelectorAll('#curves .view')].map((one) => one.getBoundingClientRect())"
+        ".filter(({bottom}) => bottom < innerHeight)"
+        ".map(({left, top, width, height}) => [left + width * 0.45, top + height * 0.4]).at(-1)"
     )
-    browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+    browser.point(x, y)
     browser.wait("!document.getElementById('tooltip').hidden")
 
 

@@ -173,12 +173,12 @@ def test_pointing_at_a_figure_tells_its_numbers(opened: Any) -> None:
         "(({left, top, width, height}) => [left + width / 2, top + height / 2])"
         "(document.querySelector('#curves .view').getBoundingClientRect())"
     )
-    browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": x, "y": y})
+    browser.point(x, y)
     told = browser.wait("!document.getElementById('tooltip').hidden && document.getElementById('tooltip').innerText")
     assert told.startswith("epoch 6\n")
     assert f"{MARKUP} (α=2)" in told
     assert " ± " in told
-    browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": "mouseMoved", "x": 1, "y": 1})
+    browser.point(1, 1)
     browser.wait("document.getElementById('tooltip').hidden")
 
 

@@ -143,7 +143,7 @@ def _numbers(study: Study, title: str, row: TableRow, curve: Curve | None, lowes
 
 def _spec(arms: int, x_title: str, y_title: str, last: int, highest: float) -> Spec:
     x = along("x", "x", x_title, 0, last * 1.02 if last > 1 else 2)
-    x["x"]["axis"] = {"grid": False, "tickCount": 6}
+    x["x"]["axis"] = {"grid": False, "tickCount": 6, "tickMinStep": 1}
     y = along("y", "y", y_title, 0, highest)
     band = {
         "transform": [VISIBLE, {"filter": "isValid(datum.lo)"}],
