@@ -229,6 +229,13 @@ def test_tables_prints_other_formats(format: str, row: str, tiny_study: Path, re
     assert row in printed("tables", tiny_study, "--results", results, "--format", format).splitlines()
 
 
+@pytest.mark.parametrize(("format", "point"), [("text", "?"), ("markdown", "- ?"), ("latex", None), ("csv", None)])
+def test_tables_prints_the_papers_claims_below_the_table(format: str, point: str | None, tmp_path: Path) -> None:
+    lines = printed("tables", CORRUPT_LABELS, "--results", tmp_path, "--format", format).splitlines()
+    claim = "mixup's test error after the last epoch is below ERM's at every level of label noise (3.4): not run"
+    assert [line for line in lines if claim in line] == ([] if point is None else [f"{point} {claim}"])
+
+
 def test_tables_takes_the_profile_that_the_results_hold(tmp_path: Path) -> None:
     study = StudyFile(REPOSITORY / CORRUPT_LABELS).load("quick")
     ResultStore(str(tmp_path)).write(TrialRecord(study.cells[0].trial, "done", {}, 1.0, dict.fromkeys(METRICS, 0.25)))

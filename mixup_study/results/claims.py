@@ -99,6 +99,7 @@ class Judged:
     verdict: Verdict
     """``supported`` if every comparison is, ``contradicted`` if any is, else ``undecided``."""
     compared: tuple[Compared, ...]
+    """Empty where the study as loaded has none of the arms."""
 
     @property
     def sign(self) -> str:
@@ -138,19 +139,14 @@ class _Question(NamedTuple):
     names: tuple[str, str]
     """What tells the sides from others of the claim."""
     metric: Metric
-
-    @property
-    def quantity(self) -> str:
-        """Return what is compared, in a few words."""
-        minus = dict(self.comparison.minus or {})
-        metric = minus.pop("metric", None)
-        taken = [metric.replace("_", " ")] if metric else ["that"] if minus else []
-        taken += ["with " + _fields_text(minus)] if minus else []
-        return " less ".join([self.metric.replace("_", " "), *([" ".join(taken)] if taken else [])])
+    quantity: str
+    """What is compared, in a few words."""
 
 
 def _questions(results: _Results, comparison: Comparison) -> Iterator[_Question]:
     keys = [name for name in results.study.table.keys if name not in ("arm", *SEEDS)]
+    metric = comparison.metric or results.study.table.metric
+    quantity = _quantity_text(results.study, metric, comparison.minus or {})
     for first, second, claimed in _pairs(results, comparison):
         sides = [{**comparison.where, **first}, {**comparison.where, **second}]
         names = (_side_text(results, sides[0], first), _side_text(results, sides[1], second))
@@ -164,7 +160,8 @@ def _questions(results: _Results, comparison: Comparison) -> Iterator[_Question]
                 claimed,
                 held,
                 names,
-                comparison.metric or results.study.table.metric,
+                metric,
+                quantity,
             )
 
 
@@ -191,12 +188,19 @@ def _side_text(results: _Results, side: Selector, own: Selector) -> str:
         for name, value in own.items()
         if name != "arm"
     }
-    return ", ".join([side["arm"], *([_fields_text(fields)] if fields else [])])
+    return ", ".join(filter(None, [side["arm"], _fields_text(results.study, fields)]))
 
 
-def _fields_text(fields: Mapping[str, Any]) -> str:
-    keys = ("dataset", "label_noise", "weight_decay")
-    told = [_value_text(name, fields[name]) for name in keys if name in fields]
+def _quantity_text(study: Study, metric: Metric, minus: Mapping[str, Any]) -> str:
+    fields = _fields_text(study, {name: value for name, value in minus.items() if name != "metric"})
+    taken = minus["metric"].replace("_", " ") if "metric" in minus else "that" if fields else ""
+    parts = [metric.replace("_", " "), " with ".join(filter(None, [taken, fields]))]
+    return " less ".join(filter(None, parts))
+
+
+def _fields_text(study: Study, fields: Mapping[str, Any]) -> str:
+    keys = [name for name in study.table.keys if name in fields]
+    told = [f"{title_text(name)} {key_text(name, fields[name])}" for name in keys]
     rest = setting_text({name: value for name, value in fields.items() if name not in keys})
     return ", ".join(filter(None, [*told, rest]))
 

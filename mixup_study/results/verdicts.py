@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from mixup_study.results.claims import ENOUGH_SEEDS, SIGNS, Compared, Judged
+from mixup_study.results.compare import is_split
 from mixup_study.spec.study import Study
 
 _SHOWN = 4
@@ -32,17 +33,21 @@ def verdict_lines(study: Study, claims: Sequence[Judged], format: Literal["text"
 def verdicts_caption(study: Study, claims: Sequence[Judged]) -> str:
     """Return what the verdicts are of, and how to read them, in one paragraph."""
     compared = [one for claim in claims for one in claim.compared]
+    units = {"points": "points of percent", "modes": "modes"}
+    unit = " or ".join(units[name] for name in units if any(one.unit == name for one in compared)) or "what is measured"
     pick = study.table.pick
     same = study.profile == "paper" and not study.overrides
     parts = [
         f"The paper's claims, judged by the results of profile {study.profile}"
         f"{'' if same else ', which is not what the paper ran'}: ✓ supported, ✗ contradicted, ? undecided. Differences"
-        " of means in points of percent, or modes, with their 95 % bootstrap interval over the seeds."
+        f" of means in {unit}, with their 95 % bootstrap interval over the seeds."
     ]
     if any(one.seeds == 1 for one in compared):
         parts.append("One seed: the sign of the difference alone decides.")
     if any(1 < one.seeds < ENOUGH_SEEDS for one in compared):
         parts.append(f"Intervals of fewer than {ENOUGH_SEEDS} seeds are too narrow.")
+    if is_split(study, list(study.trials)):
+        parts.append("Intervals are widened for overlapping training sets (Nadeau and Bengio, 2003).")
     if pick is not None and any(map(_is_picked, compared)):
         parts.append(
             f"{_PICKED} Hyper-parameters picked by {pick.lowest} on the test set, which favours arms that try more of"
@@ -58,8 +63,8 @@ def measured_text(study: Study, claim: Judged) -> str:
     alike = len(counts) == 1
     signs = len({one.verdict for one in compared}) > 1
     listed = compared if len(compared) <= _SHOWN else sorted(compared, key=_support)[:_LEAST]
-    if not counts and len({one.reason for one in compared}) == 1:
-        return compared[0].reason
+    if not counts and len({one.reason for one in compared}) <= 1:
+        return compared[0].reason if compared else "not run"
     texts = []
     for one in listed:
         seeds = "" if alike or not one.seeds else f" ({_seeds_text(one.seeds)})"

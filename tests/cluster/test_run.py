@@ -53,13 +53,17 @@ def test_a_study_runs_once_and_widening_its_grid_runs_only_the_new_cells(ray_clu
     assert "efficiency" not in again.stdout
     pd.testing.assert_frame_equal(records(results), recorded)
 
-    wider = ray_cluster.run(tiny_study, "--results", results, "--set", "grid.seed=[0, 1]")
+    claim = '{text: mixup does better, section: "3.4", compare: [{lower: mixup, than: ERM}]}'
+    widened = ["--set", "grid.seed=[0, 1]", "--set", f"claims=[{claim}]"]
+    wider = ray_cluster.run(tiny_study, "--results", results, *widened)
     assert wider.returncode == 0, wider.stderr
     assert "6 trials: 3 done already, 3 to run" in wider.stdout
     both = records(results)
     assert len(both) == 6
     pd.testing.assert_frame_equal(both.loc[recorded.index], recorded)
     assert " ± " in wider.stdout
+    effect = r"[+−][\d.]+ \[[+−][\d.]+, [+−][\d.]+\]"
+    assert re.search(rf"^[✓✗?] mixup does better \(3.4\): {effect} · 2 seeds · †$", wider.stdout, re.MULTILINE)
 
 
 def test_a_trial_measures_the_same_alone_as_beside_others(ray_cluster: Any, tiny_study: Path) -> None:

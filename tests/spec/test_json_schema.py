@@ -27,6 +27,10 @@ def tree(small_study: str) -> dict[Any, Any]:
     return parse(small_study, "small.yaml").tree
 
 
+def claims(comparison: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"text": "A claim", "section": "3.4", "compare": [comparison]}]
+
+
 def test_it_is_a_valid_schema() -> None:
     Draft202012Validator.check_schema(study_schema())
 
@@ -67,6 +71,8 @@ def test_the_small_study_is_valid(tree: dict[Any, Any], validator: Draft202012Va
         lambda tree: tree.update(arms={"SC": {"method": "mix_inputs", "same_class": [True, False], "neighbours": 6}}),
         lambda tree: tree.update(arms={"latent": {"method": "latent_mixup", "layer": [1, 5]}}),
         lambda tree: tree["published"][0].update(weight_decay=1e-4, layer=1),
+        lambda tree: tree.update(claims=claims({"lower": "mixup", "than": ["ERM", {"arm": "mixup", "alpha": 2}]})),
+        lambda tree: tree.update(claims=claims({"rising": ["mixup", "ERM"], "where": {"alpha": "highest"}, "by": -1})),
     ],
     ids=[
         "list axes",
@@ -84,6 +90,8 @@ def test_the_small_study_is_valid(tree: dict[Any, Any], validator: Draft202012Va
         "partners",
         "layers",
         "published hyper-parameters",
+        "a claim",
+        "a claim of an order",
     ],
 )
 def test_it_accepts(change: Callable[[Any], None], tree: dict[Any, Any], validator: Draft202012Validator) -> None:
@@ -144,6 +152,28 @@ def test_it_refuses_a_table_that_cannot_be(
     key: str, value: Any, tree: dict[Any, Any], validator: Draft202012Validator
 ) -> None:
     tree["table"][key] = value
+    assert not validator.is_valid(tree)
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        {"lower": "mixup"},
+        {"lower": "mixup", "higher": "mixup", "than": "ERM"},
+        {"rising": ["mixup", "ERM"], "than": "ERM"},
+        {"rising": ["mixup"]},
+        {"lower": "mixup", "than": {"alpha": 2}},
+        {"lower": "mixup", "than": "ERM", "where": {"seed": 0}},
+        {"lower": "mixup", "than": "ERM", "minus": {"metric": "error"}},
+        {"lower": "mixup", "then": "ERM", "than": "ERM"},
+    ],
+)
+def test_it_refuses_a_claim_that_compares_nothing(
+    comparison: dict[str, Any], tree: dict[Any, Any], validator: Draft202012Validator
+) -> None:
+    tree["claims"] = claims({"lower": "mixup", "than": "ERM"})
+    assert validator.is_valid(tree)
+    tree["claims"] = claims(comparison)
     assert not validator.is_valid(tree)
 
 
