@@ -6,10 +6,12 @@ import argparse
 import io
 import os
 import sys
+import webbrowser
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from mixup_study.results.place import Place, without_secrets
 from mixup_study.spec.errors import InputError, one_line
 from mixup_study.spec.profile import choose_profile
 from mixup_study.spec.study import Study, StudyFile
@@ -55,6 +57,25 @@ def add_results(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "--results", default=DEFAULT_RESULTS, metavar="DIR", help="folder or URL of the results (default: %(default)s)"
     )
+
+
+def add_open(arguments: argparse.ArgumentParser) -> None:
+    """Add the wish to see the report."""
+    arguments.add_argument("--open", action="store_true", help="open the report in the browser")
+
+
+def check_opens(location: str) -> None:
+    """Raise InputError where a report in ``location`` could not be opened: it is not on this machine."""
+    if not Place.of(location).local:
+        raise InputError(
+            f"--open: the report would go to {without_secrets(location)}; expected a file or folder of this machine"
+        )
+
+
+def open_file(path: str) -> None:
+    """Open a file in the user's browser, or say that there is none."""
+    if not webbrowser.open(Path(path).as_uri()):
+        print("no browser found to open it in")
 
 
 def at_least(least: int) -> Callable[[str], int]:

@@ -27,6 +27,8 @@ def main(arguments: Sequence[str]) -> int:
     file = cli.study_file(options)
     for profile in [options.profile] if options.profile else file.profiles:
         file.load(profile)  # bad input ends here, before Ray takes its seconds to start
+    if options.open:
+        cli.check_opens(options.results)
     store = ResultStore(options.results)
     if not options.dry_run:
         store.check_writable()
@@ -91,6 +93,12 @@ def main(arguments: Sequence[str]) -> int:
 
         for path in write(study, records, store, reason):
             print(f"figure: {path}")
+    if options.open:
+        from mixup_study.results.report import write as write_report
+
+        path = write_report(study, records, store, reason)
+        print(f"report: {path}")
+        cli.open_file(path)
     return cli.SOME_FAILED if unfinished else cli.DONE
 
 
@@ -98,6 +106,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = cli.parser("run", "Run a study on Ray: train what its results do not hold yet, then print its table.")
     cli.add_study(parser)
     cli.add_results(parser)
+    cli.add_open(parser)
     parser.add_argument(
         "--data",
         type=Path,

@@ -21,6 +21,7 @@ ARM_SEPARATOR = " / "
 """Arms named ``method / specification`` stand in two columns of the table."""
 NOTED = ("train_size", "data_seed", "split_seed", "augment", "depth", "neighbours", "workers")
 """Fields that a caption names where they are not at their defaults."""
+NOT_PUBLISHED = "not published"
 _P = "p"
 _PARTS = ("input", "target")
 
@@ -200,7 +201,7 @@ def _beside(study: Study, measured: str, published: str) -> str:
 def _published_text(published: Mapping[str, Any] | None, column: Column) -> str:
     """Return the paper's number as printed there, trailing zeros included."""
     if published is None or column.metric not in published:
-        return "not published"
+        return NOT_PUBLISHED
     number = published[column.metric]
     exact = f"{number}"
     return max(f"{number:.{column.decimals}f}", exact, key=len)

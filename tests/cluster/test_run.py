@@ -16,6 +16,7 @@ import torch
 from mixup_study.spec.metrics import OF_TASK
 from mixup_study.spec.study import StudyFile
 from mixup_study.spec.trial import Trial
+from tests.conftest import run_command
 from tests.training.alone import train_alone
 
 MEASURED = OF_TASK["classification"]
@@ -40,9 +41,15 @@ def test_a_study_runs_once_and_widening_its_grid_runs_only_the_new_cells(ray_clu
     assert set(recorded["status"]) == {"done"}
     assert len(pd.read_parquet(results / "epochs")) == 3 * 2
 
-    again = ray_cluster.run(tiny_study, "--results", results)
+    opened = tiny_study.parent / "opened"
+    (script := tiny_study.parent / "browser").write_text(f'#!/bin/sh\necho "$1" > {opened}\n')
+    script.chmod(0o755)
+    environment = {**ray_cluster.environment, "BROWSER": f"{script} %s"}
+    again = run_command(ray_cluster.command(tiny_study, "--results", results, "--open"), environment)
     assert again.returncode == 0, again.stderr
     assert "3 trials: 3 done already, 0 to run" in again.stdout
+    assert again.stdout.splitlines()[-1] == f"report: {results}/reports/tiny.html"
+    assert opened.read_text() == f"file://{results}/reports/tiny.html\n"
     assert "efficiency" not in again.stdout
     pd.testing.assert_frame_equal(records(results), recorded)
 

@@ -112,6 +112,12 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
+def bucket(endpoint: str, request: pytest.FixtureRequest) -> str:
+    """The URL of results in a bucket, of a folder for the test alone."""
+    return f"s3://key:secret@bucket/{request.node.originalname}/results?{endpoint}"
+
+
+@pytest.fixture
 def store(tmp_path: Path) -> ResultStore:
     return ResultStore(str(tmp_path / "results"))
 

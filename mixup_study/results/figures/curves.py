@@ -24,8 +24,9 @@ MARKS = 7
 """Markers along a line."""
 MANY = 8
 """Lines from which on a panel is made taller."""
-_Y_LABEL: dict[TaskName, str] = {"classification": "test error (%)", "gan": "modes covered"}
-_X_LABEL: dict[TaskName, str] = {"classification": "epoch", "gan": "epoch (100 generator steps)"}
+Y_LABEL: dict[TaskName, str] = {"classification": "test error (%)", "gan": "modes covered"}
+X_LABEL: dict[TaskName, str] = {"classification": "epoch", "gan": "epoch (100 generator steps)"}
+"""Of the axes, by what the task measures."""
 _SIZES = ((5.0, 3.0), (3.5, 2.6), (2.55, 2.3))
 """Width and height of a panel, in inches, where one, two or three stand side by side."""
 _STEPS = (1, 2, 5, 10)
@@ -54,7 +55,8 @@ def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore)
     kept = by_trial(store.epochs(), shown, "epoch")
     arms = list(dict.fromkeys(cell.arm for cell in study.cells))
     panels = [
-        (title, [(row, _curve(row, kept, task)) for row in lines]) for title, lines in by_condition(study, rows).items()
+        (title, [(row, curve_of(row, kept, task)) for row in lines])
+        for title, lines in by_condition(study, rows).items()
     ]
     curves = [curve for _, lines in panels for _, curve in lines if curve is not None]
     keys = [[_key_entry(study, row, curve, arms) for row, curve in lines] for _, lines in panels]
@@ -81,7 +83,7 @@ def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore)
         if not curves:
             without_scale(axes)
         if column == 0:
-            axes.set_ylabel(_Y_LABEL[task])
+            axes.set_ylabel(Y_LABEL[task])
         for row, curve in lines:
             if curve is not None:
                 _line(axes, curve, arms.index(row.keys["arm"]), len(arms))
@@ -100,7 +102,8 @@ def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore)
     return " ".join(filter(None, notes))
 
 
-def _curve(row: TableRow, kept: Mapping[str, pa.Table], task: TaskName) -> Curve | None:
+def curve_of(row: TableRow, kept: Mapping[str, pa.Table], task: TaskName) -> Curve | None:
+    """Return the curve of a row, errors in percent; None where its trials, by trial_id in ``kept``, kept no epochs."""
     measure = HEADLINE[task]
     tables = [kept[trial_id].select(["epoch", measure]).drop_null() for trial_id in row.trials if trial_id in kept]
     tables = [table for table in tables if len(table)]
@@ -122,7 +125,7 @@ def _key_entry(study: Study, row: TableRow, curve: Curve | None, arms: Sequence[
 
 
 def _frame(axes: Axes, task: TaskName, last: int, highest: float) -> None:
-    axes.set_xlabel(_X_LABEL[task])
+    axes.set_xlabel(X_LABEL[task])
     axes.set_xlim(0, last * 1.02 if last > 1 else 2)
     axes.set_ylim(0, highest * 1.05 or 1)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=_STEPS, integer=True))

@@ -1,0 +1,43 @@
+"""Write a study's report from its results: one HTML file that needs no network."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mixup_study import cli
+from mixup_study.results.store import ResultStore
+from mixup_study.results.table import records_by_id
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return its exit status."""
+    options = _options(arguments)
+    if options.open:
+        cli.check_opens(options.out or options.results)
+    store = ResultStore(options.results)
+    records = records_by_id(store.trials())
+    study, reason = cli.load_study(cli.study_file(options), options.profile, records)
+
+    from mixup_study.results.report import write  # imports matplotlib and Vega-Lite, which --help does without
+
+    path = write(study, records, store, reason, options.out)
+    print(path)
+    if options.open:
+        cli.open_file(path)
+    return cli.DONE
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = cli.parser("report", "Write a study's report from its results, as one HTML file that needs no network.")
+    cli.add_study(parser)
+    cli.add_results(parser)
+    parser.add_argument(
+        "--out", metavar="FILE", help="file or URL of the report (default: reports/<study>.html in the results)"
+    )
+    cli.add_open(parser)
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    cli.command(main)
