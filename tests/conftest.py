@@ -13,6 +13,8 @@ import psutil
 import pytest
 from hypothesis import settings
 
+from tests.browser import Browser, chromium
+
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
@@ -106,3 +108,10 @@ def ray_cluster() -> Iterator[RunningRay]:
         head.terminate()
         head.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A headless Chromium; tests that ask for it fail in one line where it is missing."""
+    with chromium(tmp_path_factory.mktemp("chromium")) as started:
+        yield started
