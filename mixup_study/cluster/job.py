@@ -27,6 +27,10 @@ class Job(BaseModel):
     data: Path
     code_version: str
     checkpoint_seconds: float
+    study: str
+    """Name of the study that the job is of."""
+    arms: dict[str, str]
+    """The arm of each trial, by trial_id."""
     stop_flag: str = ""
     """Name of the StopFlag that the job's processes ask; none by default."""
 
@@ -34,6 +38,13 @@ class Job(BaseModel):
     def name(self) -> str:
         """Return the id of the trial, or one of all trials together."""
         return joint_id(self.trials)
+
+    @property
+    def title(self) -> str:
+        """Return what the job trains, for people: ``corrupt_labels, mixup, trial 0123456789ab``."""
+        arms = ", ".join(dict.fromkeys(self.arms[trial.trial_id] for trial in self.trials))
+        trials = " ".join(trial.trial_id for trial in self.trials)
+        return f"{self.study}, {arms}, trial{'s' if len(self.trials) > 1 else ''} {trials}"
 
     @property
     def workers(self) -> int:
@@ -57,6 +68,7 @@ def jobs_of(study: Study, left: Collection[str], slots: int, results: str, data:
         count = -(-len(group) // largest)
         bounds = [len(group) * number // count for number in range(count + 1)]
         packs += [group[start:end] for start, end in itertools.pairwise(bounds)]
+    arms = {cell.trial.trial_id: cell.arm for cell in study.cells}
     return [
         Job(
             trials=trials,
@@ -65,6 +77,8 @@ def jobs_of(study: Study, left: Collection[str], slots: int, results: str, data:
             data=data,
             code_version=code_version,
             checkpoint_seconds=study.checkpoint_seconds,
+            study=study.name,
+            arms={trial.trial_id: arms[trial.trial_id] for trial in trials},
         )
         for pack in packs
         if (trials := tuple(trial for trial in pack if trial.trial_id in left))
