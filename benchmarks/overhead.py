@@ -74,6 +74,7 @@ def study_overhead(trials: int, cluster: Any, folder: Path) -> float:
             checkpoint_seconds=60,
             study="overhead",
             arms={trial.trial_id: "ERM"},
+            labels={trial.trial_id: "ERM"},
         )
         for trial in trials_left
     ]
@@ -135,7 +136,7 @@ def main() -> None:
 
     from mixup_study.cluster.session import connect
 
-    with tempfile.TemporaryDirectory() as folder, connect(None, SLOTS, 0) as cluster:
+    with tempfile.TemporaryDirectory() as folder, connect(None, SLOTS, 0, "overhead") as cluster:
         ours = study_overhead(options.trials, cluster, Path(folder))
         print(
             f"mixup_study: {ours:.3f} s per trial beyond its training, {options.trials} trials, target: at most 0.3 s"

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     file = cli.study_file(options)
     for profile in [options.profile] if options.profile else file.profiles:
-        file.load(profile)  # bad input ends here, before Ray takes its seconds to start
+        name = file.load(profile).name  # bad input ends here, before Ray takes its seconds to start
     store = ResultStore(options.results)
     if not options.dry_run:
         store.check_writable()
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from mixup_study.cluster.session import connect
 
-    with connect(options.address, options.cpus, options.gpus) as cluster:
+    with connect(options.address, options.cpus, options.gpus, name) as cluster:
         profile, reason = choose_profile(file, options.profile, cluster.gpus, "the Ray cluster")
         study = file.load(profile)
         print(f"{study.name}, profile {profile}: {reason}", flush=True)
@@ -45,6 +45,8 @@ def main(arguments: Sequence[str]) -> int:
             f" slot{'' if slots == 1 else 's'} of {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
             flush=True,
         )
+        if left and cluster.dashboard is not None:
+            print(f"Ray dashboard: {cluster.dashboard}", flush=True)
         for trial in left.values():
             cluster.check(study.resources, trial.workers)
         if options.dry_run:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from mixup_study.results.labels import cell_labels
 from mixup_study.spec.study import Resources, Study
 from mixup_study.spec.trial import Trial, joint_id
 from mixup_study.training.pack import largest_pack, pack_key
@@ -31,6 +32,8 @@ class Job(BaseModel):
     """Name of the study that the job is of."""
     arms: dict[str, str]
     """The arm of each trial, by trial_id."""
+    labels: dict[str, str]
+    """What each trial is within its study, in a few words, by trial_id."""
     stop_flag: str = ""
     """Name of the StopFlag that the job's processes ask; none by default."""
 
@@ -41,10 +44,9 @@ class Job(BaseModel):
 
     @property
     def title(self) -> str:
-        """Return what the job trains, for people: ``corrupt_labels, mixup, trial 0123456789ab``."""
-        arms = ", ".join(dict.fromkeys(self.arms[trial.trial_id] for trial in self.trials))
-        trials = " ".join(trial.trial_id for trial in self.trials)
-        return f"{self.study}, {arms}, trial{'s' if len(self.trials) > 1 else ''} {trials}"
+        """Return what the job trains, for people: ``corrupt_labels: label noise 50%, mixup, α=8``."""
+        more = f" and {len(self.trials) - 1} more" if len(self.trials) > 1 else ""
+        return f"{self.study}: {self.labels[self.trials[0].trial_id]}{more}"
 
     @property
     def workers(self) -> int:
@@ -69,6 +71,7 @@ def jobs_of(study: Study, left: Collection[str], slots: int, results: str, data:
         bounds = [len(group) * number // count for number in range(count + 1)]
         packs += [group[start:end] for start, end in itertools.pairwise(bounds)]
     arms = {cell.trial.trial_id: cell.arm for cell in study.cells}
+    labels = cell_labels(study)
     return [
         Job(
             trials=trials,
@@ -79,6 +82,7 @@ def jobs_of(study: Study, left: Collection[str], slots: int, results: str, data:
             checkpoint_seconds=study.checkpoint_seconds,
             study=study.name,
             arms={trial.trial_id: arms[trial.trial_id] for trial in trials},
+            labels={trial.trial_id: labels[trial.trial_id] for trial in trials},
         )
         for pack in packs
         if (trials := tuple(trial for trial in pack if trial.trial_id in left))

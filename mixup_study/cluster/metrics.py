@@ -6,13 +6,15 @@ in front.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from ray.util import metrics as ray_metrics
 
@@ -66,6 +68,18 @@ PACE = {
 _DESCRIPTIONS = {**STUDY, **WAITED, **dict(ROW.values()), **PACE}
 
 
+def label(text: str) -> str:
+    """Return ``text`` in ASCII, which is all that Ray's exporter takes: ``mixup, α=1`` becomes ``mixup, alpha=1``."""
+    signs = []
+    for sign in unicodedata.normalize("NFKD", text):
+        greek, _, letter = unicodedata.name(sign, "").partition(" LETTER ")
+        if greek.startswith("GREEK") and letter:
+            signs.append(letter.lower())
+        elif not unicodedata.combining(sign):
+            signs.append(sign.encode("ascii", "backslashreplace").decode())
+    return "".join(signs)
+
+
 class _Shown(ABC):
     """Gauges of this process, shown as long as the block lasts; the last values are shown once more at its end."""
 
@@ -111,7 +125,7 @@ class TrialMetrics(_Shown):
         super().__init__()
         self._share = len(job.trials)
         self._labels = {
-            trial.trial_id: {"study": job.study, "arm": job.arms[trial.trial_id], "trial_id": trial.trial_id}
+            trial.trial_id: {"study": job.study, "arm": label(job.arms[trial.trial_id]), "trial_id": trial.trial_id}
             for trial in job.trials
         }
         self._rows: dict[str, tuple[Mapping[str, Any], int]] = {}
@@ -148,11 +162,13 @@ class StudyMetrics(_Shown):
         """Show ``study``, of which the trials of ``jobs``, those whose trial_ids are ``left``, are yet to be done."""
         super().__init__()
         self._study = study
-        self._arms = {cell.trial.trial_id: cell.arm for cell in study.cells}
+        self._arms = {cell.trial.trial_id: label(cell.arm) for cell in study.cells}
         self._job_of = {trial.trial_id: job for job in jobs for trial in job.trials}
         self._states: dict[str, State] = dict.fromkeys(study.trials, "done")
         self._states.update(dict.fromkeys(left, "pending"))
-        self._counts = Counter((self._arms[trial_id], state) for trial_id, state in self._states.items())
+        self._counts = dict.fromkeys(itertools.product(self._arms.values(), get_args(State)), 0)
+        for trial_id, state in self._states.items():
+            self._counts[self._arms[trial_id], state] += 1
         self._finished = len(study.trials) - len(left)
         self._epochs: dict[str, int] = {}
         self._retries: Counter[str] = Counter()

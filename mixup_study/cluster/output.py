@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 from mixup_study.results.logs import LogFile
 
@@ -21,7 +20,6 @@ class Output:
         """Begin after ``header``, which a log that holds nothing else does not keep."""
         self._log = log
         self._descriptor = descriptor
-        self._file = Path(f"/dev/fd/{descriptor}")
         self._was_empty = os.fstat(descriptor).st_size == 0
         os.write(descriptor, header.encode())
         self._begun = os.fstat(descriptor).st_size
@@ -29,8 +27,9 @@ class Output:
     def save(self) -> None:
         """Bring a log in a bucket up to date; a local one is by itself."""
         _flush()
-        if self._log.local is None and os.fstat(self._descriptor).st_size > self._begun:
-            self._log.write(self._file.read_bytes())
+        size = os.fstat(self._descriptor).st_size
+        if self._log.local is None and size > self._begun:
+            self._log.write(os.pread(self._descriptor, size, 0))
 
     def end(self) -> None:
         """Bring the log up to date, and remove it where nothing was ever printed."""

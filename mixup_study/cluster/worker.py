@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import ray
 import torch
 from ray import train as ray_train
 from ray import tune
@@ -71,7 +72,7 @@ def _train_here(job: Job, log: str) -> None:
     """Train in this process, through Train's local mode: a worker group would take seconds to start."""
     device = torch.device("cuda", 0) if job.resources.gpus else torch.device("cpu")
     _check_usable(device)
-    tell = _throttled(_tell(tune.report))
+    tell = _throttled(_titled(_tell(tune.report), job))
 
     def train_and_record() -> None:
         with kept(job.results, log, job.title) as output, _told():
@@ -224,6 +225,22 @@ def _finished(record: TrialRecord) -> dict[str, Any]:
 def _tell(report: Callable[[dict[str, Any]], None]) -> Tell:
     """Return ``report`` under a key of our own: Tune writes its own trial_id and more into every result."""
     return lambda message: report({MESSAGE: message})
+
+
+def _titled(tell: Tell, job: Job) -> Tell:
+    """Return ``tell`` that leaves the process named after its job, on Ray's dashboard and in ``ps``.
+
+    Ray names the process after every call of its actor, and a report ends the one and begins the next.
+    """
+    title = f"ray::ImplicitFunc.train {job.title}"
+    name_process = ray._raylet.setproctitle  # type: ignore[attr-defined]  # what Ray itself names its processes with
+
+    def titled(message: dict[str, Any]) -> None:
+        tell(message)
+        name_process(title)
+
+    name_process(title)
+    return titled
 
 
 def _throttled(tell: Tell) -> Tell:

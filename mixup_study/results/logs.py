@@ -17,7 +17,8 @@ class LogFile:
         """Name the place; nothing is created before something is written. ``location`` is that of a ResultStore."""
         self._place = Place.of(location)
         self._path = f"{self._place.root}/logs/{name}.log"
-        self.shown = f"{self._place.shown.rstrip('/')}/logs/{name}.log"
+        folder, mark, options = self._place.shown.partition("?" if "://" in location else "\0")
+        self.shown = f"{folder.rstrip('/')}/logs/{name}.log{mark}{options}"
         """The log as messages name it, without secrets."""
 
     @property
