@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,11 @@ def test_a_trial_that_goes_on_raising_is_recorded_with_its_error(tiny_study: Pat
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert ended.stdout.count("starts again after RuntimeError: a cable came loose") == 1
     (line,) = [line for line in ended.stdout.splitlines() if line.startswith("failed: ")]
-    assert line.endswith("mixup, α=1: RuntimeError: a cable came loose")
+    assert "mixup, α=1: RuntimeError: a cable came loose" in line
+    (log,) = re.findall(r"\(log: (.*)\)$", line)
+    attempts = Path(log).read_text().split("== ")[1:]
+    assert len(attempts) == 2
+    assert all("in train_epoch" in one or "in flaky" in one for one in attempts)
     recorded = pd.read_parquet(tiny_study.parent / "results" / "trials").set_index("status")
     assert sorted(recorded.index) == ["done", "failed"]
     assert recorded.loc["failed", "error"] == "RuntimeError: a cable came loose"
