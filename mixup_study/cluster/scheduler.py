@@ -83,8 +83,8 @@ def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, retries: int
     held = {"cpu": resources.cpus, "gpu": resources.gpus} if workers == 1 else {"memory": 1.0}
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
         tune.Tuner(
-            # Its name is what Ray's dashboard shows of the actors, which train one job after the other.
-            tune.with_resources(wrap_function(run_job, name=f"trials of {jobs[0].study}"), held),
+            # Ray's dashboard shows its name for the actors, which train one job after the other.
+            wrap_function(tune.with_resources(run_job, held), name=f"trials of {jobs[0].study}"),
             param_space={"job": tune.grid_search([job.model_dump_json() for job in jobs])},
             tune_config=tune.TuneConfig(
                 reuse_actors=workers == 1,

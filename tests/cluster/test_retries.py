@@ -37,7 +37,7 @@ def run(study: Path, failures: int, *options: str) -> subprocess.CompletedProces
     code.mkdir()
     (code / "sitecustomize.py").write_text(FLAKY.format(counter=str(study.parent / "counter"), failures=failures))
     command = [sys.executable, "-m", "mixup_study.run", str(study), "--results", str(study.parent / "results")]
-    environment = {**os.environ, "PYTHONPATH": str(code)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))}
     return subprocess.run(
         [*command, "--cpus", "1", "--set", "arms.mixup.alpha=1", "--set", "checkpoint_seconds=0", *options],
         env=environment,
