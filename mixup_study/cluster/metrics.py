@@ -20,7 +20,6 @@ from ray.util import metrics as ray_metrics
 
 from mixup_study.cluster.job import Job
 from mixup_study.spec.study import Study
-from mixup_study.spec.trial import Trial
 
 REFRESH_SECONDS = 5.0
 """Every gauge is set again so often. Ray's exporter passes a value on once, every 10 s, and Ray's agent drops a gauge
@@ -131,10 +130,10 @@ class TrialMetrics(_Shown):
         self._rows: dict[str, tuple[Mapping[str, Any], int]] = {}
         self._checkpoint: tuple[float, int] | None = None
 
-    def epoch(self, trial: Trial, row: Mapping[str, Any], examples: int) -> None:
+    def epoch(self, trial_id: str, row: Mapping[str, Any], examples: int) -> None:
         """Take note of a trial's last epoch, and of the training examples that it saw."""
         with self._lock:
-            self._rows[trial.trial_id] = row, examples
+            self._rows[trial_id] = row, examples
 
     def checkpoint(self, seconds: float, size: int) -> None:
         """Take note of what a checkpoint of all trials took, in seconds and bytes."""

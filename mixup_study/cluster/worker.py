@@ -89,7 +89,7 @@ def _records(job: Job, device: torch.device, tell: Tell, output: Output) -> list
     try:
         with TrialMetrics(job) as shown:
             checkpointing = _checkpointing(job, tell, shown, output)
-            ended = train(job.trials, job.data, device, _epochs_to(tell, shown), checkpointing)
+            ended = train(job.trials, job.data, device, _epochs_to(job, tell, shown), checkpointing)
     except InputError:
         raise
     except ValueError as error:
@@ -145,7 +145,7 @@ def _train_in_worker(config: dict[str, Any]) -> None:
         started_at = datetime.now(UTC)
         with TrialMetrics(job) as shown:
             checkpointing = _checkpointing(job, tell, shown, output)
-            (ended,) = train(job.trials, job.data, device, _epochs_to(tell, shown), checkpointing)
+            (ended,) = train(job.trials, job.data, device, _epochs_to(job, tell, shown), checkpointing)
         if isinstance(ended, TrainingDiverged):
             raise ended
         _keep(job, outcome.done(trial, outcome.made(job, started_at, device), ended), tell)
@@ -201,13 +201,16 @@ def _remove_checkpoint(job: Job) -> None:
         CheckpointFile(job.results, job.name).remove()
 
 
-def _epochs_to(tell: Tell, shown: TrialMetrics) -> Report:
+def _epochs_to(job: Job, tell: Tell, shown: TrialMetrics) -> Report:
     """Return what tells the epoch of a trial, and how it is doing, and shows both in the first worker."""
+    ids = {id(trial): trial.trial_id for trial in job.trials}  # a digest each, and a pack's epochs may be short
+    first = Worker.current().rank == 0
 
     def report(trial: Trial, row: Mapping[str, Any], examples: int) -> None:
-        if Worker.current().rank == 0:
-            shown.epoch(trial, row, examples)
-        tell({"trial_id": trial.trial_id, "epoch": row["epoch"], "headline": row[HEADLINE[trial.task]]})
+        trial_id = ids[id(trial)]
+        if first:
+            shown.epoch(trial_id, row, examples)
+        tell({"trial_id": trial_id, "epoch": row["epoch"], "headline": row[HEADLINE[trial.task]]})
 
     return report
 
