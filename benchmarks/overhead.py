@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,9 @@ class Clock:
 
     def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
         pass
+
+    def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
+        raise SystemExit(f"{trial_ids[0]}: {reason}")
 
     def warned(self, trial_id: str, line: str) -> None:
         raise SystemExit(f"{trial_id}: {line}")
@@ -59,18 +63,22 @@ def study_overhead(trials: int, cluster: Any, folder: Path) -> float:
 
     clock = Clock()
     # The first trial of each slot also pays for its process; they are run, and left out.
+    trials_left = [small_trial(seed) for seed in range(trials + SLOTS)]
     jobs = [
         Job(
-            trials=(small_trial(seed),),
+            trials=(trial,),
             resources=Resources(),
             results=str(folder),
             data=folder,
             code_version="benchmark",
             checkpoint_seconds=60,
+            study="overhead",
+            arms={trial.trial_id: "ERM"},
+            labels={trial.trial_id: "ERM"},
         )
-        for seed in range(trials + SLOTS)
+        for trial in trials_left
     ]
-    run_jobs(jobs, cluster, 0, clock)
+    run_jobs(jobs, cluster, 0, [clock])
     if clock.errors:
         raise SystemExit(f"{len(clock.errors)} trials failed: {clock.errors[0]}")
     wall = clock.ends[-1] - clock.ends[SLOTS - 1]
@@ -128,7 +136,7 @@ def main() -> None:
 
     from mixup_study.cluster.session import connect
 
-    with tempfile.TemporaryDirectory() as folder, connect(None, SLOTS, 0) as cluster:
+    with tempfile.TemporaryDirectory() as folder, connect(None, SLOTS, 0, "overhead") as cluster:
         ours = study_overhead(options.trials, cluster, Path(folder))
         print(
             f"mixup_study: {ours:.3f} s per trial beyond its training, {options.trials} trials, target: at most 0.3 s"

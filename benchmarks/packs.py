@@ -38,7 +38,7 @@ def seconds_each(groups: list[list[Trial]]) -> float:
     """Train each group together; return the seconds per trial."""
     begun = time.perf_counter()
     for group in groups:
-        train(group, FOLDER, torch.device("cpu"), lambda trial, row: None)
+        train(group, FOLDER, torch.device("cpu"), lambda trial, row, examples: None)
     return (time.perf_counter() - begun) / sum(map(len, groups))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -67,6 +67,11 @@ class RunProgress:
     def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
         """Show a running trial's epoch and how it is doing."""
         self._running[trial_id] = (epoch, headline)
+
+    def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
+        """Print that the trials of a job start again."""
+        for trial_id in trial_ids[:1]:
+            self.warned(trial_id, f"starts again after {reason}")
 
     def warned(self, trial_id: str, line: str) -> None:
         """Print a line about a trial."""

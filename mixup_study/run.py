@@ -13,6 +13,7 @@ from mixup_study.progress import RunProgress
 from mixup_study.results.claims import judge
 from mixup_study.results.labels import cell_labels
 from mixup_study.results.layout import study_sheet
+from mixup_study.results.logs import LogFile
 from mixup_study.results.render import render
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import records_by_id
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     file = cli.study_file(options)
     for profile in [options.profile] if options.profile else file.profiles:
-        file.load(profile)  # bad input ends here, before Ray takes its seconds to start
+        name = file.load(profile).name  # bad input ends here, before Ray takes its seconds to start
     if options.open:
         cli.check_opens(options.results)
     store = ResultStore(options.results)
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
     from mixup_study.cluster.session import connect
 
-    with connect(options.address, options.cpus, options.gpus) as cluster:
+    with connect(options.address, options.cpus, options.gpus, name) as cluster:
         profile, reason = choose_profile(file, options.profile, cluster.gpus, "the Ray cluster")
         study = file.load(profile)
         print(f"{study.name}, profile {profile}: {reason}", flush=True)
@@ -48,20 +49,24 @@ def main(arguments: Sequence[str]) -> int:
             f" slot{'' if slots == 1 else 's'} of {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
             flush=True,
         )
+        if left and cluster.dashboard is not None:
+            print(f"Ray dashboard: {cluster.dashboard}", flush=True)
         for trial in left.values():
             cluster.check(study.resources, trial.workers)
         if options.dry_run:
             return cli.DONE
 
         from mixup_study.cluster.job import jobs_of
+        from mixup_study.cluster.metrics import StudyMetrics
         from mixup_study.cluster.scheduler import run_jobs
         from mixup_study.cluster.version import code_version
 
         labels = cell_labels(study)
         jobs = jobs_of(study, left, slots, store.location, options.data, code_version())
-        with RunProgress(Console(), labels, left) as progress:
+        logs = {trial.trial_id: LogFile(store.location, job.name) for job in jobs for trial in job.trials}
+        with RunProgress(Console(), labels, left) as progress, StudyMetrics(study, left, jobs) as metrics:
             try:
-                run_jobs(jobs, cluster, study.retries, progress)
+                run_jobs(jobs, cluster, study.retries, [progress, metrics])
             except KeyboardInterrupt:
                 finished = progress.completed - len(progress.failures)
                 print(
@@ -87,7 +92,9 @@ def main(arguments: Sequence[str]) -> int:
     done = store.done()
     unfinished = [trial_id for trial_id in study.trials if trial_id not in done]
     for trial_id in unfinished:
-        print(f"failed: {trial_id} {labels[trial_id]}: {progress.failures.get(trial_id, 'ended without a record')}")
+        log = f" (log: {logs[trial_id].shown})" if logs[trial_id].exists() else ""
+        reason = progress.failures.get(trial_id, "ended without a record")
+        print(f"failed: {trial_id} {labels[trial_id]}: {reason}{log}")
     if study.figures:
         from mixup_study.results.figures import write
 

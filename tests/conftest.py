@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,8 @@ class RunningRay:
     environment: Mapping[str, str]
     pid: int
     """Of the process that started it, and that all others descend from."""
+    folder: Path
+    """Where it keeps its sessions, ``/tmp/ray`` by default."""
 
     def command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "mixup_study.run", *map(str, arguments), "--address", self.address]
@@ -78,10 +81,12 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> subpr
     )
 
 
-@pytest.fixture(scope="session")
-def ray_cluster() -> Iterator[RunningRay]:
-    """A head node with two CPUs that asks for a token and whose workers reach no network."""
-    folder = Path("/tmp", f"mixup_study-{os.getpid()}")  # short: a socket's path below it may have 107 characters
+@contextmanager
+def running_ray(*options: str, **variables: str) -> Iterator[RunningRay]:
+    """Start a head node with two CPUs that asks for a token and whose workers reach no network."""
+    folder = Path(
+        "/tmp", f"mixup_study-{os.getpid()}-{len(options)}"
+    )  # a socket's path below has 107 characters at most
     nowhere = "http://127.0.0.1:9"
     environment = {
         **os.environ,
@@ -90,9 +95,10 @@ def ray_cluster() -> Iterator[RunningRay]:
         "http_proxy": nowhere,
         "https_proxy": nowhere,
         "no_proxy": "localhost,127.0.0.1",
+        **variables,
     }
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", "--port=0", "--num-cpus=2"]
-    command += ["--num-gpus=0", "--include-dashboard=false", "--disable-usage-stats", f"--temp-dir={folder}"]
+    command += ["--num-gpus=0", "--disable-usage-stats", f"--temp-dir={folder}", *options]
     head = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert head.stdout is not None
@@ -103,11 +109,18 @@ def ray_cluster() -> Iterator[RunningRay]:
                 break
         else:
             pytest.fail("".join(printed))
-        yield RunningRay((folder / "ray_current_cluster").read_text().strip(), environment, head.pid)
+        yield RunningRay((folder / "ray_current_cluster").read_text().strip(), environment, head.pid, folder)
     finally:
         head.terminate()
         head.wait(60)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RunningRay]:
+    """A Ray cluster without a dashboard, which would take seconds to start."""
+    with running_ray("--include-dashboard=false") as cluster:
+        yield cluster
 
 
 @pytest.fixture(scope="session")

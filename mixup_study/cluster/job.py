@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from mixup_study.results.labels import cell_labels
 from mixup_study.spec.study import Resources, Study
 from mixup_study.spec.trial import Trial, joint_id
 from mixup_study.training.pack import largest_pack, pack_key
@@ -27,6 +28,12 @@ class Job(BaseModel):
     data: Path
     code_version: str
     checkpoint_seconds: float
+    study: str
+    """Name of the study that the job is of."""
+    arms: dict[str, str]
+    """The arm of each trial, by trial_id."""
+    labels: dict[str, str]
+    """What each trial is within its study, in a few words, by trial_id."""
     stop_flag: str = ""
     """Name of the StopFlag that the job's processes ask; none by default."""
 
@@ -34,6 +41,12 @@ class Job(BaseModel):
     def name(self) -> str:
         """Return the id of the trial, or one of all trials together."""
         return joint_id(self.trials)
+
+    @property
+    def title(self) -> str:
+        """Return what the job trains, for people: ``corrupt_labels: label noise 50%, mixup, α=8``."""
+        more = f" and {len(self.trials) - 1} more" if len(self.trials) > 1 else ""
+        return f"{self.study}: {self.labels[self.trials[0].trial_id]}{more}"
 
     @property
     def workers(self) -> int:
@@ -57,6 +70,8 @@ def jobs_of(study: Study, left: Collection[str], slots: int, results: str, data:
         count = -(-len(group) // largest)
         bounds = [len(group) * number // count for number in range(count + 1)]
         packs += [group[start:end] for start, end in itertools.pairwise(bounds)]
+    arms = {cell.trial.trial_id: cell.arm for cell in study.cells}
+    labels = cell_labels(study)
     return [
         Job(
             trials=trials,
@@ -65,6 +80,9 @@ def jobs_of(study: Study, left: Collection[str], slots: int, results: str, data:
             data=data,
             code_version=code_version,
             checkpoint_seconds=study.checkpoint_seconds,
+            study=study.name,
+            arms={trial.trial_id: arms[trial.trial_id] for trial in trials},
+            labels={trial.trial_id: labels[trial.trial_id] for trial in trials},
         )
         for pack in packs
         if (trials := tuple(trial for trial in pack if trial.trial_id in left))

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import ray
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.trainable import wrap_function
 
 from mixup_study.cluster.interrupt import GRACE_SECONDS, Interrupt, StopFlag
 from mixup_study.cluster.job import MESSAGE, Job
@@ -35,6 +36,9 @@ class Listener(Protocol):
     def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
         """Take note of an epoch, counted from 1, and of the column that tells how the trial is doing (HEADLINE)."""
 
+    def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
+        """Take note that the trials of a job wait to start again, and of what ended their process."""
+
     def warned(self, trial_id: str, line: str) -> None:
         """Take note of something about a trial that is no failure."""
 
@@ -42,8 +46,8 @@ class Listener(Protocol):
         """Take note of a trial's end; ``error`` says what it failed with, None where it is done."""
 
 
-def run_jobs(jobs: Sequence[Job], cluster: Cluster, retries: int, listener: Listener) -> None:
-    """Run all jobs on the cluster, as many side by side as it has slots for, and tell ``listener``.
+def run_jobs(jobs: Sequence[Job], cluster: Cluster, retries: int, listeners: Sequence[Listener]) -> None:
+    """Run all jobs on the cluster, as many side by side as it has slots for, and tell ``listeners``.
 
     Jobs of one worker share reused Tune actors. Jobs of several run after them; each holds the slots of its
     Train workers and its Tune actor none. A job that raises, or loses a process, starts again up to
@@ -60,7 +64,7 @@ def run_jobs(jobs: Sequence[Job], cluster: Cluster, retries: int, listener: List
     try:
         with interrupt.listening():
             for workers, group in itertools.groupby(sorted(jobs, key=_workers), key=_workers):
-                _run_alike(list(group), workers, cluster, retries, _Watch(listener, interrupt, holder))
+                _run_alike(list(group), workers, cluster, retries, _Watch(listeners, interrupt, holder))
                 if interrupt.requested:
                     raise KeyboardInterrupt
     finally:
@@ -79,7 +83,8 @@ def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, retries: int
     held = {"cpu": resources.cpus, "gpu": resources.gpus} if workers == 1 else {"memory": 1.0}
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
         tune.Tuner(
-            tune.with_resources(run_job, held),
+            # Ray's dashboard shows its name for the actors, which train one job after the other.
+            wrap_function(tune.with_resources(run_job, held), name=f"trials of {jobs[0].study}"),
             param_space={"job": tune.grid_search([job.model_dump_json() for job in jobs])},
             tune_config=tune.TuneConfig(
                 reuse_actors=workers == 1,
@@ -122,10 +127,10 @@ class _Stopper(tune.Stopper):
 
 
 class _Watch(tune.Callback):
-    """Translates Tune's callbacks into what a Listener wants to know, and records what Tune gives up."""
+    """Translates Tune's callbacks into what Listeners want to know, and records what Tune gives up."""
 
-    def __init__(self, listener: Listener, interrupt: Interrupt, flag: Any) -> None:
-        self._listener = listener
+    def __init__(self, listeners: Sequence[Listener], interrupt: Interrupt, flag: Any) -> None:
+        self._listeners = listeners
         self._interrupt = interrupt
         self._flag = flag
         self._finished: set[str] = set()
@@ -135,7 +140,7 @@ class _Watch(tune.Callback):
         self.stopper = _Stopper()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the listener, a live display, out of the experiment state that Tune saves and nobody restores."""
+        """Leave the listeners, which are live, out of the experiment state that Tune saves and nobody restores."""
         return {}
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
@@ -152,21 +157,22 @@ class _Watch(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         job = _job(trial)
         self._running[job.name] = datetime.now(UTC)
-        for started in job.trials:
-            self._listener.started(started.trial_id)
+        for listener in self._listeners:
+            for trial_id in self._unfinished(job):
+                listener.started(trial_id)
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         told = result.get(MESSAGE, {})
-        if "status" in told:
-            if told["trial_id"] not in self._finished:  # a pack that starts again fails the same trials again
-                self._finished.add(told["trial_id"])
-                self._listener.finished(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
-        elif "epoch" in told:
-            self._listener.progressed(told["trial_id"], told["epoch"], told["headline"])
-        elif "warning" in told:
-            self._listener.warned(told["trial_id"], told["warning"])
+        if "status" in told and told["trial_id"] not in self._finished:  # a pack that starts again fails some again
+            self._finished.add(told["trial_id"])
+            self._tell_end(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
+        for listener in self._listeners:
+            if "epoch" in told:
+                listener.progressed(told["trial_id"], told["epoch"], told["headline"])
+            elif "warning" in told:
+                listener.warned(told["trial_id"], told["warning"])
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._running.pop(_name(trial), None)
@@ -175,7 +181,9 @@ class _Watch(tune.Callback):
         """Report a job that starts again."""
         job = _job(trial)
         self._running.pop(job.name, None)
-        self._listener.warned(job.trials[0].trial_id, f"starts again after {one_line(_error_of(trial)[0])}")
+        reason = one_line(_error_of(trial)[0])
+        for listener in self._listeners:
+            listener.restarted(self._unfinished(job), reason)
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Record the unfinished trials of a job that raised, or lost its process, once too often."""
@@ -190,7 +198,14 @@ class _Watch(tune.Callback):
                     ResultStore(job.results).write(record)
                 except InputError as unwritable:
                     self.stopper.bad_input = str(unwritable)
-                self._listener.finished(lost.trial_id, record.train_seconds, None, record.error)
+                self._tell_end(lost.trial_id, record.train_seconds, None, record.error)
+
+    def _unfinished(self, job: Job) -> list[str]:
+        return [trial.trial_id for trial in job.trials if trial.trial_id not in self._finished]
+
+    def _tell_end(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
+        for listener in self._listeners:
+            listener.finished(trial_id, train_seconds, headline, error)
 
 
 def _error_of(trial: TuneTrial) -> tuple[Exception, str | None]:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
+from ray.job_config import JobConfig
 
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.study import Resources
@@ -33,6 +34,8 @@ class Cluster:
 
     nodes: tuple[tuple[float, float], ...]
     """CPUs and GPUs of each node that is alive."""
+    dashboard: str | None
+    """In one line, where Ray's dashboard is and how it lets one in; None for a cluster without."""
 
     @property
     def gpus(self) -> float:
@@ -83,9 +86,21 @@ def _check_answers(address: str) -> None:
         raise InputError(f"--address {address}: what answers there is not a healthy Ray cluster")
 
 
+def _dashboard(url: str | None) -> str | None:
+    """Return where the dashboard is, and where the token is found that it asks for: the place, not the token."""
+    if not url:
+        return None
+    if os.environ.get("RAY_AUTH_MODE") != "token":  # Ray sets it where it finds that the cluster asks for one
+        return f"http://{url}"
+    place = os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")
+    if "RAY_AUTH_TOKEN" in os.environ:
+        place = "the variable RAY_AUTH_TOKEN"
+    return f"http://{url} (asks once for the cluster's token, which keeps strangers out: it stands in {place})"
+
+
 @contextmanager
-def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator[Cluster]:
-    """Join the Ray cluster at ``address``, or start one, and leave it at the end.
+def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: str) -> Iterator[Cluster]:
+    """Join the Ray cluster at ``address``, or start one, and leave it at the end; Ray's dashboard shows ``job_name``.
 
     Without ``address`` the cluster that the variable RAY_ADDRESS names is joined, as Ray does inside its own jobs;
     without that either, one is started on this machine alone. None for ``cpus`` or ``gpus`` means all there are.
@@ -98,13 +113,13 @@ def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told by the run itself
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     try:
-        ray.init(
+        context = ray.init(
             address=address,
             num_cpus=cpus,
             num_gpus=gpus,
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": ENVIRONMENT},
+            job_config=JobConfig(runtime_env={"env_vars": ENVIRONMENT}, metadata={"job_name": job_name}),
         )
     except (ConnectionError, ValueError) as error:
         raise InputError(
@@ -116,6 +131,6 @@ def connect(address: str | None, cpus: int | None, gpus: int | None) -> Iterator
             for node in ray.nodes()
             if node["Alive"]
         )
-        yield Cluster(nodes)
+        yield Cluster(nodes, _dashboard(context.dashboard_url))
     finally:
         ray.shutdown()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import ray
 import torch
 from ray import train as ray_train
 from ray import tune
@@ -18,11 +22,14 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from mixup_study.cluster import outcome
 from mixup_study.cluster.interrupt import StopRequests
 from mixup_study.cluster.job import MESSAGE, Job
+from mixup_study.cluster.metrics import TrialMetrics
+from mixup_study.cluster.output import Output, kept
 from mixup_study.results.checkpoints import CheckpointFile
 from mixup_study.results.record import TrialRecord
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.metrics import HEADLINE, headline_metric
+from mixup_study.spec.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import Report, train
 from mixup_study.training.parallel import Worker
@@ -52,7 +59,7 @@ def run_job(config: dict[str, Any]) -> None:
         done = ResultStore(job.results).done_among([trial.trial_id for trial in job.trials])
         left = tuple(trial for trial in job.trials if trial.trial_id not in done)
         if left and job.workers == 1:
-            _train_here(job.model_copy(update={"trials": left}))
+            _train_here(job.model_copy(update={"trials": left}), job.name)
         elif left:
             _train_in_group(job)
         _remove_checkpoint(job)  # that of the whole pack, where only a part of it was left
@@ -62,31 +69,36 @@ def run_job(config: dict[str, Any]) -> None:
         _tell(tune.report)({"stopped": str(stopped)})
 
 
-def _train_here(job: Job) -> None:
+def _train_here(job: Job, log: str) -> None:
     """Train in this process, through Train's local mode: a worker group would take seconds to start."""
     device = torch.device("cuda", 0) if job.resources.gpus else torch.device("cpu")
     _check_usable(device)
-    tell = _throttled(_tell(tune.report))
+    tell = _throttled(_titled(_tell(tune.report), job))
 
     def train_and_record() -> None:
-        started_at = datetime.now(UTC)
-        made = outcome.made(job, started_at, device)
-        try:
-            ended = train(job.trials, job.data, device, _epochs_to(tell), _checkpointing(job, tell))
-        except InputError:
-            raise
-        except ValueError as error:
-            records = [outcome.failed(trial, made, error) for trial in job.trials]
-        else:
-            records = [
-                outcome.failed(trial, made, one) if isinstance(one, Exception) else outcome.done(trial, made, one)
-                for trial, one in zip(job.trials, ended, strict=True)
-            ]
-        for record in records:
-            _keep(job, record, tell)
-        _remove_checkpoint(job)
+        with kept(job.results, log, job.title) as output, _told():
+            for record in _records(job, device, tell, output):
+                _keep(job, record, tell)
+            _remove_checkpoint(job)
 
     TorchTrainer(train_and_record, scaling_config=ScalingConfig(num_workers=0)).fit()
+
+
+def _records(job: Job, device: torch.device, tell: Tell, output: Output) -> list[TrialRecord]:
+    """Train the trials in this process and return their records; raise InputError where data are not to be had."""
+    made = outcome.made(job, datetime.now(UTC), device)
+    try:
+        with TrialMetrics(job) as shown:
+            checkpointing = _checkpointing(job, tell, shown, output)
+            ended = train(job.trials, job.data, device, _epochs_to(job, tell, shown), checkpointing)
+    except InputError:
+        raise
+    except ValueError as error:
+        return [outcome.failed(trial, made, error) for trial in job.trials]
+    return [
+        outcome.failed(trial, made, one) if isinstance(one, Exception) else outcome.done(trial, made, one)
+        for trial, one in zip(job.trials, ended, strict=True)
+    ]
 
 
 def _train_in_group(job: Job) -> None:
@@ -125,23 +137,45 @@ def _train_in_worker(config: dict[str, Any]) -> None:
     """
     job = Job.model_validate_json(config["job"])
     (trial,) = job.trials
+    rank = Worker.current().rank
+    log = f"{job.name}.rank{rank}" if rank else job.name
     tell = _tell(ray_train.report)
-    device = get_device()
-    _check_usable(device)
-    started_at = datetime.now(UTC)
-    (ended,) = train(job.trials, job.data, device, _epochs_to(tell), _checkpointing(job, tell))
-    if isinstance(ended, TrainingDiverged):
-        raise ended
-    _keep(job, outcome.done(trial, outcome.made(job, started_at, device), ended), tell)
-    _remove_checkpoint(job)
+    with kept(job.results, log, f"{job.title}, worker {rank} of {job.workers}") as output, _told():
+        device = get_device()
+        _check_usable(device)
+        started_at = datetime.now(UTC)
+        with TrialMetrics(job) as shown:
+            checkpointing = _checkpointing(job, tell, shown, output)
+            (ended,) = train(job.trials, job.data, device, _epochs_to(job, tell, shown), checkpointing)
+        if isinstance(ended, TrainingDiverged):
+            raise ended
+        _keep(job, outcome.done(trial, outcome.made(job, started_at, device), ended), tell)
+        _remove_checkpoint(job)
 
 
-def _checkpointing(job: Job, tell: Tell) -> Checkpointing:
+@contextmanager
+def _told() -> Iterator[None]:
+    """Print the traceback of what a trial raises, which Ray brings to the driver alone, into its log as well."""
+    try:
+        yield
+    except (Stopped, InputError):
+        raise
+    except Exception:
+        traceback.print_exc()
+        raise
+
+
+def _checkpointing(job: Job, tell: Tell, shown: TrialMetrics, output: Output) -> Checkpointing:
+    def saved(seconds: float, size: int) -> None:
+        shown.checkpoint(seconds, size)
+        output.save()
+
     return Checkpointing(
         CheckpointFile(job.results, job.name),
         job.checkpoint_seconds,
         StopRequests(job.stop_flag),
         lambda line: tell({"trial_id": job.trials[0].trial_id, "warning": line}),
+        saved,
     )
 
 
@@ -154,7 +188,9 @@ def _check_usable(device: torch.device) -> None:
 
 
 def _keep(job: Job, record: TrialRecord, tell: Tell) -> None:
-    """Record a trial, in the first worker alone, and tell its end."""
+    """Record a trial, in the first worker alone, and tell its end; what it failed with is printed as well."""
+    if record.traceback is not None:
+        print(f"trial {record.trial.trial_id}: {record.traceback}", file=sys.stderr)
     if Worker.current().rank == 0:
         ResultStore(job.results).write(record)
     tell(_finished(record))
@@ -166,11 +202,18 @@ def _remove_checkpoint(job: Job) -> None:
         CheckpointFile(job.results, job.name).remove()
 
 
-def _epochs_to(tell: Tell) -> Report:
-    """Return what tells the epoch of a trial, and how it is doing."""
-    return lambda trial, row: tell(
-        {"trial_id": trial.trial_id, "epoch": row["epoch"], "headline": row[HEADLINE[trial.task]]}
-    )
+def _epochs_to(job: Job, tell: Tell, shown: TrialMetrics) -> Report:
+    """Return what tells the epoch of a trial, and how it is doing, and shows both in the first worker."""
+    ids = {id(trial): trial.trial_id for trial in job.trials}  # a digest each, and a pack's epochs may be short
+    first = Worker.current().rank == 0
+
+    def report(trial: Trial, row: Mapping[str, Any], examples: int) -> None:
+        trial_id = ids[id(trial)]
+        if first:
+            shown.epoch(trial_id, row, examples)
+        tell({"trial_id": trial_id, "epoch": row["epoch"], "headline": row[HEADLINE[trial.task]]})
+
+    return report
 
 
 def _finished(record: TrialRecord) -> dict[str, Any]:
@@ -186,6 +229,22 @@ def _finished(record: TrialRecord) -> dict[str, Any]:
 def _tell(report: Callable[[dict[str, Any]], None]) -> Tell:
     """Return ``report`` under a key of our own: Tune writes its own trial_id and more into every result."""
     return lambda message: report({MESSAGE: message})
+
+
+def _titled(tell: Tell, job: Job) -> Tell:
+    """Return ``tell`` that leaves the process named after its job, on Ray's dashboard and in ``ps``.
+
+    Ray names the process after every call of its actor, and a report ends the one and begins the next.
+    """
+    title = f"ray::ImplicitFunc.train {job.title}"
+    name_process = ray._raylet.setproctitle  # type: ignore[attr-defined]  # what Ray itself names its processes with
+
+    def titled(message: dict[str, Any]) -> None:
+        tell(message)
+        name_process(title)
+
+    name_process(title)
+    return titled
 
 
 def _throttled(tell: Tell) -> Tell:

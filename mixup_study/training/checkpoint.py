@@ -46,19 +46,25 @@ class Checkpointing:
     """Asked at the end of every epoch; where it is true, the trial saves and raises Stopped."""
     warn: Callable[[str], None]
     """Told in one line about a checkpoint that cannot be used, or saved."""
-    _saved: float = field(default_factory=time.monotonic)
+    saved: Callable[[float, int], None] = lambda seconds, size: None
+    """Told of each save: the seconds that it took, and its bytes."""
+    _last: float = field(default_factory=time.monotonic)
 
     def due(self) -> bool:
         """Return whether the last save is old enough for the next."""
-        return time.monotonic() - self._saved >= self.seconds
+        return time.monotonic() - self._last >= self.seconds
 
     def save(self, state: dict[str, Any]) -> None:
         """Save ``state``; where that fails, training goes on without."""
+        begun = time.perf_counter()
+        content = pack(state)
         try:
-            self.file.write(pack(state))
+            self.file.write(content)
         except OSError as error:
             self.warn(f"no checkpoint saved: {' '.join(str(error).split())}")
-        self._saved = time.monotonic()
+        else:
+            self.saved(time.perf_counter() - begun, len(content))
+        self._last = time.monotonic()
 
     def load(self, expected: dict[str, Any]) -> dict[str, Any] | None:
         """Return the state saved last, on the CPU; None, with a warning, where it is not of what is ``expected``."""

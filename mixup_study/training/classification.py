@@ -55,6 +55,11 @@ class Classification:
         self.parallel_model = worker.wrap(self.model)
         self.optimizer = OPTIMIZERS[trial.optimizer](self.model.parameters(), trial)
 
+    @property
+    def examples(self) -> int:
+        """Return the number of training examples, which an epoch sees once each."""
+        return len(self.labels_N)
+
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on."""
         return {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}

@@ -51,6 +51,11 @@ class GAN:
     def _networks(self) -> dict[str, MLP]:
         return {"generator": self.generator, "discriminator": self.discriminator}
 
+    @property
+    def examples(self) -> int:
+        """Return the points of the data that the discriminator sees in an epoch."""
+        return STEPS * self._trial.discriminator_steps * self._trial.batch_size
+
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on."""
         networks = {name: network.state_dict() for name, network in self._networks().items()}

@@ -18,7 +18,7 @@ from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
 from mixup_study.training.task import Measured, TrainingDiverged
 
-Report = Callable[[Trial, Mapping[str, Any]], None]
+Report = Callable[[Trial, Mapping[str, Any], int], None]
 
 
 def train(
@@ -33,8 +33,8 @@ def train(
     They begin with their first epoch, or after the one that their checkpoint was saved at; what they measure is
     the same. Several are trained as one batched model: they must have one ``pack_key``. ``folder`` holds the data
     sets. Within a process group of torch's, every worker calls this with the same trial and a device of its own,
-    and all of them return the same measurements. ``report`` is called after every epoch with each trial and its row
-    (epoch from 1, lr, seconds, and what its task tells).
+    and all of them return the same measurements. ``report`` is called after every epoch with each trial, its row
+    (epoch from 1, lr, seconds, and what its task tells) and the training examples that the epoch saw.
 
     Raises ValueError for a trial that does not fit its data set, InputError where the data set is not to be
     had, and Stopped where ``checkpointing`` asks for it.
@@ -60,7 +60,7 @@ def train(
             if _divergence(own) is None:
                 own.append({"epoch": epoch + 1, "lr": learning_rate(trial, epoch), **row, "seconds": seconds})
                 if _divergence(own) is None:
-                    report(trial, own[-1])
+                    report(trial, own[-1], task.examples)
         if all(_divergence(own) for own in rows):
             break
         if checkpointing is not None and epoch + 1 < epochs:

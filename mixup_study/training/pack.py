@@ -77,6 +77,11 @@ class Pack:
         sizes = [len(members) * (number + 1) // count for number in range(count)]
         self._blocks = [_Block(members[start:end]) for start, end in itertools.pairwise([0, *sizes])]
 
+    @property
+    def examples(self) -> int:
+        """Return the number of training examples of each trial, which an epoch sees once each."""
+        return self._blocks[0].examples
+
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on."""
         return {"blocks": [block.state() for block in self._blocks]}
@@ -115,6 +120,7 @@ class _Block:
         self._test_inputs_PMF = torch.stack([member.data.normalised(member.data.test_inputs_N) for member in members])
         self._test_labels_PM = torch.stack([member.data.test_labels_N for member in members])
         self._recorded: dict[int, tuple[_Minibatches, Replay]] = {}
+        self.examples = members[0].examples
 
     def state(self) -> dict[str, Any]:
         return {"parameters": self._parameters, "optimizer": self._optimizer.state_dict()}

@@ -29,6 +29,10 @@ class Found:
 class Task(Protocol):
     """Trials that learn together in this process, between two epochs; mostly one."""
 
+    @property
+    def examples(self) -> int:
+        """Return the training examples that each trial sees in an epoch, on all its workers together."""
+
     def run_epoch(self, epoch: int) -> Sequence[Row]:
         """Train for an epoch, counted from 0, and return a row for each trial."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,7 +37,7 @@ def run(study: Path, failures: int, *options: str) -> subprocess.CompletedProces
     code.mkdir()
     (code / "sitecustomize.py").write_text(FLAKY.format(counter=str(study.parent / "counter"), failures=failures))
     command = [sys.executable, "-m", "mixup_study.run", str(study), "--results", str(study.parent / "results")]
-    environment = {**os.environ, "PYTHONPATH": str(code)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))}
     return subprocess.run(
         [*command, "--cpus", "1", "--set", "arms.mixup.alpha=1", "--set", "checkpoint_seconds=0", *options],
         env=environment,
@@ -62,7 +63,11 @@ def test_a_trial_that_goes_on_raising_is_recorded_with_its_error(tiny_study: Pat
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert ended.stdout.count("starts again after RuntimeError: a cable came loose") == 1
     (line,) = [line for line in ended.stdout.splitlines() if line.startswith("failed: ")]
-    assert line.endswith("mixup, α=1: RuntimeError: a cable came loose")
+    assert "mixup, α=1: RuntimeError: a cable came loose" in line
+    (log,) = re.findall(r"\(log: (.*)\)$", line)
+    attempts = Path(log).read_text().split("== ")[1:]
+    assert len(attempts) == 2
+    assert all("in train_epoch" in one or "in flaky" in one for one in attempts)
     recorded = pd.read_parquet(tiny_study.parent / "results" / "trials").set_index("status")
     assert sorted(recorded.index) == ["done", "failed"]
     assert recorded.loc["failed", "error"] == "RuntimeError: a cable came loose"

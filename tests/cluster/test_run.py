@@ -129,6 +129,9 @@ def test_a_group_that_fails_says_why(ray_cluster: Any, tiny_study: Path) -> None
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert "ValueError: a minibatch of 1 of 51 examples cannot be shared by 2 workers" in ended.stdout
     assert records(results)["status"].tolist() == ["failed"]
+    (log,) = re.findall(r"\(log: (.*)\)$", ended.stdout, re.MULTILINE)
+    for rank, path in enumerate((Path(log), Path(log).with_suffix(".rank1.log"))):
+        assert re.search(rf", worker {rank} of 2\n(.*\n)*ValueError: a minibatch of 1", path.read_text())
 
 
 def start(ray_cluster: Any, *arguments: str | Path) -> subprocess.Popen[str]:

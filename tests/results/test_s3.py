@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +13,10 @@ from urllib.parse import quote
 import pytest
 from pyarrow import fs
 
+from mixup_study.cluster.output import kept
 from mixup_study.results import folder as folders
 from mixup_study.results.checkpoints import CheckpointFile
+from mixup_study.results.logs import LogFile
 from mixup_study.results.record import TrialRecord
 from mixup_study.results.sql import query
 from mixup_study.results.store import ResultStore
@@ -170,3 +174,16 @@ def test_checkpoints_are_kept_in_the_bucket_too(url: str) -> None:
     assert files(url) == ["checkpoints/0123456789abcdef.checkpoint"]
     file.remove()
     assert file.read() is None
+
+
+def test_logs_are_kept_in_the_bucket_too(url: str) -> None:
+    for attempt in (1, 2):
+        with kept(url, "a trial", "tiny: ERM") as output:
+            os.write(1, f"attempt {attempt}\n".encode())
+            output.save()
+            assert files(url) == ["logs/a trial.log"]  # for a process that is killed from here on
+            os.write(1, b"ends\n")
+    log = LogFile(url, "a trial")
+    printed = log.read().decode()
+    assert re.sub("== .*: tiny: ERM\n", "== ", printed) == "== attempt 1\nends\n== attempt 2\nends\n"
+    assert log.shown.startswith("s3://bucket/test_logs_are_kept_in_the_bucket_too/logs/a trial.log?")

@@ -98,6 +98,9 @@ def test_infinity_survives_the_way_to_a_worker() -> None:
         data=Path("d"),
         code_version="1",
         checkpoint_seconds=60,
+        study="s",
+        arms={averaging.trial_id: "mixup"},
+        labels={averaging.trial_id: "mixup, α=∞"},
     )
     assert Job.model_validate_json(job.model_dump_json()).trials == (averaging,)
     assert averaging.trial_id != trial().trial_id

@@ -23,7 +23,7 @@ def train_alone(
     checkpointing: Checkpointing | None = None,
 ) -> Measured:
     """Return what the trial measured, or raise what ended it."""
-    (ended,) = train([trial], folder, CPU, lambda trial, row: report(row), checkpointing)
+    (ended,) = train([trial], folder, CPU, lambda trial, row, examples: report(row), checkpointing)
     if isinstance(ended, Exception):
         raise ended
     return ended

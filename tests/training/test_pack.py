@@ -28,7 +28,7 @@ def trial(**fields: Any) -> Trial:
 def train_together(
     trials: list[Trial], checkpointing: Checkpointing | None = None
 ) -> list[Measured | TrainingDiverged]:
-    return train(trials, FOLDER, CPU, lambda trial, row: None, checkpointing)
+    return train(trials, FOLDER, CPU, lambda trial, row, examples: None, checkpointing)
 
 
 VARIED: list[dict[str, Any]] = [
@@ -135,7 +135,13 @@ def test_a_resumed_pack_equals_the_undisturbed_one_to_the_bit() -> None:
             file, 0.0, lambda epochs=epochs, last=stop_after: len(epochs) == last * len(trials), pytest.fail
         )
         with pytest.raises(Stopped):
-            train(trials, FOLDER, CPU, lambda trial, row, epochs=epochs: epochs.append(row["epoch"]), checkpointing)
+            train(
+                trials,
+                FOLDER,
+                CPU,
+                lambda trial, row, examples, epochs=epochs: epochs.append(row["epoch"]),
+                checkpointing,
+            )
         torch.rand(5)  # what else a process drew must not matter
     resumed = train_together(trials, Checkpointing(file, 3600.0, lambda: False, pytest.fail))
     for one, other in zip(whole, resumed, strict=True):

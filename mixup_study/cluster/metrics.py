@@ -1,0 +1,225 @@
+"""What Prometheus can ask of a running study: gauges that Ray exports and that end with what they describe.
+
+A training process shows its own trials, the driver the study as a whole. Prometheus sees the names below with ``ray_``
+in front.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import unicodedata
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, Self, get_args
+
+from ray.util import metrics as ray_metrics
+
+from mixup_study.cluster.job import Job
+from mixup_study.spec.study import Study
+
+REFRESH_SECONDS = 5.0
+"""Every gauge is set again so often. Ray's exporter passes a value on once, every 10 s, and Ray's agent drops a gauge
+that was not passed on for 20 s: what is set no more ends by itself."""
+
+State = Literal["pending", "running", "done", "failed"]
+Sample = tuple[str, Mapping[str, str], float]
+"""Name, labels and value of a gauge."""
+
+STUDY = {
+    "mixup_study_trials": "Trials of the study by arm and state: pending, running, done or failed",
+    "mixup_study_progress_ratio": "Part of all epochs of the study that are trained; a finished trial counts as whole",
+}
+"""What the driver shows of a study, and what it means."""
+
+WAITED = {
+    "mixup_study_trial_wait_seconds": "Seconds that a running trial waited for its slot",
+    "mixup_study_trial_retries": "Times that a running trial started again",
+}
+"""What the driver shows of each running trial."""
+
+RETRIES = "mixup_study_retries"
+"""A counter, so that it outlives the trials; Prometheus sees it with ``_total`` at the end."""
+
+ROW = {
+    "epoch": ("mixup_study_trial_epoch", "Epochs that the trial has trained"),
+    "lr": ("mixup_study_trial_learning_rate", "Learning rate of the last epoch"),
+    "train_loss": ("mixup_study_trial_train_loss", "Mean training loss of the last epoch"),
+    "test_error": ("mixup_study_trial_test_error_ratio", "Top-1 test error after the last epoch, in [0, 1]"),
+    "discriminator_loss": ("mixup_study_trial_discriminator_loss", "Mean loss of a GAN's discriminator"),
+    "generator_loss": ("mixup_study_trial_generator_loss", "Mean loss of a GAN's generator"),
+    "modes_covered": ("mixup_study_trial_modes_covered", "Modes of the density that a GAN's samples lie near"),
+    "near_modes": ("mixup_study_trial_near_modes_ratio", "Part of a GAN's samples that lie near a mode, in [0, 1]"),
+}
+"""What a training process shows of each column of a trial's last epoch."""
+
+PACE = {
+    "mixup_study_trial_epoch_seconds": "Wall seconds of the last epoch, its test included; a pack's trials share it",
+    "mixup_study_trial_examples_per_second": "Training examples of the last epoch by its wall seconds",
+    "mixup_study_trial_checkpoint_seconds": "Seconds that the last checkpoint took; of a pack's, the trial's share",
+    "mixup_study_trial_checkpoint_bytes": "Size of the last checkpoint; of a pack's, the trial's share",
+}
+"""What a training process shows of how fast a trial trains."""
+
+_DESCRIPTIONS = {**STUDY, **WAITED, **dict(ROW.values()), **PACE}
+
+
+def label(text: str) -> str:
+    """Return ``text`` in ASCII, which is all that Ray's exporter takes: ``mixup, α=1`` becomes ``mixup, alpha=1``."""
+    signs = []
+    for sign in unicodedata.normalize("NFKD", text):
+        greek, _, letter = unicodedata.name(sign, "").partition(" LETTER ")
+        if greek.startswith("GREEK") and letter:
+            signs.append(letter.lower())
+        elif not unicodedata.combining(sign):
+            signs.append(sign.encode("ascii", "backslashreplace").decode())
+    return "".join(signs)
+
+
+class _Shown(ABC):
+    """Gauges of this process, shown as long as the block lasts; the last values are shown once more at its end."""
+
+    def __init__(self) -> None:
+        self._gauges: dict[str, ray_metrics.Gauge] = {}
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._refresh, name=type(self).__name__, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._show()
+
+    @abstractmethod
+    def _samples(self) -> Iterator[Sample]:
+        """Yield what is to be shown now."""
+
+    def _refresh(self) -> None:
+        while not self._ended.wait(REFRESH_SECONDS):
+            self._show()
+
+    def _show(self) -> None:
+        with self._lock:
+            samples = list(self._samples())
+        for name, labels, value in samples:
+            if name not in self._gauges:
+                self._gauges[name] = ray_metrics.Gauge(name, _DESCRIPTIONS[name], tuple(labels))
+            self._gauges[name].set(value, tags=dict(labels))
+
+
+class TrialMetrics(_Shown):
+    """How the trials that this process trains are doing."""
+
+    def __init__(self, job: Job) -> None:
+        """Show nothing of a trial before its first epoch ends."""
+        super().__init__()
+        self._share = len(job.trials)
+        self._labels = {
+            trial.trial_id: {"study": job.study, "arm": label(job.arms[trial.trial_id]), "trial_id": trial.trial_id}
+            for trial in job.trials
+        }
+        self._rows: dict[str, tuple[Mapping[str, Any], int]] = {}
+        self._checkpoint: tuple[float, int] | None = None
+
+    def epoch(self, trial_id: str, row: Mapping[str, Any], examples: int) -> None:
+        """Take note of a trial's last epoch, and of the training examples that it saw."""
+        with self._lock:
+            self._rows[trial_id] = row, examples
+
+    def checkpoint(self, seconds: float, size: int) -> None:
+        """Take note of what a checkpoint of all trials took, in seconds and bytes."""
+        with self._lock:
+            self._checkpoint = seconds / self._share, size // self._share
+
+    def _samples(self) -> Iterator[Sample]:
+        for trial_id, (row, examples) in self._rows.items():
+            labels = self._labels[trial_id]
+            for column, (name, _) in ROW.items():
+                if column in row:
+                    yield name, labels, float(row[column])
+            wall = row["seconds"] * self._share
+            yield "mixup_study_trial_epoch_seconds", labels, wall
+            yield "mixup_study_trial_examples_per_second", labels, examples / wall
+            if self._checkpoint is not None:
+                yield "mixup_study_trial_checkpoint_seconds", labels, self._checkpoint[0]
+                yield "mixup_study_trial_checkpoint_bytes", labels, float(self._checkpoint[1])
+
+
+class StudyMetrics(_Shown):
+    """How a study is doing, as its driver sees it; a Listener of its trials."""
+
+    def __init__(self, study: Study, left: Collection[str], jobs: Sequence[Job]) -> None:
+        """Show ``study``, of which the trials of ``jobs``, those whose trial_ids are ``left``, are yet to be done."""
+        super().__init__()
+        self._study = study
+        self._arms = {cell.trial.trial_id: label(cell.arm) for cell in study.cells}
+        self._job_of = {trial.trial_id: job for job in jobs for trial in job.trials}
+        self._states: dict[str, State] = dict.fromkeys(study.trials, "done")
+        self._states.update(dict.fromkeys(left, "pending"))
+        self._counts = dict.fromkeys(itertools.product(self._arms.values(), get_args(State)), 0)
+        for trial_id, state in self._states.items():
+            self._counts[self._arms[trial_id], state] += 1
+        self._finished = len(study.trials) - len(left)
+        self._epochs: dict[str, int] = {}
+        self._retries: Counter[str] = Counter()
+        self._waiting_since = dict.fromkeys(left, time.monotonic())
+        self._waited: dict[str, float] = {}
+        self._counter = ray_metrics.Counter(RETRIES, "Trials that started again", ("study", "arm"))
+
+    def started(self, trial_id: str) -> None:
+        """Show that a trial runs."""
+        with self._lock:
+            self._move(trial_id, "running")
+            self._waited[trial_id] = time.monotonic() - self._waiting_since[trial_id]
+
+    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
+        """Show how far a trial is, and with it all of its job, which train side by side."""
+        with self._lock:
+            self._epochs[self._job_of[trial_id].name] = epoch
+
+    def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
+        """Show that the trials of a job wait for a slot again."""
+        with self._lock:
+            for trial_id in trial_ids:
+                self._move(trial_id, "pending")
+                self._retries[trial_id] += 1
+                self._waiting_since[trial_id] = time.monotonic()
+                self._counter.inc(tags={"study": self._study.name, "arm": self._arms[trial_id]})
+
+    def warned(self, trial_id: str, line: str) -> None:
+        """Show nothing of a warning."""
+
+    def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
+        """Show that a trial is done, or failed."""
+        with self._lock:
+            self._move(trial_id, "done" if error is None else "failed")
+            self._finished += 1
+
+    def _move(self, trial_id: str, state: State) -> None:
+        arm = self._arms[trial_id]
+        self._counts[arm, self._states[trial_id]] -= 1
+        self._counts[arm, state] += 1
+        self._states[trial_id] = state
+        self._waited.pop(trial_id, None)
+
+    def _samples(self) -> Iterator[Sample]:
+        study = self._study.name
+        for (arm, state), count in self._counts.items():
+            yield "mixup_study_trials", {"study": study, "arm": arm, "state": state}, float(count)
+        whole = float(self._finished)
+        for trial_id, waited in self._waited.items():
+            labels = {"study": study, "arm": self._arms[trial_id], "trial_id": trial_id}
+            yield "mixup_study_trial_wait_seconds", labels, waited
+            yield "mixup_study_trial_retries", labels, float(self._retries[trial_id])
+            job = self._job_of[trial_id]
+            whole += self._epochs.get(job.name, 0) / job.trials[0].epochs
+        yield "mixup_study_progress_ratio", {"study": study}, whole / len(self._states)

@@ -1,0 +1,37 @@
+"""What a process prints while it trains is kept with the results."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+
+def run(results: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """Run lines of Python in a process that keeps their output, between two that it does not keep."""
+    code = ["import os, warnings", "from mixup_study.cluster.output import kept", "print('before')"]
+    code += [f"with kept({str(results)!r}, 'a trial', 'tiny: ERM'):", *(f"    {line}" for line in lines)]
+    command = [sys.executable, "-c", "\n".join([*code, "print('after')"])]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_log_holds_all_that_a_process_prints_meanwhile(tmp_path: Path) -> None:
+    for attempt in (1, 2):
+        printed = f"print('attempt {attempt}')"
+        ended = run(tmp_path, printed, "warnings.warn('warned')", "os.system('echo by another program >&2')")
+        assert ended.stdout == "before\nafter\n"
+        assert ended.stderr == ""
+    log = (tmp_path / "logs" / "a trial.log").read_text()
+    one = r"== .*, process \d+ on .*: tiny: ERM\n{}\n.*UserWarning: warned\n.*by another program\n"
+    assert re.fullmatch(one.format("attempt 1") + one.format("attempt 2"), log)
+
+
+def test_a_process_that_prints_nothing_leaves_no_log(tmp_path: Path) -> None:
+    assert run(tmp_path, "pass").returncode == 0
+    assert not list((tmp_path / "logs").iterdir())
+
+
+def test_the_log_of_a_killed_process_stays(tmp_path: Path) -> None:
+    assert run(tmp_path, "print('so far', flush=True)", "os.kill(os.getpid(), 9)").returncode == -9
+    assert (tmp_path / "logs" / "a trial.log").read_text().endswith("tiny: ERM\nso far\n")
