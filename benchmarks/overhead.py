@@ -31,7 +31,7 @@ class Clock:
     def started(self, trial_id: str) -> None:
         pass
 
-    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
+    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
         pass
 
     def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
@@ -97,7 +97,7 @@ def pattern_trial(config: dict[str, Any]) -> None:
         from mixup_study.training.loop import train as train_trial
 
         trial = small_trial(config["seed"])
-        (ended,) = train_trial([trial], Path("unused"), torch.device("cpu"), lambda trial, row: None)
+        (ended,) = train_trial([trial], Path("unused"), torch.device("cpu"), lambda trial, row, examples: None)
         if isinstance(ended, Exception):
             raise ended
         train.report({"train_seconds": ended.seconds})

@@ -64,14 +64,15 @@ class RunProgress:
         """Show a trial among the running ones."""
         self._running[trial_id] = (0, None)
 
-    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
+    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
         """Show a running trial's epoch and how it is doing."""
         self._running[trial_id] = (epoch, headline)
 
     def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
         """Print that the trials of a job start again."""
+        others = f", with {len(trial_ids) - 1} more of its pack" if len(trial_ids) > 1 else ""
         for trial_id in trial_ids[:1]:
-            self.warned(trial_id, f"starts again after {reason}")
+            self.warned(trial_id, f"starts again after {reason}{others}")
 
     def warned(self, trial_id: str, line: str) -> None:
         """Print a line about a trial."""

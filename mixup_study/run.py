@@ -93,8 +93,8 @@ def main(arguments: Sequence[str]) -> int:
     unfinished = [trial_id for trial_id in study.trials if trial_id not in done]
     for trial_id in unfinished:
         log = f" (log: {logs[trial_id].shown})" if logs[trial_id].exists() else ""
-        reason = progress.failures.get(trial_id, "ended without a record")
-        print(f"failed: {trial_id} {labels[trial_id]}: {reason}{log}")
+        error = progress.failures.get(trial_id, "ended without a record")
+        print(f"failed: {trial_id} {labels[trial_id]}: {error}{log}")
     if study.figures:
         from mixup_study.results.figures import write
 

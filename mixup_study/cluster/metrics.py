@@ -181,7 +181,7 @@ class StudyMetrics(_Shown):
             self._move(trial_id, "running")
             self._waited[trial_id] = time.monotonic() - self._waiting_since[trial_id]
 
-    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
+    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
         """Show how far a trial is, and with it all of its job, which train side by side."""
         with self._lock:
             self._epochs[self._job_of[trial_id].name] = epoch

@@ -33,8 +33,11 @@ class Listener(Protocol):
     def started(self, trial_id: str) -> None:
         """Take note that a trial trains."""
 
-    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
-        """Take note of an epoch, counted from 1, and of the column that tells how the trial is doing (HEADLINE)."""
+    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
+        """Take note of an epoch, counted from 1, and of the column that tells how the trial is doing (HEADLINE).
+
+        Of a pack, one trial at a time tells how it is doing; of the others the epoch is known.
+        """
 
     def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
         """Take note that the trials of a job wait to start again, and of what ended their process."""
@@ -168,10 +171,13 @@ class _Watch(tune.Callback):
         if "status" in told and told["trial_id"] not in self._finished:  # a pack that starts again fails some again
             self._finished.add(told["trial_id"])
             self._tell_end(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
-        for listener in self._listeners:
-            if "epoch" in told:
-                listener.progressed(told["trial_id"], told["epoch"], told["headline"])
-            elif "warning" in told:
+        elif "epoch" in told:
+            for trial_id in self._unfinished(_job(trial)):  # of a pack, one tells for all
+                headline = told["headline"] if trial_id == told["trial_id"] else None
+                for listener in self._listeners:
+                    listener.progressed(trial_id, told["epoch"], headline)
+        elif "warning" in told:
+            for listener in self._listeners:
                 listener.warned(told["trial_id"], told["warning"])
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
@@ -190,15 +196,17 @@ class _Watch(tune.Callback):
         started_at = self._running.pop(_name(trial), datetime.now(UTC))
         job = _job(trial)
         error, told = _error_of(trial)
-        for lost in job.trials:
-            if lost.trial_id not in self._finished:
-                record = failed(lost, made(job, started_at, None), error, told)
-                self._finished.add(lost.trial_id)
-                try:
-                    ResultStore(job.results).write(record)
-                except InputError as unwritable:
-                    self.stopper.bad_input = str(unwritable)
-                self._tell_end(lost.trial_id, record.train_seconds, None, record.error)
+        store = ResultStore(job.results)
+        try:
+            done = store.done_among(self._unfinished(job))  # recorded, but not told any more
+            for lost in job.trials:
+                if lost.trial_id not in self._finished | done:
+                    record = failed(lost, made(job, started_at, None), error, told)
+                    self._finished.add(lost.trial_id)
+                    store.write(record)
+                    self._tell_end(lost.trial_id, record.train_seconds, None, record.error)
+        except InputError as unusable:
+            self.stopper.bad_input = str(unusable)
 
     def _unfinished(self, job: Job) -> list[str]:
         return [trial.trial_id for trial in job.trials if trial.trial_id not in self._finished]
