@@ -59,7 +59,7 @@ def study_overhead(trials: int, cluster: Any, folder: Path) -> float:
     """Seconds of overhead per trial as `run` schedules it."""
     from mixup_study.cluster.job import Job
     from mixup_study.cluster.scheduler import run_jobs
-    from mixup_study.spec.study import Resources
+    from mixup_study.spec.document import Resources
 
     clock = Clock()
     # The first trial of each slot also pays for its process; they are run, and left out.

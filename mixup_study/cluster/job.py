@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from mixup_study.results.labels import cell_labels
-from mixup_study.spec.study import Resources, Study
+from mixup_study.spec.document import Resources
+from mixup_study.spec.study import Study
 from mixup_study.spec.trial import Trial, joint_id
 from mixup_study.training.pack import largest_pack, pack_key
 

@@ -11,8 +11,9 @@ from mixup_study.results.compare import is_split, paired_p
 from mixup_study.results.labels import key_text, plain, setting_text, title_text
 from mixup_study.results.render import Sheet
 from mixup_study.results.table import Records, TableRow, cell_ids, table_rows
+from mixup_study.spec.document import Column, Table
 from mixup_study.spec.metrics import COUNTS, scaled
-from mixup_study.spec.study import Column, Study, Table
+from mixup_study.spec.study import Study
 from mixup_study.spec.trial import FIELDS, Trial
 
 Tests = Mapping[int, Sequence[float | None]]

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from mixup_study.spec.claims import EXTREMES, Claim, Comparison
-from mixup_study.spec.study import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
+from mixup_study.spec.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
 from mixup_study.spec.trial import FIELDS, SEEDS, Trial
 
 

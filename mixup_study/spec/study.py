@@ -8,12 +8,12 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import ValidationError
 
-from mixup_study.spec.claims import Claim, Comparison, check_claims
+from mixup_study.spec.claims import Claim, check_claims
+from mixup_study.spec.document import PROFILE_KEYS, Document, Figure, Paper, Resources, Table, document_of
 from mixup_study.spec.errors import InputError, nearest
 from mixup_study.spec.explain import explain, finding
 from mixup_study.spec.metrics import COUNTS, METRICS, OF_TASK, Metric
@@ -21,110 +21,6 @@ from mixup_study.spec.source import KeyPath, Source, read, set_override
 from mixup_study.spec.trial import FIELDS, SEEDS, Trial, check_field, comparable
 
 MAX_TRIALS = 1_000_000
-
-FigureKind = Literal["curves", "samples", "regions"]
-
-_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class Paper(BaseModel):
-    """Where in the paper the study comes from."""
-
-    model_config = _STRICT
-    section: str | None = Field(default=None, description='Section, as in "3.4".')
-    table: int | None = Field(default=None, description="Number of the table reproduced.")
-    figure: str | None = Field(
-        default=None, description='Number of the figure reproduced by the first of figures, as in "3b".'
-    )
-    protocol: str | None = Field(default=None, description="What the paper trained, in a few words for captions.")
-
-
-class Resources(BaseModel):
-    """A slot: what one data-parallel worker holds while it trains. Never part of a trial's identity."""
-
-    model_config = _STRICT
-    cpus: float = Field(default=1, ge=0.01, le=1024, description="CPUs of a slot; may be a fraction.")
-    gpus: float = Field(
-        default=0, ge=0, le=64, description="GPUs of a slot: whole, or a share below 1; 0 trains on the CPU."
-    )
-
-    @field_validator("gpus")
-    @classmethod
-    def _whole_or_share(cls, gpus: float) -> float:
-        if gpus > 1 and gpus != int(gpus):
-            raise PydanticCustomError("share", "expected a whole number of GPUs, or a share of one below 1")
-        return gpus
-
-    def fitting(self, cpus: float, gpus: float) -> int:
-        """Return how many slots fit a node with so many CPUs and GPUs; a share of a GPU lies on one GPU."""
-        slack = 1e-6
-        by_cpu = int(cpus / self.cpus + slack)
-        if self.gpus == 0:
-            return by_cpu
-        by_gpu = int(gpus) * int(1 / self.gpus + slack) if self.gpus < 1 else int(gpus / self.gpus)
-        return min(by_cpu, by_gpu)
-
-
-class Column(BaseModel):
-    """A column of the table."""
-
-    model_config = _STRICT
-    metric: Metric = Field(description="Measurement shown, a fraction in percent.")
-    title: str = Field(min_length=1, description="Heading of the column.")
-    group: str = Field(default="", description="Heading over neighbouring columns of the same group.")
-    decimals: int = Field(default=1, ge=0, le=6, description="Decimals of the number.")
-    mark_lowest: bool = Field(default=False, description="Mark the lowest among the arms, over all values of across.")
-
-
-class Pick(BaseModel):
-    """Which setting of an arm the table shows where the arm has several."""
-
-    model_config = _STRICT
-    lowest: Metric = Field(description="Measurement whose mean over seeds is lowest for the setting shown.")
-
-
-class Figure(BaseModel):
-    """A figure of the study: it shows the rows of the table, and of each the setting shown there."""
-
-    model_config = _STRICT
-    kind: FigureKind = Field(
-        description="curves: errors over the epochs; samples: what generators drew; regions: p(y=1) in the plane."
-    )
-    title: str = Field(min_length=1, description="What the figure shows.")
-
-
-class Table(BaseModel):
-    """The layout of the study's table."""
-
-    model_config = _STRICT
-    title: str = Field(min_length=1, description="What the table shows.")
-    rows: list[str] = Field(
-        strict=True, min_length=1, description="Fields (and arm) whose values make the rows, outermost first."
-    )
-    columns: list[Column] = Field(min_length=1, description="Measurements shown.")
-    across: str | None = Field(
-        default=None, description="Field, or arm, whose values stand beside each other as columns."
-    )
-    pick: Pick | None = Field(
-        default=None, description="Which of an arm's settings is shown; without it every arm may have one only."
-    )
-    baseline: str | None = Field(
-        default=None,
-        description="Arm that the others are compared with, seed by seed: p-values of a paired t-test.",
-    )
-    modified: bool = Field(
-        default=False, description="Tick which of input and target each arm trains on otherwise than ERM."
-    )
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """Return the fields, and arm, whose values name one cell of the table: those of the rows and across."""
-        return (*self.rows, *([self.across] if self.across else []))
-
-    @property
-    def metric(self) -> Metric:
-        """Return the measurement that a setting is picked by, or else the first shown."""
-        return self.columns[0].metric if self.pick is None else self.pick.lowest
 
 
 @dataclass(frozen=True)
@@ -134,29 +30,6 @@ class Cell:
     arm: str
     trial: Trial
     settings: tuple[str, ...] = ()
-
-
-class _Document(BaseModel):
-    """The keys of a study file and their types; arms, grid and profiles are checked when they are expanded."""
-
-    model_config = _STRICT
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-    paper: Paper | None = None
-    trial: dict[str, Any] = Field(default_factory=dict)
-    grid: dict[str, Any] = Field(default_factory=dict)
-    arms: dict[str, dict[str, Any]] = Field(min_length=1)
-    profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    resources: Resources = Resources()
-    retries: int = Field(default=2, ge=0, le=1000)
-    checkpoint_seconds: float = Field(default=60, ge=0, le=86400)
-    table: Table
-    figures: list[Figure] = Field(default_factory=list)
-    claims: list[Claim] = Field(default_factory=list)
-    published: list[dict[str, Any]] = Field(default_factory=list)
-
-
-DOCUMENT_KEYS: tuple[str, ...] = tuple(_Document.model_fields)
-PROFILE_KEYS = ("trial", "grid", "arms", "resources")
 
 
 @dataclass(frozen=True)
@@ -193,9 +66,9 @@ class StudyFile:
     overrides: tuple[str, ...] = ()
 
     @cached_property
-    def _document(self) -> _Document:
+    def _document(self) -> Document:
         source = read(self.path)
-        return _checked(source)
+        return document_of(source)
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -233,7 +106,7 @@ class StudyFile:
                     f"--set {assignment}: a profile is applied before --set; expected trial, grid, arms or resources"
                 )
             set_override(source, assignment)
-        document = _checked(source)
+        document = document_of(source)
         _check_table(document, source, arms)
         cells = tuple(_expand(document, source))
         _check_measured(document.table, cells, source)
@@ -257,34 +130,7 @@ class StudyFile:
         )
 
 
-def _checked(source: Source) -> _Document:
-    if isinstance(source.tree.get("profiles"), dict):
-        base = "paper" if source.tree.get("paper") is not None else "full"
-        if base in source.tree["profiles"]:
-            raise source.error(("profiles", base), f"profile {base} is the file as it stands; expected another name")
-    try:
-        return _Document.model_validate(source.tree)
-    except ValidationError as error:
-        raise explain(error, source, (), _names(error)) from None
-
-
-def _names(error: ValidationError) -> Sequence[str]:
-    """Return the keys that are valid where ``error`` found something."""
-    at = finding(error)["loc"]
-    models: dict[str, type[BaseModel]] = {"paper": Paper, "resources": Resources, "table": Table}
-    model: type[BaseModel] = models.get(str(at[0]), _Document) if len(at) > 1 else _Document
-    if at[:2] == ("table", "columns"):
-        model = Column
-    elif at[:1] == ("figures",) and len(at) > 2:
-        model = Figure
-    elif at[:2] == ("table", "pick") and len(at) > 2:
-        model = Pick
-    elif at[:1] == ("claims",) and len(at) > 2:
-        model = Claim if len(at) == 3 else Comparison
-    return tuple(model.model_fields)
-
-
-def _check_table(document: _Document, source: Source, arms: Sequence[str]) -> None:
+def _check_table(document: Document, source: Source, arms: Sequence[str]) -> None:
     """Raise InputError for a row or a published number that no table could show; ``arms`` are the file's own."""
     valid = (*FIELDS, "arm")
     for index, name in enumerate(document.table.rows):
@@ -347,7 +193,7 @@ def _measured(cells: Sequence[Cell]) -> list[Metric]:
     return [metric for task in dict.fromkeys(cell.trial.task for cell in cells) for metric in OF_TASK[task]]
 
 
-def _values_tried(document: _Document) -> dict[str, dict[str, list[Any]]]:
+def _values_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
     """Return the values of each field that each arm tries."""
     defaults = {name: field.default for name, field in Trial.model_fields.items() if not field.is_required()}
     return {
@@ -396,7 +242,7 @@ def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Se
         raise source.error(path, f"unknown key; expected a field of a trial, arm or a measurement{nearest(key, known)}")
 
 
-def _expand(document: _Document, source: Source) -> Iterable[Cell]:
+def _expand(document: Document, source: Source) -> Iterable[Cell]:
     total = 0
     for arm, given in document.arms.items():
         axes = {**_axes(document.grid, ("grid",), source), **_axes(given, ("arms", arm), source)}
@@ -441,7 +287,7 @@ def _is_list(name: str, values: Any) -> bool:
 
 
 def _trial(
-    document: _Document, source: Source, arm: str, chosen: Mapping[str, Any], paths: Mapping[str, KeyPath]
+    document: Document, source: Source, arm: str, chosen: Mapping[str, Any], paths: Mapping[str, KeyPath]
 ) -> Trial:
     try:
         return Trial.model_validate({**document.trial, **chosen})

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from mixup_study.spec.study import Resources, Study, StudyFile
+from mixup_study.spec.document import Resources
+from mixup_study.spec.study import Study, StudyFile
 
 Loader: TypeAlias = Callable[..., Study]
 

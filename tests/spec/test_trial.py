@@ -10,8 +10,9 @@ import pytest
 from pydantic import ValidationError
 
 from mixup_study.cluster.job import Job
+from mixup_study.spec.document import Resources
 from mixup_study.spec.rules import METHOD_RULES, layers_of
-from mixup_study.spec.study import Resources, Study
+from mixup_study.spec.study import Study
 from mixup_study.spec.trial import FIELDS, Trial
 
 MIXUP: dict[str, Any] = {

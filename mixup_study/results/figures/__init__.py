@@ -15,8 +15,9 @@ from mixup_study.results.layout import what_ran
 from mixup_study.results.place import Place, without_secrets
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import Records, TableRow, table_rows
+from mixup_study.spec.document import Figure, FigureKind
 from mixup_study.spec.errors import InputError
-from mixup_study.spec.study import Figure, FigureKind, Study
+from mixup_study.spec.study import Study
 
 FIGURES: dict[FigureKind, Callable[[Page, Study, Sequence[TableRow], ResultStore], str]] = {
     "curves": curves.draw,
