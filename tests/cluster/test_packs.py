@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -56,8 +57,8 @@ if any(argument.endswith("default_worker.py") for argument in sys.orig_argv):
     ResultStore.write = dying
 """
 """Code that ends a process once, when it has recorded a finished trial."""
-LONG = [*ONE_PACK, "--set", "trial.epochs=150"]
-"""A pack that takes long enough to be disturbed."""
+LONG = [*ONE_PACK, "--set", "trial.epochs=1500", "--set", "checkpoint_seconds=0.3"]
+"""A pack that takes several times as long as a process needs to notice that it shall stop."""
 
 
 @pytest.fixture
@@ -230,6 +231,7 @@ def start_and_train(ray_cluster: Any, results: Path, *arguments: str | Path) -> 
     running = subprocess.Popen(command, env=ray_cluster.environment, stdout=subprocess.PIPE, text=True)
     while not list((results / "checkpoints").glob("*.checkpoint")):
         assert running.poll() is None
+        time.sleep(0.01)
     return running
 
 

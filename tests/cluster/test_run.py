@@ -148,7 +148,7 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"the command ended without printing {text!r}")
 
 
-SLOW = ["--set", "trial.epochs=60", "--set", "arms.mixup=null", "--set", "arms.short={epochs: 1}"]
+SLOW = ["--set", "trial.epochs=200", "--set", "arms.mixup=null", "--set", "arms.short={epochs: 1}"]
 """A trial that takes long enough to be disturbed, and one that shows that training goes on."""
 
 
