@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -20,6 +22,36 @@ from mixup_study.results.table import records_by_id
 from mixup_study.results.verdicts import verdict_lines
 from mixup_study.spec.errors import InputError
 from mixup_study.spec.profile import choose_profile
+from mixup_study.spec.study import Study, StudyFile
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How the trials went that were left."""
+
+    progress: RunProgress
+    logs: Mapping[str, LogFile]
+    """By trial_id, in the order of the study."""
+    slots: int
+    seconds: float
+
+    @property
+    def efficiency(self) -> str:
+        """Return which part of the time the slots trained."""
+        train_seconds = self.progress.train_seconds
+        return (
+            f"efficiency: {train_seconds:.1f} s of training in {self.slots} slots x {self.seconds:.1f} s ="
+            f" {train_seconds / (self.slots * self.seconds):.0%}"
+        )
+
+    def failures(self, done: Collection[str]) -> dict[str, str]:
+        """Return by trial_id what ended those that are not ``done``, and where their logs are."""
+        found = {}
+        for trial_id, log in self.logs.items():
+            if trial_id not in done:
+                error = self.progress.failures.get(trial_id, "ended without a record")
+                found[trial_id] = f"{error} (log: {log.shown})" if log.exists() else error
+        return found
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -31,22 +63,50 @@ def main(arguments: Sequence[str]) -> int:
     if options.open:
         cli.check_opens(options.results)
     store = ResultStore(options.results)
-    if not options.dry_run:
-        store.check_writable()
-        store.compact()
+    if options.dry_run:
+        return _on_ray(options, file, store, name)
+    store.check_writable()
+    store.compact()
+    finished = _finished(options, file, store.done())
+    if finished is None:
+        return _on_ray(options, file, store, name)
+    study, reason = finished
+    print(_counts(study, reason, left=0))
+    return _show(options, study, reason, store, None)
 
+
+def _finished(options: argparse.Namespace, file: StudyFile, done: Collection[str]) -> tuple[Study, str] | None:
+    """Return the study and why its profile was taken, where no cluster is needed to see that all of it is done."""
+    profile, reason = choose_profile(file, options.profile, 0, "this machine")
+    with_gpus, _ = choose_profile(file, options.profile, 1, "this machine")
+    if profile != with_gpus and (options.address or "RAY_ADDRESS" in os.environ or options.gpus or cli.local_gpus()):
+        return None  # Ray counts the GPUs
+    study = file.load(profile)
+    return (study, reason) if all(trial_id in done for trial_id in study.trials) else None
+
+
+def _counts(study: Study, reason: str, left: int) -> str:
+    """Return the first two lines of a run."""
+    done = len(study.trials) - left
+    return (
+        f"{study.name}, profile {study.profile}: {reason}\n"
+        f"{len(study.trials)} trials: {done} done already, {left} to run"
+    )
+
+
+def _on_ray(options: argparse.Namespace, file: StudyFile, store: ResultStore, name: str) -> int:
+    """Train what is left of the study on a Ray cluster that knows it by ``name``, and show its results."""
     from mixup_study.cluster.session import connect
 
     with connect(options.address, options.cpus, options.gpus, name) as cluster:
         profile, reason = choose_profile(file, options.profile, cluster.gpus, "the Ray cluster")
         study = file.load(profile)
-        print(f"{study.name}, profile {profile}: {reason}", flush=True)
         done = store.done()
         left = {trial_id: trial for trial_id, trial in study.trials.items() if trial_id not in done}
         slots = cluster.slots(study.resources)
         print(
-            f"{len(study.trials)} trials: {len(study.trials) - len(left)} done already, {len(left)} to run, on {slots}"
-            f" slot{'' if slots == 1 else 's'} of {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
+            f"{_counts(study, reason, len(left))}, on {slots} slot{'' if slots == 1 else 's'} of"
+            f" {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
             flush=True,
         )
         if left and cluster.dashboard is not None:
@@ -61,10 +121,11 @@ def main(arguments: Sequence[str]) -> int:
         from mixup_study.cluster.scheduler import run_jobs
         from mixup_study.cluster.version import code_version
 
-        labels = cell_labels(study)
         jobs = jobs_of(study, left, slots, store.location, options.data, code_version())
-        logs = {trial.trial_id: LogFile(store.location, job.name) for job in jobs for trial in job.trials}
-        with RunProgress(Console(), labels, left) as progress, StudyMetrics(study, left, jobs) as metrics:
+        of_job = {trial.trial_id: LogFile(store.location, job.name) for job in jobs for trial in job.trials}
+        logs = {trial_id: of_job[trial_id] for trial_id in left}
+        progress = RunProgress(Console(), cell_labels(study), left)
+        with progress, StudyMetrics(study, left, jobs) as metrics:
             try:
                 run_jobs(jobs, cluster, study.retries, [progress, metrics])
             except KeyboardInterrupt:
@@ -75,26 +136,25 @@ def main(arguments: Sequence[str]) -> int:
                     flush=True,
                 )
                 return cli.INTERRUPTED
-            seconds = progress.seconds
-
+            trained = Trained(progress, logs, slots, progress.seconds)
     store.compact()
     store.refresh()
+    return _show(options, study, reason, store, trained if left else None)
+
+
+def _show(options: argparse.Namespace, study: Study, reason: str, store: ResultStore, trained: Trained | None) -> int:
+    """Print the table and what else the results tell; return the exit status. ``trained`` says what was left."""
     records = records_by_id(store.trials())
     print(f"\n{render(study_sheet(study, records, reason), 'text')}")
     if study.claims:
         print(verdict_lines(study, judge(study, records), "text"))
     print(f"results: {store.shown}")
-    if left:
-        print(
-            f"efficiency: {progress.train_seconds:.1f} s of training in {slots} slots x {seconds:.1f} s ="
-            f" {progress.train_seconds / (slots * seconds):.0%}"
-        )
-    done = store.done()
-    unfinished = [trial_id for trial_id in study.trials if trial_id not in done]
-    for trial_id in unfinished:
-        log = f" (log: {logs[trial_id].shown})" if logs[trial_id].exists() else ""
-        error = progress.failures.get(trial_id, "ended without a record")
-        print(f"failed: {trial_id} {labels[trial_id]}: {error}{log}")
+    if trained is not None:
+        print(trained.efficiency)
+    failures = trained.failures(store.done()) if trained else {}
+    labels = cell_labels(study)
+    for trial_id, error in failures.items():
+        print(f"failed: {trial_id} {labels[trial_id]}: {error}")
     if study.figures:
         from mixup_study.results.figures import write
 
@@ -106,7 +166,7 @@ def main(arguments: Sequence[str]) -> int:
         path = write_report(study, records, store, reason)
         print(f"report: {path}")
         cli.open_file(path)
-    return cli.SOME_FAILED if unfinished else cli.DONE
+    return cli.SOME_FAILED if failures else cli.DONE
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:

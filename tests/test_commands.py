@@ -164,6 +164,27 @@ def test_bad_input_is_one_line_and_status_2(name: str, arguments: list[str], par
         assert part in line
 
 
+# run, where nothing is left.
+
+
+def test_run_of_a_finished_study_shows_it_without_a_cluster(tiny_study: Path, results: Path) -> None:
+    options = (tiny_study, "--results", results, "--set", "arms.mixup.alpha=1")
+    shown = printed("run", *options, "--address", "127.0.0.1:1")  # where nothing answers
+    assert shown.splitlines()[1] == "2 trials: 2 done already, 0 to run"
+    assert ["mixup", "α=1", "30.0", "30.0", "1/1"] in [line.split() for line in shown.splitlines()]
+    assert heavy_modules("run", [*options, "--address", "127.0.0.1:1"]) == []
+
+
+def test_run_asks_the_cluster_where_its_gpus_decide_what_is_left(tiny_study: Path, results: Path) -> None:
+    tiny_study.write_text(f"{tiny_study.read_text()}profiles: {{quick: {{trial: {{epochs: 2}}}}}}\n")
+    options = (tiny_study, "--results", results, "--set", "arms.mixup.alpha=1")
+    ended = command("run", *options, "--address", "127.0.0.1:1")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "--address 127.0.0.1:1: nothing answers there" in ended.stderr
+    shown = printed("run", *options, "--address", "127.0.0.1:1", "--profile", "quick")
+    assert "2 trials: 2 done already, 0 to run" in shown
+
+
 # plan.
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 
-from pyarrow import fs
-
 from mixup_study.results.place import Place
 
 
@@ -15,28 +13,17 @@ class CheckpointFile:
     def __init__(self, location: str, trial_id: str) -> None:
         """Name the place; nothing is created before the first write. ``location`` is that of a ResultStore."""
         self._place = Place.of(location)
-        self._fs = self._place.fs
         self._path = f"{self._place.root}/checkpoints/{trial_id}.checkpoint"
 
     def read(self) -> bytes | None:
         """Return what was written last, None where nothing was. Raises StorageError."""
-        try:
-            if self._fs.get_file_info(self._path).type != fs.FileType.File:
-                return None
-            with self._fs.open_input_stream(self._path) as stream:
-                content: bytes = stream.read()
-        except OSError as error:
-            raise self._place.unreadable(error) from None
-        return content
+        return self._place.read(self._path)
 
     def write(self, content: bytes) -> None:
         """Replace the checkpoint, whole or not at all. Raises StorageError."""
-        try:
-            self._place.write(self._path, content)
-        except OSError as error:
-            raise self._place.unwritable(error) from None
+        self._place.write(self._path, content)
 
     def remove(self) -> None:
         """Remove the checkpoint; where that fails, or there is none, nothing is lost."""
         with contextlib.suppress(OSError):
-            self._fs.delete_file(self._path)
+            self._place.fs.delete_file(self._path)

@@ -71,19 +71,14 @@ class RecordFolder:
 
     def write(self, table: pa.Table, trial_id: str, *, failed: bool = False) -> None:
         """Write a trial's rows, whole or not at all. Raises StorageError."""
-        try:
-            self._write(table, f"{self._path}/{trial_id}{FAILED if failed else '.parquet'}")
-        except OSError as error:
-            raise self._place.unwritable(error) from None
+        self._write(table, f"{self._path}/{trial_id}{FAILED if failed else '.parquet'}")
 
     def remove_failure(self, trial_id: str) -> None:
         """Remove the record of a trial's failure, where there is one. Raises StorageError."""
         path = f"{self._path}/{trial_id}{FAILED}"
-        try:
-            if self._fs.get_file_info(path).type == fs.FileType.File:
+        with self._place.writing():
+            if self._place.exists(path):
                 self._delete(path)
-        except OSError as error:
-            raise self._place.unwritable(error) from None
 
     def read(self) -> pa.Table:
         """Return the rows that count of all files, under the schema. Raises StorageError.
@@ -107,13 +102,11 @@ class RecordFolder:
             read.update(paths)
             return gone
 
-        try:
+        with self._place.reading():
             while took([path for path in self._small() if path not in read]):
                 pass
             while unread := [path for path in self._merged() if path not in read]:
                 took(unread)
-        except OSError as error:
-            raise self._place.unreadable(error) from None
         if not tables:
             self._place.check_readable()
             return self._schema.empty_table()
@@ -121,10 +114,8 @@ class RecordFolder:
 
     def done_among(self, trial_ids: Collection[str]) -> set[str]:
         """Return which trials are recorded as finished; little else is read. Raises StorageError."""
-        try:
+        with self._place.reading():
             return self._done_among(trial_ids)
-        except OSError as error:
-            raise self._place.unreadable(error) from None
 
     def _done_among(self, trial_ids: Collection[str]) -> set[str]:
         done = set()
@@ -168,14 +159,12 @@ class RecordFolder:
         Merged files are merged in turn while one has at most twice the rows gathered so far. So each that stays
         has more than twice as many as the next smaller one, and there are few of them. Raises StorageError.
         """
-        try:
+        with self._place.writing():
             due = self._due()
             for start in range(0, len(due), BATCH_FILES):
                 self._merge_small(due[start : start + BATCH_FILES])
             while (double := self._doubled()) and self._merge(self._read_files(double)):
                 pass
-        except OSError as error:
-            raise self._place.unwritable(error) from None
 
     def _due(self) -> list[str]:
         """Return which of the trials' own files are to be merged."""

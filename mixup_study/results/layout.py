@@ -74,6 +74,7 @@ def _paper_sheet(study: Study, rows: Sequence[TableRow], tests: Tests, caption: 
     lowest = _lowest(study, rows)
     texts: list[list[str]] = []
     marked, breaks = set(), set()
+    published = {}
     for index, line in enumerate(lines):
         before = labels[index - 1] if index else []
         if index and len(titles) > 1 and labels[index][0] != before[0]:
@@ -89,11 +90,15 @@ def _paper_sheet(study: Study, rows: Sequence[TableRow], tests: Tests, caption: 
         for value in across:
             row = by_value.get(value)
             if table.pick:
-                entries.append(_setting_entry(study, row))
+                if row is not None and (setting := _paper_setting(study, row)):
+                    published[index, len(entries)] = setting
+                entries.append(_setting_entry(row))
             for number, column in enumerate(table.columns):
                 if row is not None and (id(row), number) in lowest:
                     marked.add((index, len(entries)))
-                entries.append(_measured_entry(study, row, number, column))
+                if row is not None:
+                    published[index, len(entries)] = _published_text(row.published, column)
+                entries.append(_measured_entry(row, number, column))
                 if _has_p(table, value):
                     entries.append(_p_text(None if row is None else tests.get(id(row), [None] * (number + 1))[number]))
         done, failed = sum(row.done for row in line), sum(row.failed for row in line)
@@ -103,7 +108,8 @@ def _paper_sheet(study: Study, rows: Sequence[TableRow], tests: Tests, caption: 
     groups.append("")
     words = {index for index, heading in enumerate(headings) if heading == f"setting{beside}"}
     numeric = frozenset(range(first_number, len(headings))) - words
-    return Sheet(headings, texts, groups, caption, numeric, frozenset(breaks), frozenset(marked))
+    shown = published if study.published else {}
+    return Sheet(headings, texts, groups, caption, numeric, frozenset(breaks), frozenset(marked), shown)
 
 
 def _values_of(row: TableRow, names: Sequence[str]) -> tuple[Any, ...]:
@@ -152,18 +158,17 @@ def _has_p(table: Table, value: tuple[Any, ...]) -> bool:
     return table.baseline is not None and (table.across != "arm" or value != (table.baseline,))
 
 
-def _setting_entry(study: Study, row: TableRow | None) -> str:
+def _setting_entry(row: TableRow | None) -> str:
     if row is None:
         return ""
-    return _beside(study, setting_text(row.setting) if row.done else "missing", _paper_setting(study, row))
+    return setting_text(row.setting) if row.done else "missing"
 
 
-def _measured_entry(study: Study, row: TableRow | None, number: int, column: Column) -> str:
+def _measured_entry(row: TableRow | None, number: int, column: Column) -> str:
     if row is None:
         return ""
     statistic = row.measured[number]
-    measured = "–" if statistic is None else statistic.text(column.metric, column.decimals)
-    return _beside(study, measured, _published_text(row.published, column))
+    return "–" if statistic is None else statistic.text(column.metric, column.decimals)
 
 
 def _p_text(p: float | None) -> str:
@@ -192,11 +197,6 @@ def _lowest(study: Study, rows: Sequence[TableRow]) -> set[tuple[int, int]]:
             least = min(mean for mean, _ in group)
             found |= {(id(row), number) for mean, row in group if mean == least}
     return found
-
-
-def _beside(study: Study, measured: str, published: str) -> str:
-    """Return a measured entry with the paper's in brackets, where the study compares."""
-    return f"{measured} ({published})".strip() if study.published and published else measured
 
 
 def _published_text(published: Mapping[str, Any] | None, column: Column) -> str:

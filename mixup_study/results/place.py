@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -38,13 +40,15 @@ class Place:
     """The absolute path or the URL, secrets included: what opens it again."""
     fs: fs.FileSystem
     root: str
-    """Its path within ``fs``."""
+    """Its path within ``fs``, which those of its files begin with."""
+    option: str
+    """The option of the command line that named it."""
 
     @classmethod
-    def of(cls, location: str) -> Place:
+    def of(cls, location: str, option: str = "--results") -> Place:
         """Open a path, or a URL that pyarrow.fs knows. Raises InputError for what names no file system."""
         if not location:
-            raise InputError("--results: expected a folder or URL")
+            raise InputError(f"{option}: expected a folder or URL")
         shown = without_secrets(location)
         try:
             if "://" in location:
@@ -53,32 +57,69 @@ class Place:
                 system, root = fs.LocalFileSystem(), str(Path(location).expanduser().absolute())
         except (pa.ArrowException, OSError) as error:
             reason = _reason(error, location)
-            raise InputError(f"--results {shown}: {reason}; expected a folder or URL") from None
+            raise InputError(f"{option} {shown}: {reason}; expected a folder or URL") from None
         if not root.strip("/"):
-            raise InputError(f"--results {shown}: expected a folder or bucket in the URL")
-        return cls(location if "://" in location else root, system, root)
+            raise InputError(f"{option} {shown}: expected a folder or bucket in the URL")
+        return cls(location if "://" in location else root, system, root, option)
 
     @property
     def shown(self) -> str:
         """Return the location as messages name it, without secrets."""
         return without_secrets(self.location)
 
+    def shown_path(self, path: str) -> str:
+        """Return a file's path as messages name it: within a bucket, its URL without secrets and options."""
+        if self.local:
+            return path
+        return f"{self.shown.partition('?')[0].rstrip('/')}{path.removeprefix(self.root)}"
+
     @property
     def local(self) -> bool:
         """Return whether it is a folder of this machine's own file system."""
         return isinstance(self.fs, fs.LocalFileSystem)
 
-    def unreadable(self, error: Exception) -> StorageError:
-        """Return what to raise where files cannot be listed."""
-        reason = _reason(error, self.location)
-        return StorageError(f"--results {self.shown}: cannot be read: {reason}; expected a folder or URL")
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raise StorageError for an OSError from within: files cannot be listed or read."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except OSError as error:
+            reason = _reason(error, self.location)
+            message = f"{self.option} {self.shown}: cannot be read: {reason}; expected a folder or URL"
+            raise StorageError(message) from None
 
-    def unwritable(self, error: Exception) -> StorageError:
-        """Return what to raise where a file cannot be written."""
-        return StorageError(f"--results {self.shown}: cannot be written to: {_reason(error, self.location)}")
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Raise StorageError for an OSError from within: a file cannot be written or deleted."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except OSError as error:
+            reason = _reason(error, self.location)
+            raise StorageError(f"{self.option} {self.shown}: cannot be written to: {reason}") from None
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such a file. Raises StorageError."""
+        with self.reading():
+            return bool(self.fs.get_file_info(path).type == fs.FileType.File)
+
+    def read(self, path: str) -> bytes | None:
+        """Return what a file holds, None where there is none. Raises StorageError."""
+        if not self.exists(path):
+            return None
+        with self.reading(), self.fs.open_input_stream(path) as stream:
+            content: bytes = stream.read()
+        return content
 
     def write(self, path: str, content: bytes | pa.Buffer) -> None:
-        """Write a file, whole or not at all; raise OSError where that is not possible."""
+        """Write a file, whole or not at all. Raises StorageError."""
+        with self.writing():
+            self._write(path, content)
+
+    def _write(self, path: str, content: bytes | pa.Buffer) -> None:
         folder, _, name = path.rpartition("/")
         self.fs.create_dir(folder, recursive=True)
         if not self.local:
@@ -98,14 +139,12 @@ class Place:
 
     def check_readable(self) -> None:
         """Raise StorageError for a file where a folder belongs, and for a bucket that does not exist."""
-        try:
+        with self.reading():
             if self.fs.get_file_info(self.root).type == fs.FileType.File:
                 raise NotADirectoryError("it is a file")
             bucket = self.root.split("/")[0]
             if self.fs.type_name == "s3" and self.fs.get_file_info(bucket).type == fs.FileType.NotFound:
                 raise FileNotFoundError(f"there is no bucket {bucket}")
-        except OSError as error:
-            raise self.unreadable(error) from None
 
 
 def _reason(error: Exception, location: str) -> str:

@@ -6,7 +6,7 @@ import csv
 import io
 import shutil
 import textwrap
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -35,13 +35,17 @@ class Sheet:
     """Rows that a line is drawn before."""
     marked: frozenset[tuple[int, int]] = field(default=frozenset())
     """Entries to stand out, by row and column."""
+    published: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """What the paper has for an entry, by row and column; shown in brackets after it."""
 
-    def shown(self, mark: Callable[[str], str]) -> list[list[str]]:
-        """Return the rows with ``mark`` applied to the entries that stand out."""
-        return [
-            [mark(entry) if (index, column) in self.marked else entry for column, entry in enumerate(row)]
-            for index, row in enumerate(self.rows)
-        ]
+    def shown(self, mark: Callable[[str], str] = str) -> list[list[str]]:
+        """Return the rows, the paper's entries included, with ``mark`` applied to the entries that stand out."""
+        found = [list(row) for row in self.rows]
+        for (row, column), paper in self.published.items():
+            found[row][column] = f"{found[row][column]} ({paper})".strip()
+        for row, column in self.marked:
+            found[row][column] = mark(found[row][column])
+        return found
 
 
 def render(sheet: Sheet, format: Format) -> str:
@@ -86,7 +90,7 @@ def _latex(sheet: Sheet) -> str:
 
     alignment = "".join("r" if index in sheet.numeric else "l" for index in range(len(sheet.headings)))
     rows = []
-    for index, row in enumerate(sheet.rows):
+    for index, row in enumerate(sheet.shown()):
         rows += [r"    \midrule"] if index in sheet.breaks else []
         marked = {column for column in range(len(row)) if (index, column) in sheet.marked}
         rows.append(line(row, marked))
@@ -114,7 +118,7 @@ def _csv(sheet: Sheet) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_one_line_headings(sheet))
-    writer.writerows(sheet.rows)
+    writer.writerows(sheet.shown())
     return out.getvalue()
 
 

@@ -47,14 +47,12 @@ class ResultStore:
     def check_writable(self) -> None:
         """Raise InputError where a record could not be written."""
         probe = f"{self._root}/trials/.writable-{uuid.uuid4().hex}"
-        try:
+        with self._place.writing():
             self._fs.create_dir(f"{self._root}/trials", recursive=True)
             self._fs.create_dir(f"{self._root}/epochs", recursive=True)
             with self._fs.open_output_stream(probe) as stream:
                 stream.write(b"")
             self._fs.delete_file(probe)
-        except OSError as error:
-            raise self._place.unwritable(error) from None
 
     def write(self, record: TrialRecord) -> None:
         """Record a trial, replacing an earlier record of it; a reader sees all of it or nothing.

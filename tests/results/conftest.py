@@ -175,6 +175,6 @@ def entries() -> Callable[..., list[dict[str, str]]]:
     def shown(study: Study, records: Records, **options: bool) -> list[dict[str, str]]:
         sheet = study_sheet(study, records, "for a test", **options)
         headings = [heading.removesuffix(" (paper)") for heading in sheet.headings]
-        return [dict(zip(headings, row, strict=True)) for row in sheet.rows]
+        return [dict(zip(headings, row, strict=True)) for row in sheet.shown()]
 
     return shown

@@ -103,7 +103,7 @@ def test_table_2_has_the_papers_rows_and_numbers(entries: Entries) -> None:
 def test_table_5_has_the_papers_rows_ticks_and_numbers() -> None:
     sheet = study_sheet(StudyFile(STUDIES / "ablation.yaml").load("paper"), {}, "for a test")
     expected = [[*told, f"– ({low:.2f})", f"– ({high:.2f})", "0/2"] for *told, low, high in TABLE_5]
-    assert [list(row) for row in sheet.rows] == expected
+    assert sheet.shown() == expected
 
 
 def test_table_5_has_the_papers_headings_and_lines() -> None:
@@ -138,7 +138,7 @@ def test_table_5_marks_the_papers_lowest(measure: Measure) -> None:
     records = measure(study, lambda cell: {"test_error_median10": papers_error(cell)})
     sheet = study_sheet(study, records, "for a test")
     assert sheet.marked == {(1, 4)}
-    assert [row[4] for row in sheet.rows[:3]] == ["5.53 (5.53)", "4.24 (4.24)", "4.98 (4.98)"]
+    assert [row[4] for row in sheet.shown()[:3]] == ["5.53 (5.53)", "4.24 (4.24)", "4.98 (4.98)"]
 
 
 def test_table_5_in_quick_shows_means_of_four_seeds_beside_the_paper(measure: Measure) -> None:
@@ -152,7 +152,7 @@ def test_table_5_in_quick_shows_means_of_four_seeds_beside_the_paper(measure: Me
         [*told, f"{10 * low:.2f} ± 1.15 ({low:.2f})", f"{10 * high:.2f} ± 1.15 ({high:.2f})", "8/8"]
         for *told, low, high in TABLE_5
     ]
-    assert [list(row) for row in sheet.rows] == expected
+    assert sheet.shown() == expected
     assert sheet.marked == {(1, 4)}
     assert "of width 8, epochs 30, train_size 300, augment False, neighbours 6, seed 0, 1, 2, 3;" in sheet.caption
     assert "176 of 176 trials done" in sheet.caption
@@ -263,7 +263,7 @@ def test_without_published_numbers_there_are_no_brackets(load: Loader, measure: 
     study = load(one_arm)
     for records in ({}, measure(study, lambda cell: 0.25)):
         sheet = study_sheet(study, records, "for a test")
-        assert "(" not in "".join([*sheet.headings, *(entry for row in sheet.rows for entry in row)])
+        assert "(" not in "".join([*sheet.headings, *(entry for row in sheet.shown() for entry in row)])
 
 
 def test_a_measurement_that_was_not_taken_is_a_dash(
@@ -283,7 +283,7 @@ def test_the_values_across_are_columns_in_the_order_of_the_file(load: Loader, me
     sheet = study_sheet(study, records, "for a test")
     assert list(sheet.headings) == ["method", "0.0005", "0.0001", "trials"]
     assert list(sheet.groups) == ["", "weight decay", "weight decay", ""]
-    assert [list(row) for row in sheet.rows] == [
+    assert sheet.shown() == [
         ["mixup", "10.0 ± 0.0", "2.0 ± 0.0", "4/4"],
         ["ERM", "5.0 ± 0.0", "1.0 ± 0.0", "4/4"],
     ]
@@ -302,7 +302,7 @@ def test_several_columns_stand_under_each_value_across(load: Loader, measure: Me
         ("weight decay 0.0001", "best"),
         ("", "trials"),
     ]
-    assert [list(row) for row in sheet.rows] == [
+    assert sheet.shown() == [
         ["mixup", "–", "–", "–", "–", "0/4"],
         ["ERM", "5.0 ± 0.0", "2.5 ± 0.0", "1.0 ± 0.0", "0.5 ± 0.0", "4/4"],
     ]
@@ -329,7 +329,7 @@ def test_the_setting_is_chosen_under_each_value_across(load: Loader, measure: Me
         ("weight decay 0.0001", "last"),
         ("", "trials"),
     ]
-    assert [list(row) for row in sheet.rows] == [
+    assert sheet.shown() == [
         ["mixup", "α=8", "10.0 ± 0.0", "α=2", "30.0 ± 0.0", "8/8"],
         ["ERM", "missing", "–", "missing", "–", "0/4"],
     ]
@@ -347,7 +347,7 @@ def test_published_numbers_and_settings_stand_under_their_value_across(load: Loa
     study = load(ACROSS.replace("alpha: 8", "alpha: [2, 8]") + PICK + published)
     sheet = study_sheet(study, measure(study, lambda cell: 0.25 if cell.trial.alpha == 2 else None), "for a test")
     assert list(sheet.headings[1:3]) == ["setting (paper)", "last (paper)"]
-    assert [list(row) for row in sheet.rows] == [
+    assert sheet.shown() == [
         ["mixup", "α=2 (α=2)", "25.0 ± 0.0 (3.5)", "α=2 (α=8)", "25.0 ± 0.0 (3.1)", "4/8"],
         ["ERM", "missing", "– (not published)", "missing", "– (5.0)", "0/4"],
     ]
@@ -371,7 +371,7 @@ def test_published_numbers_are_found_by_any_field_across(load: Loader, field: st
     )
     text = ACROSS.replace("across: weight_decay", f"across: {field}") + "published:\n" + published
     study = load(text, f"grid.{field}=[{', '.join(values)}]", "grid.weight_decay=0")
-    assert study_sheet(study, {}, "for a test").rows[1][1:3] == ["– (3.0)", "– (4.0)"]
+    assert study_sheet(study, {}, "for a test").shown()[1][1:3] == ["– (3.0)", "– (4.0)"]
 
 
 def test_an_arm_of_its_own_value_across_leaves_the_other_entries_empty(load: Loader, measure: Measure) -> None:
@@ -379,7 +379,7 @@ def test_an_arm_of_its_own_value_across_leaves_the_other_entries_empty(load: Loa
     sheet = study_sheet(study, measure(study, lambda cell: 0.25), "for a test")
     blocks = ["", *("weight decay 0.0005",) * 2, *("weight decay 0.0001",) * 2, *("weight decay 0.001",) * 2, ""]
     assert list(sheet.groups) == blocks
-    assert [list(row) for row in sheet.rows] == [
+    assert sheet.shown() == [
         ["mixup", "α=2", "25.0 ± 0.0", "α=2", "25.0 ± 0.0", "", "", "8/8"],
         ["ERM", "", "", "", "", "", "25.0 ± 0.0", "2/2"],
     ]
@@ -388,7 +388,7 @@ def test_an_arm_of_its_own_value_across_leaves_the_other_entries_empty(load: Loa
 def test_failed_trials_are_counted_over_all_values_across(load: Loader, measure: Measure) -> None:
     study = load(ACROSS)
     sheet = study_sheet(study, measure(study, lambda cell: "failed" if cell.trial.seed else 0.25), "for a test")
-    assert [list(row) for row in sheet.rows] == [
+    assert sheet.shown() == [
         ["mixup", "25.0", "25.0", "2/4, 2 failed"],
         ["ERM", "25.0", "25.0", "2/4, 2 failed"],
     ]
@@ -427,7 +427,7 @@ def test_arms_across_stand_under_their_names(load: Loader, measure: Measure) -> 
         ("method", "ERM"),
         ("", "trials"),
     ]
-    assert [list(row) for row in sheet.rows] == [
+    assert sheet.shown() == [
         ["0.0005", "10.0 ± 0.0", "5.0 ± 0.0", "4/4"],
         ["0.0001", "2.0 ± 0.0", "1.0 ± 0.0", "4/4"],
     ]
@@ -442,7 +442,7 @@ def test_several_columns_stand_under_each_arm(load: Loader) -> None:
 
 def test_an_arm_across_that_lacks_a_row_leaves_its_entry_empty(load: Loader) -> None:
     study = load(ARMS_ACROSS.replace("ERM: {}", "ERM: {weight_decay: 5e-4}") + BASELINE)
-    assert [list(row) for row in study_sheet(study, {}, "for a test").rows] == [
+    assert study_sheet(study, {}, "for a test").shown() == [
         ["0.0005", "–", "", "–", "0/4"],
         ["0.0001", "–", "", "", "0/2"],
     ]
@@ -464,7 +464,7 @@ def test_p_stands_beside_every_arm_but_the_baseline(load: Loader, measure: Measu
     sheet = study_sheet(study, measure(study, errors_of_a_pair), "for a test")
     assert list(sheet.groups) == ["", "mixup", "mixup", "ERM", ""]
     assert list(sheet.headings) == ["weight decay", "last", "p", "last", "trials"]
-    for row in sheet.rows:
+    for row in sheet.shown():
         assert list(row[1:]) == ["25.0 ± 7.1", f"{P_OF_A_PAIR:.2g}", "28.0 ± 8.5", "4/4"]
     assert sheet.numeric == {1, 2, 3, 4}
     assert sheet.marked == {(0, 1), (1, 1)}
@@ -476,7 +476,7 @@ def test_p_stands_under_every_value_across_other_than_arms(load: Loader, measure
     sheet = study_sheet(study, measure(study, errors_of_a_pair), "for a test")
     assert list(sheet.headings) == ["method", "last", "p", "last", "p", "trials"]
     p = f"{P_OF_A_PAIR:.2g}"
-    assert [list(row) for row in sheet.rows] == [
+    assert sheet.shown() == [
         ["mixup", "25.0 ± 7.1", p, "25.0 ± 7.1", p, "4/4"],
         ["ERM", "28.0 ± 8.5", "", "28.0 ± 8.5", "", "4/4"],
     ]
@@ -491,7 +491,7 @@ def test_a_value_across_may_be_called_as_the_baseline_is(load: Loader) -> None:
 def test_p_is_of_the_setting_shown(load: Loader, measure: Measure) -> None:
     study = load(ACROSS.replace("alpha: 8", "alpha: [2, 8]") + PICK + BASELINE, "grid.weight_decay=0")
     records = measure(study, lambda cell: 0.9 if cell.trial.alpha == 2 else errors_of_a_pair(cell))
-    (mixup, _) = study_sheet(study, records, "for a test").rows
+    (mixup, _) = study_sheet(study, records, "for a test").shown()
     assert list(mixup[1:4]) == ["α=8", "25.0 ± 7.1", f"{P_OF_A_PAIR:.2g}"]
 
 
@@ -560,7 +560,7 @@ def test_arms_named_method_and_specification_stand_in_two_columns(load: Loader) 
     study = load(ACROSS.replace("mixup: {method: mixup, alpha: 8}", arms))
     sheet = study_sheet(study, {}, "for a test")
     assert list(sheet.headings[:2]) == ["method", "specification"]
-    assert [tuple(row[:2]) for row in sheet.rows] == [("mixup", "α=8"), ("", "α=2"), ("ERM", "")]
+    assert [tuple(row[:2]) for row in sheet.shown()] == [("mixup", "α=8"), ("", "α=2"), ("ERM", "")]
     assert sheet.breaks == {2}
     assert sheet.numeric == {2, 3, 4}
 
@@ -569,7 +569,7 @@ def test_a_method_is_named_again_under_another_outer_value(load: Loader) -> None
     arms = "mixup / α=8: {method: mixup, alpha: 8}\n  mixup / α=2: {method: mixup, alpha: 2}"
     text = ACROSS.replace("mixup: {method: mixup, alpha: 8}", arms).replace("rows: [arm]", "rows: [label_noise, arm]")
     sheet = study_sheet(load(text, "grid.label_noise=[0.2, 0.5]", "arms.ERM=null"), {}, "for a test")
-    assert [tuple(row[:3]) for row in sheet.rows] == [
+    assert [tuple(row[:3]) for row in sheet.shown()] == [
         ("20%", "mixup", "α=8"),
         ("", "", "α=2"),
         ("50%", "mixup", "α=8"),
@@ -580,7 +580,7 @@ def test_a_method_is_named_again_under_another_outer_value(load: Loader) -> None
 
 def test_only_a_slash_between_spaces_parts_an_arms_name(load: Loader) -> None:
     sheet = study_sheet(load(ACROSS.replace("  mixup:", "  SC/AC:")), {}, "for a test")
-    assert (sheet.headings[:2], sheet.rows[0][0]) == (["method", "0.0005"], "SC/AC")
+    assert (sheet.headings[:2], sheet.shown()[0][0]) == (["method", "0.0005"], "SC/AC")
 
 
 def test_ticks_say_what_an_arm_modifies(load: Loader) -> None:
@@ -590,7 +590,7 @@ def test_ticks_say_what_an_arm_modifies(load: Loader) -> None:
     )
     sheet = study_sheet(load(text), {}, "for a test")
     assert (sheet.groups[1:3], sheet.headings[1:3]) == (["modified", "modified"], ["input", "target"])
-    assert [list(row[:3]) for row in sheet.rows] == [
+    assert [list(row[:3]) for row in sheet.shown()] == [
         ["mixup", "✓", "✓"],
         ["ERM", "✗", "✗"],
         ["noise", "✓", "✗"],
@@ -605,7 +605,7 @@ def test_ticks_say_what_an_arm_modifies(load: Loader) -> None:
 def marked(study: Study, records: Records) -> set[str]:
     """Return the entries marked in the study's table."""
     sheet = study_sheet(study, records, "for a test")
-    return {sheet.rows[row][column] for row, column in sheet.marked}
+    return {sheet.shown()[row][column] for row, column in sheet.marked}
 
 
 def test_the_lowest_over_all_values_across_is_marked(load: Loader, measure: Measure) -> None:
@@ -625,7 +625,7 @@ def test_the_lowest_mean_is_marked_among_equal_outer_values(load: Loader, measur
     )
     sheet = study_sheet(study, records, "for a test")
     assert sheet.marked == {(0, 3), (3, 3)}
-    assert (sheet.rows[0][3], sheet.rows[3][3]) == ("15.5 ± 7.1", "45.5 ± 7.1")
+    assert (sheet.shown()[0][3], sheet.shown()[3][3]) == ("15.5 ± 7.1", "45.5 ± 7.1")
 
 
 def test_equally_low_numbers_are_marked_together(load: Loader, measure: Measure) -> None:
@@ -671,7 +671,7 @@ def test_a_table_without_values_across_marks_too(load: Loader, measure: Measure,
     records = measure(study, lambda cell: 0.3 if cell.arm == "ERM" else 0.01 * (cell.trial.alpha or 0))
     sheet = study_sheet(study, records, "for a test")
     assert sheet.marked == {(0, 4), (2, 4)}
-    assert (sheet.rows[0][4], sheet.rows[2][4]) == ("2.00 (30.90)", "2.00 (6.125)")
+    assert (sheet.shown()[0][4], sheet.shown()[2][4]) == ("2.00 (30.90)", "2.00 (6.125)")
 
 
 def test_nothing_is_marked_in_the_spread_form(load: Loader, measure: Measure) -> None:
@@ -798,8 +798,8 @@ def test_the_plan_shows_each_cell_its_state_and_what_differs(load: Loader, measu
     records = measure(study, lambda cell: None if cell.trial.seed else 0.5 if cell.trial.alpha == 2 else "failed")
     sheet = trials_sheet(study, records)
     assert list(sheet.headings) == ["trial_id", "arm", "alpha", "seed", "state", "seconds"]
-    assert [row[0] for row in sheet.rows] == list(study.trials)
-    assert [list(row[1:]) for row in sheet.rows] == [
+    assert [row[0] for row in sheet.shown()] == list(study.trials)
+    assert [list(row[1:]) for row in sheet.shown()] == [
         ["mixup", "2", "0", "done", "12.5"],
         ["mixup", "8", "0", "failed", "12.5"],
         ["mixup", "2", "1", "to run", ""],

@@ -12,11 +12,10 @@ from mixup_study.results.figures import curves, regions, samples
 from mixup_study.results.figures.page import Page
 from mixup_study.results.figures.style import DPI, styled
 from mixup_study.results.layout import what_ran
-from mixup_study.results.place import Place, without_secrets
+from mixup_study.results.place import Place
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import Records, TableRow, table_rows
 from mixup_study.spec.document import Figure, FigureKind
-from mixup_study.spec.errors import InputError
 from mixup_study.spec.study import Study
 
 FIGURES: dict[FigureKind, Callable[[Page, Study, Sequence[TableRow], ResultStore], str]] = {
@@ -54,18 +53,11 @@ def write(study: Study, records: Records, store: ResultStore, reason: str, out: 
         drawn = draw(study, figure, records, store, reason)
         for format in FORMATS:
             files[f"{study.name}_{figure.kind}.{format}"] = _rendered(drawn, format)
-    try:
-        place = Place.of(store.location if out is None else out)
-        below = "/figures" if out is None else ""
-        for name, content in files.items():
-            try:
-                place.write(f"{place.root}{below}/{name}", content)
-            except OSError as error:
-                raise place.unwritable(error) from None
-    except InputError as error:
-        raise error if out is None else InputError(str(error).replace("--results", "--out", 1)) from None
-    shown = place.root if place.local else without_secrets(place.location).partition("?")[0].rstrip("/")
-    return [f"{shown}{below}/{name}" for name in files]
+    place = Place.of(store.location) if out is None else Place.of(out, "--out")
+    folder = f"{place.root}/figures" if out is None else place.root
+    for name, content in files.items():
+        place.write(f"{folder}/{name}", content)
+    return [place.shown_path(f"{folder}/{name}") for name in files]
 
 
 def _rendered(drawn: Drawn, format: Literal["png", "svg"]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mixup_study.results.labels import title_text
 from mixup_study.results.layout import study_sheet, what_ran
-from mixup_study.results.place import Place, without_secrets
+from mixup_study.results.place import Place
 from mixup_study.results.report.charts import Chart
 from mixup_study.results.report.curves import curves
 from mixup_study.results.report.drawings import drawings
@@ -17,7 +17,6 @@ from mixup_study.results.report.trials import failed, progress, slowest
 from mixup_study.results.report.verdicts import verdicts
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import Records, table_rows
-from mixup_study.spec.errors import InputError
 from mixup_study.spec.study import Study
 
 SECTIONS = {
@@ -101,16 +100,7 @@ def write(study: Study, records: Records, store: ResultStore, reason: str, out: 
     that is not possible.
     """
     text = report(study, records, store, reason)
-    try:
-        place = Place.of(store.location if out is None else out)
-        path = f"{place.root}/reports/{study.name}.html" if out is None else place.root
-        try:
-            place.write(path, text.encode())
-        except OSError as error:
-            raise place.unwritable(error) from None
-    except InputError as error:
-        raise error if out is None else InputError(str(error).replace("--results", "--out", 1)) from None
-    if place.local:
-        return path
-    shown = without_secrets(place.location).partition("?")[0].rstrip("/")
-    return f"{shown}/reports/{study.name}.html" if out is None else shown
+    place = Place.of(store.location) if out is None else Place.of(out, "--out")
+    path = f"{place.root}/reports/{study.name}.html" if out is None else place.root
+    place.write(path, text.encode())
+    return place.shown_path(path)

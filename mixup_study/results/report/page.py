@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -28,8 +27,6 @@ DARK_COLOURS = ("#F2F2F0", "#E98A98", "#DDAA33", "#6FA8E8", "#2FC495", "#56B4E9"
 """COLOURS for a dark page: black and the dark ones lighter."""
 DARK_ON_DARK = "#6FA8E8"
 """DARK for a dark page."""
-_BESIDE = re.compile(r"(?P<measured>.*?) ?\((?P<paper>.*)\)", re.DOTALL)
-_PAPER = " (paper)"
 
 
 @dataclass(frozen=True)
@@ -135,7 +132,6 @@ def _json(charts: Mapping[str, Chart]) -> str:
 
 
 def _grid(sheet: Sheet) -> Grid:
-    beside = {index for index, heading in enumerate(sheet.headings) if heading.endswith(_PAPER)}
     groups: list[Heading] = []
     for group in [*sheet.groups, *[""] * (len(sheet.headings) - len(sheet.groups))]:
         if groups and groups[-1].text == group:
@@ -146,10 +142,9 @@ def _grid(sheet: Sheet) -> Grid:
     for row, entries in enumerate(sheet.rows):
         made = []
         for column, text in enumerate(entries):
-            parts = _BESIDE.fullmatch(text) if column in beside else None
-            measured, paper = (parts["measured"], parts["paper"]) if parts else (text, "")
-            made.append(Entry(measured, paper, column in sheet.numeric, (row, column) in sheet.marked))
+            place = row, column
+            made.append(Entry(text, sheet.published.get(place, ""), column in sheet.numeric, place in sheet.marked))
         rows.append((row in sheet.breaks, made))
     headings = [Heading(text, 1, index in sheet.numeric) for index, text in enumerate(sheet.headings)]
-    gaps = any(entry.paper == NOT_PUBLISHED for _, entries in rows for entry in entries)
+    gaps = NOT_PUBLISHED in sheet.published.values()
     return Grid(sheet.caption, groups if any(sheet.groups) else [], headings, rows, gaps)
