@@ -11,6 +11,7 @@ from mixup_study import cli
 from mixup_study.results.render import FORMATS, Sheet, render
 from mixup_study.results.sql import query
 from mixup_study.results.store import ResultStore
+from mixup_study.spec.errors import InputError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -32,7 +33,13 @@ def _values(column: pa.ChunkedArray) -> list[object]:
     try:
         return list(column.to_pylist())
     except (OverflowError, ValueError):  # a date beyond Python's
+        pass
+    try:
         return list(column.cast(pa.string()).to_pylist())
+    except pa.ArrowNotImplementedError:
+        raise InputError(
+            "a date within a list or a struct lies beyond the years 1 to 9999; expected cast(… as varchar)"
+        ) from None
 
 
 def _text(value: object) -> str:

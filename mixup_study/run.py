@@ -192,7 +192,10 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.address and (options.cpus is not None or options.gpus is not None):
         raise InputError("--address joins a cluster as it is; expected it without --cpus and --gpus")
-    options.data = options.data.expanduser().absolute()
+    try:
+        options.data = options.data.expanduser().absolute()
+    except RuntimeError as error:  # of ~someone whom nobody knows
+        raise InputError(f"--data {options.data}: {error}; expected a folder") from None
     return options
 
 

@@ -23,6 +23,7 @@ def done(trial: Trial, made: dict[str, Any], measured: Measured) -> TrialRecord:
         "done",
         made,
         train_seconds=measured.seconds,
+        resumed_seconds=measured.resumed_seconds,
         measurements=measured.measurements,
         epochs=measured.epochs,
         points=measured.points,

@@ -168,6 +168,9 @@ class _Watch(tune.Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         told = result.get(MESSAGE, {})
+        for line in told.get("warnings", ()):
+            for listener in self._listeners:
+                listener.warned(told["trial_id"], line)
         if "status" in told and told["trial_id"] not in self._finished:  # a pack that starts again fails some again
             self._finished.add(told["trial_id"])
             self._tell_end(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
@@ -176,9 +179,6 @@ class _Watch(tune.Callback):
                 headline = told["headline"] if trial_id == told["trial_id"] else None
                 for listener in self._listeners:
                     listener.progressed(trial_id, told["epoch"], headline)
-        elif "warning" in told:
-            for listener in self._listeners:
-                listener.warned(told["trial_id"], told["warning"])
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._running.pop(_name(trial), None)

@@ -89,7 +89,9 @@ def _records(job: Job, device: torch.device, tell: Tell, output: Output) -> list
     made = outcome.made(job, datetime.now(UTC), device)
     try:
         with TrialMetrics(job) as shown:
-            checkpointing = _checkpointing(job, tell, shown, output)
+            checkpointing = _checkpointing(
+                job, lambda line: tell({"trial_id": job.trials[0].trial_id, "warnings": [line]}), shown, output
+            )
             ended = train(job.trials, job.data, device, _epochs_to(job, tell, shown), checkpointing)
     except InputError:
         raise
@@ -139,13 +141,14 @@ def _train_in_worker(config: dict[str, Any]) -> None:
     (trial,) = job.trials
     rank = Worker.current().rank
     log = f"{job.name}.rank{rank}" if rank else job.name
-    tell = _tell(ray_train.report)
+    warnings: list[str] = []
+    tell = _with_warnings(_tell(ray_train.report), warnings)
     with kept(job.results, log, f"{job.title}, worker {rank} of {job.workers}") as output, _told():
         device = get_device()
         _check_usable(device)
         started_at = datetime.now(UTC)
         with TrialMetrics(job) as shown:
-            checkpointing = _checkpointing(job, tell, shown, output)
+            checkpointing = _checkpointing(job, warnings.append, shown, output)
             (ended,) = train(job.trials, job.data, device, _epochs_to(job, tell, shown), checkpointing)
         if isinstance(ended, TrainingDiverged):
             raise ended
@@ -165,7 +168,11 @@ def _told() -> Iterator[None]:
         raise
 
 
-def _checkpointing(job: Job, tell: Tell, shown: TrialMetrics, output: Output) -> Checkpointing:
+def _checkpointing(job: Job, warn: Callable[[str], None], shown: TrialMetrics, output: Output) -> Checkpointing:
+    def warned(line: str) -> None:
+        print(line, file=sys.stderr)
+        warn(line)
+
     def saved(seconds: float, size: int) -> None:
         shown.checkpoint(seconds, size)
         output.save()
@@ -174,7 +181,7 @@ def _checkpointing(job: Job, tell: Tell, shown: TrialMetrics, output: Output) ->
         CheckpointFile(job.results, job.name),
         job.checkpoint_seconds,
         StopRequests(job.stop_flag),
-        lambda line: tell({"trial_id": job.trials[0].trial_id, "warning": line}),
+        warned,
         saved,
     )
 
@@ -220,7 +227,7 @@ def _finished(record: TrialRecord) -> dict[str, Any]:
     return {
         "trial_id": record.trial.trial_id,
         "status": record.status,
-        "train_seconds": record.train_seconds,
+        "train_seconds": record.train_seconds - record.resumed_seconds,  # by this process
         "error": record.error,
         "headline": record.measurements.get(headline_metric(record.trial.task)),
     }
@@ -229,6 +236,21 @@ def _finished(record: TrialRecord) -> dict[str, Any]:
 def _tell(report: Callable[[dict[str, Any]], None]) -> Tell:
     """Return ``report`` under a key of our own: Tune writes its own trial_id and more into every result."""
     return lambda message: report({MESSAGE: message})
+
+
+def _with_warnings(tell: Tell, warnings: list[str]) -> Tell:
+    """Return ``tell`` that takes along what ``warnings`` hold by then.
+
+    Every worker of a group tells equally often, for Train's reports wait for each other: a report of one worker
+    alone would wait for ever.
+    """
+
+    def told(message: dict[str, Any]) -> None:
+        lines = warnings.copy()
+        warnings.clear()
+        tell({**message, "warnings": lines})
+
+    return told
 
 
 def _titled(tell: Tell, job: Job) -> Tell:

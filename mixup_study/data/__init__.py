@@ -14,7 +14,7 @@ from mixup_study.data.embedded import embedded, in_the_plane
 from mixup_study.data.labelled import LabelledSet
 from mixup_study.data.openml import uci
 from mixup_study.data.tables import Table
-from mixup_study.spec.rules import DatasetName
+from mixup_study.spec.rules import TABLE_ROWS, DatasetName
 
 IMAGES: dict[DatasetName, Callable[[Path], LabelledSet]] = {
     "digits": digits.load,
@@ -24,17 +24,17 @@ IMAGES: dict[DatasetName, Callable[[Path], LabelledSet]] = {
 }
 """Every image data set by the name that studies give it; called with the data folder."""
 TABLES: dict[DatasetName, Table] = {
-    "iris": embedded("iris", rows=150, features=4),
-    "wine": embedded("wine", rows=178, features=13),
-    "breast_cancer": embedded("breast_cancer", rows=569, features=30),
-    "optdigits": embedded("digits", rows=1797, features=64),
-    "abalone": uci("abalone", openml_id=183, rows=4177, features=8, classes=28),
-    "arcene": uci("arcene", openml_id=1458, rows=200, features=10_000, classes=2),
-    "arrhythmia": uci("arrhythmia", openml_id=5, rows=452, features=279, classes=13),
-    "htru2": uci("htru2", openml_id=45558, rows=17_898, features=8, classes=2),
-    "phishing": uci("phishing", openml_id=4534, rows=11_055, features=30, classes=2),
-    "two_moons": in_the_plane("moons"),
-    "circles": in_the_plane("circles", factor=0.5),
+    "iris": embedded("iris", TABLE_ROWS["iris"], features=4),
+    "wine": embedded("wine", TABLE_ROWS["wine"], features=13),
+    "breast_cancer": embedded("breast_cancer", TABLE_ROWS["breast_cancer"], features=30),
+    "optdigits": embedded("digits", TABLE_ROWS["optdigits"], features=64),
+    "abalone": uci("abalone", TABLE_ROWS["abalone"], openml_id=183, features=8, classes=28),
+    "arcene": uci("arcene", TABLE_ROWS["arcene"], openml_id=1458, features=10_000, classes=2),
+    "arrhythmia": uci("arrhythmia", TABLE_ROWS["arrhythmia"], openml_id=5, features=279, classes=13),
+    "htru2": uci("htru2", TABLE_ROWS["htru2"], openml_id=45558, features=8, classes=2),
+    "phishing": uci("phishing", TABLE_ROWS["phishing"], openml_id=4534, features=30, classes=2),
+    "two_moons": in_the_plane("moons", TABLE_ROWS["two_moons"]),
+    "circles": in_the_plane("circles", TABLE_ROWS["circles"], factor=0.5),
 }
 """Every table by the name that studies give it."""
 

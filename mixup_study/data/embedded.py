@@ -8,8 +8,6 @@ import numpy as np
 
 from mixup_study.data.tables import Rows, Table
 
-POINTS = 1000
-"""Of a data set in the plane, half of either class."""
 SPREAD = 0.15
 """Standard deviation of the noise that is added to each coordinate of a point in the plane."""
 
@@ -26,13 +24,13 @@ def embedded(loader: str, rows: int, features: int) -> Table:
     return Table(read, rows, features)
 
 
-def in_the_plane(maker: str, **options: float) -> Table:
-    """Return POINTS points in the plane, the same ones always, of ``sklearn.datasets.make_<maker>``."""
+def in_the_plane(maker: str, rows: int, **options: float) -> Table:
+    """Return points in the plane, half of either class, always the same, of ``sklearn.datasets.make_<maker>``."""
 
     def read(folder: Path) -> Rows:
         from sklearn import datasets
 
-        points_N2, labels_N = getattr(datasets, f"make_{maker}")(POINTS, noise=SPREAD, random_state=0, **options)
-        return Rows(points_N2, np.empty((POINTS, 0), object), labels_N.astype(np.int64))
+        points_N2, labels_N = getattr(datasets, f"make_{maker}")(rows, noise=SPREAD, random_state=0, **options)
+        return Rows(points_N2, np.empty((rows, 0), object), labels_N.astype(np.int64))
 
-    return Table(read, POINTS, 2)
+    return Table(read, rows, 2)

@@ -19,7 +19,7 @@ MISSING = ["?", "", "NA", "NaN", "nan"]
 """What stands for a missing value in a CSV file."""
 
 
-def uci(name: str, openml_id: int, rows: int, features: int, classes: int) -> Table:
+def uci(name: str, rows: int, openml_id: int, features: int, classes: int) -> Table:
     """Return a table: ``<name>.csv`` or ``<name>.arff`` of the data folder, else OpenML's ``openml_id``.
 
     In a file the label is the last column; a CSV file may have a line of names first. Neither the order of the

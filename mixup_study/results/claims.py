@@ -152,8 +152,9 @@ def _questions(results: _Results, comparison: Comparison) -> Iterator[_Question]
         sides = [{**comparison.where, **first}, {**comparison.where, **second}]
         names = (_side_text(results, sides[0], first), _side_text(results, sides[1], second))
         free = [name for name in keys if not all(name in side for side in sides)]
+        fixed = {name: value for name, value in comparison.where.items() if name in keys and value not in EXTREMES}
         for values in itertools.product(*(results.values_of(name, [side["arm"] for side in sides]) for name in free)):
-            held = dict(zip(free, values, strict=True))
+            held = {**fixed, **dict(zip(free, values, strict=True))}
             yield _Question(
                 comparison,
                 {**held, **sides[0]},

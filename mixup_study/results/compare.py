@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 from mixup_study.results.table import Records
 from mixup_study.spec.metrics import Metric
-from mixup_study.spec.rules import DATASET_KINDS, TEST_SHARE
+from mixup_study.spec.rules import DATASET_KINDS, TABLE_ROWS, TEST_SHARE
 from mixup_study.spec.study import Study
-from mixup_study.spec.trial import SEEDS
+from mixup_study.spec.trial import SEEDS, Trial
 
 
 def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence[str], metric: Metric) -> float | None:
@@ -40,8 +40,19 @@ def is_split(study: Study, trial_ids: Sequence[str]) -> bool:
 
 
 def overlap(study: Study, trial_ids: Sequence[str]) -> float:
-    """Return what Nadeau and Bengio (2003) add to 1 / n in the variance of a mean over n seeds: 0 without splits."""
-    return TEST_SHARE / (1 - TEST_SHARE) if is_split(study, trial_ids) else 0.0
+    """Return what Nadeau and Bengio (2003) add to 1 / n in the variance of a mean over n seeds: 0 without splits.
+
+    That is the number of test rows for each training row; of several trials, the largest.
+    """
+    if not is_split(study, trial_ids):
+        return 0.0
+    return max(map(_test_rows_per_training_row, (study.trials[trial_id] for trial_id in trial_ids)))
+
+
+def _test_rows_per_training_row(trial: Trial) -> float:
+    rows = TABLE_ROWS.get(trial.dataset, 0)
+    test = math.ceil(TEST_SHARE * rows)
+    return test / min(trial.train_size or rows, rows - test) if rows else 0.0
 
 
 def by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:

@@ -9,14 +9,18 @@ from typing import Any
 
 from mixup_study.spec.trial import Trial
 
-ALIKE = ("dataset", "train_size", "model", "width", "batch_size", "workers", "precision")
+ALIKE = (
+    "dataset",
+    "train_size",
+    "model",
+    "width",
+    "depth",
+    "batch_size",
+    "workers",
+    "precision",
+    "discriminator_steps",
+)
 """Fields that decide how long an epoch takes."""
-
-
-def seconds(trial: Trial, records: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return the seconds ``trial`` may take: the median per epoch of finished trials alike; None without any."""
-    alike = _seconds_per_epoch(records).get(_kind(trial))
-    return None if alike is None else alike * trial.epochs
 
 
 _kind = attrgetter(*ALIKE)

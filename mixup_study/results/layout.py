@@ -20,7 +20,7 @@ Tests = Mapping[int, Sequence[float | None]]
 """p-values of the columns of a row, by the row's identity."""
 ARM_SEPARATOR = " / "
 """Arms named ``method / specification`` stand in two columns of the table."""
-NOTED = ("train_size", "data_seed", "split_seed", "augment", "depth", "neighbours", "workers")
+NOTED = ("train_size", "data_seed", "split_seed", "augment", "depth", "neighbours", "workers", "precision")
 """Fields that a caption names where they are not at their defaults."""
 NOT_PUBLISHED = "not published"
 _P = "p"
@@ -287,7 +287,6 @@ def _of_the_numbers(study: Study) -> str:
         parts.append("The lowest is marked.")
     if study.published:
         protocol = f": {study.paper.protocol}" if study.paper and study.paper.protocol else ""
-        same = study.profile == "paper" and not study.overrides
-        note = "" if same else ", which is not what was run here"
+        note = "" if study.as_in_paper else ", which is not what was run here"
         parts.append(f"In brackets, the paper's own numbers{protocol}{note}.")
     return " ".join(parts)

@@ -55,7 +55,7 @@ class Place:
                 system, root = fs.FileSystem.from_uri(location)
             else:
                 system, root = fs.LocalFileSystem(), str(Path(location).expanduser().absolute())
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, RuntimeError) as error:  # the last for ~someone whom nobody knows
             reason = _reason(error, location)
             raise InputError(f"{option} {shown}: {reason}; expected a folder or URL") from None
         if not root.strip("/"):

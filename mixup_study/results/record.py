@@ -41,6 +41,7 @@ TRIALS = pa.schema(
         ("traceback", pa.string()),
         *((metric, pa.float64()) for metric in METRICS),
         ("train_seconds", pa.float64()),
+        ("resumed_seconds", pa.float64()),
         ("pack_size", pa.int64()),
         ("started_at", pa.timestamp("us", tz="UTC")),
         ("device", pa.string()),
@@ -51,7 +52,8 @@ TRIALS = pa.schema(
     ]
 )
 """One row per trial. Errors are fractions in [0, 1]; ``train_seconds`` is wall time inside the training function,
-divided by ``pack_size``, the number of trials that it trained together."""
+divided by ``pack_size``, the number of trials that it trained together, and ``resumed_seconds`` those of them before
+the checkpoint that the process of ``started_at`` went on from."""
 
 EPOCHS = pa.schema(
     [
@@ -103,6 +105,7 @@ class TrialRecord:
     """Columns of POINTS, of one length."""
     error: str | None = None
     traceback: str | None = None
+    resumed_seconds: float = 0.0
 
     def trials_table(self) -> pa.Table:
         """Return the record's one row of TRIALS."""
@@ -114,6 +117,7 @@ class TrialRecord:
             "traceback": self.traceback,
             **self.measurements,
             "train_seconds": self.train_seconds,
+            "resumed_seconds": self.resumed_seconds,
             **self.made,
         }
         return pa.Table.from_pylist([row], schema=TRIALS)

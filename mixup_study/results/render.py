@@ -66,7 +66,7 @@ def _text(sheet: Sheet) -> str:
         table.add_row(*row)
     width = shutil.get_terminal_size((10_000, 40)).columns  # a pipe is as wide as it takes
     out = io.StringIO()
-    Console(file=out, width=width, markup=False).print(table)
+    Console(file=out, width=width, markup=False, emoji=False).print(table)
     body = "\n".join(line.rstrip() for line in out.getvalue().splitlines()).strip("\n")
     caption = textwrap.fill(sheet.caption, min(width, 120))
     return f"{caption}\n\n{body}\n" if caption else f"{body}\n"

@@ -63,10 +63,10 @@ class ResultStore:
         trial_id, failed = record.trial.trial_id, record.status == "failed"
         if failed and self.done_among([trial_id]):
             return
-        if record.epochs or not failed:
-            self._epochs_folder.write(record.epochs_table(), trial_id, failed=failed)
-        if len(record.points) > 0:
-            self._points_folder.write(record.points_table(), trial_id)
+        if not failed:
+            self._epochs_folder.write(record.epochs_table(), trial_id)
+            if len(record.points) > 0:
+                self._points_folder.write(record.points_table(), trial_id)
         self._trials_folder.write(record.trials_table(), trial_id, failed=failed)
         if not failed:
             self._trials_folder.remove_failure(trial_id)

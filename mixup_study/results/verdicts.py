@@ -30,16 +30,21 @@ def verdict_lines(study: Study, claims: Sequence[Judged], format: Literal["text"
     return "\n".join([caption, "", *lines, ""])
 
 
+def title(study: Study) -> str:
+    """Return whose claims are judged."""
+    return "The study's claims" if study.paper is None else "The paper's claims"
+
+
 def verdicts_caption(study: Study, claims: Sequence[Judged]) -> str:
     """Return what the verdicts are of, and how to read them, in one paragraph."""
     compared = [one for claim in claims for one in claim.compared]
     units = {"points": "points of percent", "modes": "modes"}
     unit = " or ".join(units[name] for name in units if any(one.unit == name for one in compared)) or "what is measured"
     pick = study.table.pick
-    same = study.profile == "paper" and not study.overrides
+    other = study.paper is not None and not study.as_in_paper
     parts = [
-        f"The paper's claims, judged by the results of profile {study.profile}"
-        f"{'' if same else ', which is not what the paper ran'}: ✓ supported, ✗ contradicted, ? undecided. Differences"
+        f"{title(study)}, judged by the results of profile {study.profile}"
+        f"{', which is not what the paper ran' if other else ''}: ✓ supported, ✗ contradicted, ? undecided. Differences"
         f" of means in {unit}, with their 95 % bootstrap interval over the seeds."
     ]
     if any(one.seeds == 1 for one in compared):

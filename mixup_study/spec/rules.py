@@ -53,8 +53,22 @@ DATASET_KINDS: dict[DatasetName, DatasetKind] = {
     "gaussian_ring": "density",
     "gaussian_grid": "density",
 }
+TABLE_ROWS: dict[DatasetName, int] = {
+    "iris": 150,
+    "wine": 178,
+    "breast_cancer": 569,
+    "optdigits": 1797,
+    "abalone": 4177,
+    "arcene": 200,
+    "arrhythmia": 452,
+    "htru2": 17_898,
+    "phishing": 11_055,
+    "two_moons": 1000,
+    "circles": 1000,
+}
+"""Rows of each table, before its split."""
 TEST_SHARE = 0.2
-"""Of a table's rows, the share that a split sets apart for testing."""
+"""Of a table's rows, the share that a split sets apart for testing, rounded up."""
 
 TASK_KINDS: dict[TaskName, frozenset[DatasetKind]] = {
     "classification": frozenset({"images", "table"}),
@@ -113,6 +127,8 @@ def refusal(field: str, value: Any, chosen: Mapping[str, Any]) -> str | None:
             return f"{choice} {chosen[choice]} does not take it"
     if kind is not None and field in _FOREIGN.get(("kind", kind), ()):
         return f"data set {chosen['dataset']} does not take it"
+    if field == "data_seed" and chosen.get("label_noise") == 0 and chosen.get("train_size", 0) is None:
+        return "nothing is drawn by it: there is no label noise, and train_size takes all examples"
     if field == "dataset" and "task" in chosen and DATASET_KINDS[value] not in TASK_KINDS[chosen["task"]]:
         names = [name for name, of in DATASET_KINDS.items() if of in TASK_KINDS[chosen["task"]]]
         return f"task {chosen['task']} does not train on it; expected one of {', '.join(names)}"

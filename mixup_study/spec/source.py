@@ -235,7 +235,9 @@ def _merge(source: Source, value: Any, path: KeyPath, onto: KeyPath) -> None:
         existing = at(source.tree, onto)
     except KeyError:
         existing = None
-    if isinstance(value, dict) and (isinstance(existing, dict) or not onto):
+    if isinstance(value, dict):
+        if onto and not isinstance(existing, dict):
+            source.put(onto, {}, place)
         for key, item in value.items():
             _merge(source, item, (*path, key), (*onto, key))
     elif value is None:

@@ -21,6 +21,8 @@ from mixup_study.spec.source import KeyPath, Source, read, set_override
 from mixup_study.spec.trial import FIELDS, SEEDS, Trial, check_field, comparable
 
 MAX_TRIALS = 1_000_000
+_IMPLEMENTATION = frozenset({"precision", "memory_format", "fused"})
+"""Fields of how the arithmetic is done, which the paper says nothing of."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Study:
     claims: tuple[Claim, ...] = ()
     published: tuple[Mapping[str, Any], ...] = field(default=())
     """The paper's rows: values of the table's row fields and of the setting chosen, and measurements in percent."""
+    as_in_paper: bool = False
+    """Whether every trial is one that the paper describes, but for its seeds and how the arithmetic is done."""
 
     @cached_property
     def trials(self) -> dict[str, Trial]:
@@ -79,6 +83,15 @@ class StudyFile:
     def base_profile(self) -> str:
         """Return "paper" for a study of the paper, else "full": the file as it stands."""
         return "paper" if self._document.paper is not None else "full"
+
+    @cached_property
+    def _paper_settings(self) -> set[tuple[Any, ...]]:
+        """Return the settings of the file as it stands, which the paper describes; none of one not to be run so."""
+        source = read(self.path)
+        try:
+            return _settings(_expand(document_of(source), source))
+        except InputError:
+            return set()
 
     def load(self, profile: str) -> Study:
         """Return the study under ``profile``, with the overrides applied last.
@@ -121,13 +134,27 @@ class StudyFile:
             resources=document.resources,
             retries=document.retries,
             checkpoint_seconds=document.checkpoint_seconds,
-            table=document.table,
+            table=_without_removed(document),
             cells=cells,
             overrides=self.overrides,
             figures=tuple(document.figures),
             claims=tuple(document.claims),
             published=tuple(document.published),
+            as_in_paper=document.paper is not None and _settings(cells) <= self._paper_settings,
         )
+
+
+def _settings(cells: Iterable[Cell]) -> set[tuple[Any, ...]]:
+    """Return what the paper might say of the trials: all fields but seeds and how the arithmetic is done."""
+    names = [name for name in FIELDS if name not in SEEDS and name not in _IMPLEMENTATION]
+    return {tuple(getattr(cell.trial, name) for name in names) for cell in cells}
+
+
+def _without_removed(document: Document) -> Table:
+    """Return the table, without a baseline that a profile or --set removed."""
+    if document.table.baseline in document.arms:
+        return document.table
+    return document.table.model_copy(update={"baseline": None})
 
 
 def _check_table(document: Document, source: Source, arms: Sequence[str]) -> None:
@@ -152,9 +179,10 @@ def _check_table(document: Document, source: Source, arms: Sequence[str]) -> Non
                 ("table", "across"), "expected a field that is neither a row of the table nor a seed", value=across
             )
     baseline = document.table.baseline
-    if baseline is not None and baseline not in document.arms:
+    known = {**document.arms, **dict.fromkeys(arms)}
+    if baseline is not None and baseline not in known:
         raise source.error(
-            ("table", "baseline"), f"expected an arm of the study{nearest(baseline, arms)}", value=baseline
+            ("table", "baseline"), f"expected an arm of the study{nearest(baseline, known)}", value=baseline
         )
     kinds = [figure.kind for figure in document.figures]
     for index, kind in enumerate(kinds):

@@ -43,7 +43,8 @@ class Checkpointing:
     seconds: float
     """Save at the end of an epoch when the last save, or the start, is at least so long ago."""
     stop_requested: Callable[[], bool]
-    """Asked at the end of every epoch; where it is true, the trial saves and raises Stopped."""
+    """Asked at the end of every epoch, of a group in the first worker; where it is true, the trial saves and raises
+    Stopped, in all of them."""
     warn: Callable[[str], None]
     """Told in one line about a checkpoint that cannot be used, or saved."""
     saved: Callable[[float, int], None] = lambda seconds, size: None

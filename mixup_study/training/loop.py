@@ -64,7 +64,7 @@ def train(
         if all(_divergence(own) for own in rows):
             break
         if checkpointing is not None and epoch + 1 < epochs:
-            stop = checkpointing.stop_requested()
+            stop = worker.first_says(worker.rank == 0 and checkpointing.stop_requested(), device)
             if worker.rank == 0 and (stop or checkpointing.due()):
                 so_far = before + time.perf_counter() - started
                 checkpointing.save({**kind, **task.state(), "rows": rows, "seconds": so_far})
@@ -73,7 +73,7 @@ def train(
     outcomes = task.find(rows)
     seconds = (before + time.perf_counter() - started) / len(trials)
     return [
-        _divergence(own) or Measured(one.measurements, own, seconds, one.points)
+        _divergence(own) or Measured(one.measurements, own, seconds, one.points, before / len(trials))
         for own, one in zip(rows, outcomes, strict=True)
     ]
 

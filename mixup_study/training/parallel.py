@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -54,3 +55,7 @@ class Worker:
         if self.count > 1:
             distributed.broadcast(tensor, src=0)
         return tensor
+
+    def first_says(self, answer: bool, device: torch.device) -> bool:
+        """Return worker 0's ``answer`` on every worker, by way of its ``device``."""
+        return answer if self.count == 1 else bool(self.from_first(torch.tensor(answer, device=device)))

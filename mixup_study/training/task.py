@@ -54,3 +54,5 @@ class Measured:
     epochs: list[dict[str, Any]]
     seconds: float
     points: Points = field(default_factory=dict)
+    resumed_seconds: float = 0.0
+    """Of ``seconds``, those before the checkpoint that it went on from."""

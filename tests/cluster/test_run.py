@@ -134,6 +134,17 @@ def test_a_group_that_fails_says_why(ray_cluster: Any, tiny_study: Path) -> None
         assert re.search(rf", worker {rank} of 2\n(.*\n)*ValueError: a minibatch of 1", path.read_text())
 
 
+def test_a_group_that_cannot_save_says_so_and_goes_on(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    results.mkdir()
+    (results / "checkpoints").write_text("a file where a folder belongs")
+    options = ["--set", "trial.workers=2", "--set", "arms.mixup=null", "--set", "checkpoint_seconds=0"]
+    ended = ray_cluster.run(tiny_study, "--results", results, *options)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("no checkpoint saved: --results") == 1
+    assert records(results)["status"].tolist() == ["done"]
+
+
 def start(ray_cluster: Any, *arguments: str | Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         ray_cluster.command(*arguments), env=ray_cluster.environment, stdout=subprocess.PIPE, text=True

@@ -34,7 +34,7 @@ def read(folder: Path, content: str | bytes, name: str = "small.csv") -> Rows:
     """Return what is read of a file in ``folder``: a table of six rows, two features and a label."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return uci("small", openml_id=0, rows=6, features=2, classes=2).read(folder)
+    return uci("small", rows=6, openml_id=0, features=2, classes=2).read(folder)
 
 
 def shown(rows: Rows) -> list[tuple[object, ...]]:
@@ -196,7 +196,7 @@ def test_an_infinite_number_is_refused(number: str, tmp_path: Path) -> None:
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "small.csv").mkdir()
     with pytest.raises(InputError, match=r"small\.csv: cannot be read as a table: .*directory"):
-        uci("small", openml_id=0, rows=6, features=2, classes=2).read(tmp_path)
+        uci("small", rows=6, openml_id=0, features=2, classes=2).read(tmp_path)
 
 
 # What is not there.

@@ -64,6 +64,13 @@ def test_where_seeds_split_the_variance_is_that_of_nadeau_and_bengio(load: Loade
     assert p(study, measure(study, errors)) == pytest.approx(expected)
 
 
+def test_fewer_training_rows_make_the_variance_larger(load: Loader, measure: Measure) -> None:
+    study = load(IRIS, "trial.train_size=20")
+    # Of the 150 rows 30 are for testing, so that 5.2 · (1/5 + 30/20) = 8.84 is the variance of the mean.
+    expected = 2 * stats.t.sf(2.2 / math.sqrt(8.84), df=4)
+    assert p(study, measure(study, errors)) == pytest.approx(expected)
+
+
 def test_the_order_of_the_arms_and_of_their_trials_makes_no_difference(load: Loader, measure: Measure) -> None:
     study = load(IRIS)
     records = measure(study, errors)

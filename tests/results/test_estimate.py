@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mixup_study.results.estimate import estimate, seconds, span
+from mixup_study.results.estimate import estimate, span
 from mixup_study.results.record import TrialRecord
 from mixup_study.spec.trial import Trial
 
@@ -17,33 +17,49 @@ def rows(*records: TrialRecord) -> Sequence[Mapping[str, Any]]:
     return [row for record in records for row in record.trials_table().to_pylist()]
 
 
+def expected(trial: Trial, took: Sequence[Mapping[str, Any]]) -> str:
+    """Return how long a trial may take, or none."""
+    return estimate([trial], took, 0).removeprefix("estimate: ").split(" of training")[0].split(";")[0]
+
+
 def test_a_trial_may_take_the_median_of_those_alike(record: RecordMaker, trial: TrialMaker) -> None:
     took = rows(*(record(seed=seed, train_seconds=taken) for seed, taken in enumerate([10, 12, 100])))
-    assert seconds(trial(seed=9), took) == pytest.approx(12)
+    assert expected(trial(seed=9), took) == "12 s"
 
 
 def test_it_takes_as_much_longer_as_it_has_more_epochs(record: RecordMaker, trial: TrialMaker) -> None:
     took = rows(record(epochs=2, train_seconds=10))
-    assert seconds(trial(epochs=20), took) == pytest.approx(100)
+    assert expected(trial(epochs=20), took) == "1 min 40 s"
 
 
 def test_hyper_parameters_make_no_difference(record: RecordMaker, trial: TrialMaker) -> None:
     took = rows(record(train_seconds=10))
-    assert seconds(trial(method="mixup", alpha=8, dropout=0.5, label_noise=0.8, lr=1.0), took) == pytest.approx(10)
+    assert expected(trial(method="mixup", alpha=8, dropout=0.5, label_noise=0.8, lr=1.0), took) == "10 s"
+
+
+GAN = {"task": "gan", "dataset": "gaussian_ring", "model": "mlp"}
 
 
 @pytest.mark.parametrize(
-    "fields", [{"dataset": "cifar10"}, {"train_size": 5}, {"width": 8}, {"batch_size": 1}, {"workers": 2}], ids=str
+    ("recorded", "fields"),
+    [
+        *(({}, given) for given in ({"dataset": "cifar10"}, {"train_size": 5}, {"width": 8}, {"batch_size": 1})),
+        *(({}, given) for given in ({"workers": 2}, {"precision": "bfloat16"}, {"model": "mlp"})),
+        ({"model": "mlp"}, {"model": "mlp", "depth": 64}),
+        (GAN, GAN | {"discriminator_steps": 1}),
+    ],
+    ids=str,
 )
 def test_another_data_set_network_or_minibatch_is_not_alike(
-    record: RecordMaker, trial: TrialMaker, fields: dict[str, Any]
+    record: RecordMaker, trial: TrialMaker, recorded: dict[str, Any], fields: dict[str, Any]
 ) -> None:
-    assert seconds(trial(**fields), rows(record())) is None
+    assert expected(trial(**fields), rows(record(**recorded))) == "none"
+    assert expected(trial(**recorded), rows(record(**recorded))) != "none"
 
 
 def test_a_failed_trial_says_nothing(record: RecordMaker, trial: TrialMaker) -> None:
-    assert seconds(trial(), rows(record(status="failed"))) is None
-    assert seconds(trial(), []) is None
+    assert expected(trial(), rows(record(status="failed"))) == "none"
+    assert expected(trial(), []) == "none"
 
 
 def test_slots_share_the_time(record: RecordMaker, trial: TrialMaker) -> None:

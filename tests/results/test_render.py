@@ -52,6 +52,10 @@ def test_text_draws_a_line_before_a_break() -> None:
     assert not before.strip(" ─")
 
 
+def test_text_leaves_colons_alone() -> None:
+    assert "a:x:b :100:" in render(one_entry("a:x:b :100:"), "text")
+
+
 def test_text_leaves_brackets_alone() -> None:
     assert "[bold]x[/bold] [0]" in render(one_entry("[bold]x[/bold] [0]"), "text")
 

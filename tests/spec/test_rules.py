@@ -112,6 +112,13 @@ def test_what_does_not_fit_is_refused_with_what_does(fields: dict[str, Any], fie
     assert refusal(**fields) == (field, reason)
 
 
+def test_a_seed_of_what_is_not_drawn_must_stay_at_its_default() -> None:
+    reason = "nothing is drawn by it: there is no label noise, and train_size takes all examples"
+    assert refusal(**DIGITS, data_seed=1) == ("data_seed", reason)
+    for drawn in ({"label_noise": 0.2}, {"train_size": 100}):
+        assert trial(**DIGITS, **drawn, data_seed=1).data_seed == 1
+
+
 FOREIGN: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     *(("task classification", DIGITS, {"discriminator_steps": steps}) for steps in (1, 6)),
     *(

@@ -265,7 +265,7 @@ def test_alpha_may_be_infinite(load: Loader, small_study: str, infinity: str) ->
 
 def test_a_table_without_pick_is_fine_where_every_arm_has_one_setting(load: Loader, small_study: str) -> None:
     text = small_study.replace(PICK, "").replace("alpha: [1, 2]", "alpha: 1")
-    assert len(load(text, "grid.data_seed=[0, 1]").trials) == 8
+    assert len(load(text, "trial.label_noise=0.5", "grid.data_seed=[0, 1]").trials) == 8
 
 
 @pytest.mark.parametrize("where", ["  rows: [label_noise, alpha, arm]", "  rows: [label_noise, arm]\n  across: alpha"])
@@ -299,6 +299,40 @@ def test_null_in_a_profile_removes_an_arms_key(load: Loader, small_study: str) -
     text = small_study.replace("ERM: {}", "ERM: {dropout: 0.5, width: 8}")
     study = load(text.replace("trial: {epochs: 1}", "arms: {ERM: {dropout: null}}"), profile="short")
     assert (values(study, "dropout", "ERM"), values(study, "width", "ERM")) == ([0.0], [8])
+
+
+def test_null_in_a_mapping_that_only_the_profile_has_is_not_there(load: Loader, small_study: str) -> None:
+    alone = small_study.replace("grid:\n  seed: [0, 1]\n", "")
+    assert alone != small_study
+    text = alone.replace("trial: {epochs: 1}", "grid: {label_noise: [0.2], seed: null}")
+    assert values(load(text, profile="short"), "seed") == [0]
+
+
+def test_a_baseline_that_is_removed_is_none(load: Loader, small_study: str) -> None:
+    text = small_study.replace("  rows: [label_noise, arm]", "  rows: [label_noise, arm]\n  baseline: ERM")
+    assert load(text).table.baseline == "ERM"
+    assert load(text, "arms.ERM=null").table.baseline is None
+
+
+@pytest.mark.parametrize(
+    ("override", "as_in_paper"),
+    [
+        ("resources.cpus=2", True),
+        ("trial.precision=bfloat16", True),
+        ("grid.seed=[1, 2]", True),
+        ("arms.mixup=null", True),
+        ("trial.epochs=1", False),
+        ("arms.mixup.alpha=[1, 3]", False),
+    ],
+)
+def test_a_study_is_as_in_the_paper_whatever_it_runs_on(
+    load: Loader, small_study: str, override: str, as_in_paper: bool
+) -> None:
+    text = f"paper: {{table: 2}}\n{small_study}"
+    assert load(text).as_in_paper
+    assert load(text, override).as_in_paper is as_in_paper
+    assert not load(text, profile="short").as_in_paper
+    assert not load(small_study).as_in_paper
 
 
 def test_a_profile_adds_arms_and_replaces_lists(load: Loader, small_study: str) -> None:

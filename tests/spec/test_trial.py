@@ -31,7 +31,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "dataset": {"dataset": "cifar10"},
     "train_size": {"train_size": 100},
     "label_noise": {"label_noise": 0.2},
-    "data_seed": {"data_seed": 1},
+    "data_seed": {"label_noise": 0.2, "data_seed": 1},
     "split_seed": {"dataset": "iris", "model": "mlp", "split_seed": 0},
     "augment": {"augment": False},
     "model": {"model": "mlp"},

@@ -142,6 +142,16 @@ def test_a_checkpoint_that_cannot_be_used_is_told_and_the_trial_starts_over(
     assert numbers(measured) == numbers(train_alone(trial()))
 
 
+def test_a_resumed_trial_tells_what_it_trained_before() -> None:
+    file = Memory()
+    with pytest.raises(Stopped):
+        Run(file, 2).train(trial())
+    before = unpack(file.content or b"")["seconds"]
+    measured = Run(file).train(trial())
+    assert measured.seconds > measured.resumed_seconds == before > 0
+    assert train_alone(trial()).resumed_seconds == 0
+
+
 def test_a_full_disk_costs_only_the_checkpoint() -> None:
     run = Run(Memory(full=True))
     assert numbers(run.train(trial())) == numbers(train_alone(trial()))

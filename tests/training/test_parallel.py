@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from torch import Tensor, distributed, multiprocessing, nn
 
 from mixup_study.models import MODELS, StagedNetwork
 from mixup_study.spec.trial import Trial
+from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.classification import Classification
+from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
 from mixup_study.vicinity import Draws
@@ -82,12 +84,49 @@ def worker_process(rank: int, port: int, trial: Trial, float64: bool, folder: st
     distributed.destroy_process_group()
 
 
-def two_workers(trial: Trial, folder: Path, float64: bool = False) -> list[dict[str, Any]]:
+def free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    multiprocessing.spawn(worker_process, (port, trial, float64, str(folder)), nprocs=2)
+        port: int = free.getsockname()[1]
+        return port
+
+
+def two_workers(trial: Trial, folder: Path, float64: bool = False) -> list[dict[str, Any]]:
+    multiprocessing.spawn(worker_process, (free_port(), trial, float64, str(folder)), nprocs=2)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
+
+
+def stopped_process(rank: int, port: int, trial: Trial, asked: int, folder: str) -> None:
+    """Train as one of two workers of which only ``asked`` is told to stop; write down when it did."""
+    distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+    checkpointing = Checkpointing(Kept(Path(folder, "checkpoint")), 1e9, lambda: rank == asked, print)
+    try:
+        train([trial], Path(folder), CPU, lambda trial, row, examples: None, checkpointing)
+        said = "finished"
+    except Stopped as stopped:
+        said = str(stopped)
+    Path(folder, f"{rank}.txt").write_text(said)
+    distributed.destroy_process_group()
+
+
+@dataclass
+class Kept:
+    """A checkpoint in a file."""
+
+    path: Path
+
+    def read(self) -> bytes | None:
+        return self.path.read_bytes() if self.path.exists() else None
+
+    def write(self, content: bytes) -> None:
+        self.path.write_bytes(content)
+
+
+@pytest.mark.parametrize(("asked", "said"), [(0, "after epoch 1"), (1, "finished")])
+def test_all_workers_stop_when_the_first_is_told_to_and_it_has_saved(asked: int, said: str, tmp_path: Path) -> None:
+    multiprocessing.spawn(stopped_process, (free_port(), trial(epochs=2), asked, str(tmp_path)), nprocs=2)
+    assert [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)] == [said] * 2
+    assert (tmp_path / "checkpoint").exists() == (asked == 0)
 
 
 @pytest.fixture(scope="module")

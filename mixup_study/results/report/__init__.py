@@ -17,11 +17,12 @@ from mixup_study.results.report.trials import failed, progress, slowest
 from mixup_study.results.report.verdicts import verdicts
 from mixup_study.results.store import ResultStore
 from mixup_study.results.table import Records, table_rows
+from mixup_study.results.verdicts import title
 from mixup_study.spec.study import Study
 
 SECTIONS = {
     "table": "Measured beside published",
-    "claims": "The paper's claims",
+    "claims": "Claims",
     "curves": "Learning curves",
     "effects": "Hyper-parameters",
     "memorisation": "Memorisation",
@@ -68,7 +69,7 @@ def report(study: Study, records: Records, store: ResultStore, reason: str) -> s
         source=_source(study),
         ran=what_ran(study, records, reason),
         progress=progress(study, records),
-        contents={id: title for id, title in SECTIONS.items() if present[id]},
+        contents={id: name for id, name in (SECTIONS | {"claims": title(study)}).items() if present[id]},
         effects={f"effect-{name}": title_text(name) for name in effect},
         verdicts=claims,
         drawings=images,

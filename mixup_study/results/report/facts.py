@@ -28,9 +28,10 @@ def facts(study: Study, records: Records, reason: str) -> dict[str, str]:
     for column, name in MADE.items():
         found[name] = _counted([record[column] for record in rows])
     ends = [
-        record["started_at"] + timedelta(seconds=(record["train_seconds"] or 0) * (record["pack_size"] or 1))
+        record["started_at"] + timedelta(seconds=seconds * (record["pack_size"] or 1))
         for record in rows
         if record["started_at"] is not None
+        for seconds in [(record["train_seconds"] or 0) - (record["resumed_seconds"] or 0)]
     ]
     if ends:
         found["first trial started"] = moment(min(record["started_at"] for record in rows if record["started_at"]))

@@ -66,6 +66,8 @@ class Cut:
 
     at: float
     seconds: float
+    end: float
+    """Seconds since the first start, of when something trained again."""
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def timeline(study: Study, records: Records) -> Timeline | None:
     share = trained / (len(slots) * total) if total else 0.0
     notes = [
         "A bar is a trial, or trials trained together as a pack; those that failed are framed. Slots are told apart by"
-        " when trials started and how long they trained, not by their machine; a trial that was resumed from a"
-        " checkpoint counts from its last start as long as it trained in all.",
+        " when trials started and how long they trained, not by their machine; of a trial that went on from a"
+        " checkpoint, what it trained before is not shown.",
         f"At {len(cuts)} dashed line{'' if len(cuts) == 1 else 's'} time is cut out in which nothing trained,"
         f" {duration(sum(cut.seconds for cut in cuts))} in all."
         if cuts
@@ -144,12 +146,13 @@ def _jobs(study: Study, records: Records) -> list[Job]:
         if record["started_at"] is None or not record["train_seconds"]:
             continue
         size = record["pack_size"] or 1
+        seconds = (record["train_seconds"] - (record["resumed_seconds"] or 0)) * size
         key = (record["started_at"], size, trial_id if size == 1 else record["device"])
         start = (record["started_at"] - first).total_seconds()
         workers = study.trials[trial_id].workers
-        job = found.setdefault(key, Job([], start, record["train_seconds"] * size, workers, False))
+        job = found.setdefault(key, Job([], start, seconds, workers, False))
         job.trials.append(trial_id)
-        job.seconds = max(job.seconds, record["train_seconds"] * size)
+        job.seconds = max(job.seconds, seconds)
         job.failed = job.failed or record["status"] == "failed"
     return sorted(found.values(), key=lambda job: (job.start, job.trials))
 
@@ -178,7 +181,7 @@ def _cuts(jobs: Sequence[Job]) -> tuple[list[Cut], float]:
     end = removed = 0.0
     for job in jobs:
         if job.start - end >= least:
-            cuts.append(Cut(end - removed, job.start - end))
+            cuts.append(Cut(end - removed, job.start - end, job.start))
             removed += job.start - end
         end = max(end, job.end)
     return cuts, end - removed
@@ -189,10 +192,7 @@ def _bars(slot: int, jobs: Sequence[Job], cuts: Sequence[Cut], total: float, slo
     least = total * slots / BARS
     found: list[Bar] = []
     for job in jobs:
-        removed = 0.0
-        for cut in cuts:
-            if job.start - removed >= cut.at + cut.seconds:
-                removed += cut.seconds
+        removed = sum(cut.seconds for cut in cuts if job.start >= cut.end)
         start, end = job.start - removed, job.end - removed
         last = found[-1] if found else None
         if last is not None and last.end - last.start < least and end - last.start < 2 * least:
