@@ -122,8 +122,8 @@ def test_table_5_has_the_papers_headings_and_lines() -> None:
     assert sheet.caption == (
         "Table 5: Results of the ablation studies, median test error of the last 10 epochs. Profile paper (for a test):"
         " data set cifar10, preact_resnet18 of width 64, epochs 200, neighbours 200, precision bfloat16, seed 0; 0 of"
-        " 44 trials done. Errors in percent. The lowest is marked. In brackets, the paper's own numbers: CIFAR-10, PreActResNet-18,"
-        " 200 epochs, 200 nearest neighbours."
+        " 44 trials done. Errors in percent. The lowest is marked. In brackets, the paper's own numbers: CIFAR-10,"
+        " PreActResNet-18, 200 epochs, 200 nearest neighbours."
     )
 
 
