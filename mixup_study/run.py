@@ -124,7 +124,7 @@ def _on_ray(options: argparse.Namespace, file: StudyFile, store: ResultStore, na
         jobs = jobs_of(study, left, slots, store.location, options.data, code_version())
         of_job = {trial.trial_id: LogFile(store.location, job.name) for job in jobs for trial in job.trials}
         logs = {trial_id: of_job[trial_id] for trial_id in left}
-        progress = RunProgress(Console(), cell_labels(study), left)
+        progress = RunProgress(Console(markup=False, emoji=False), cell_labels(study), left)
         with progress, StudyMetrics(study, left, jobs) as metrics:
             try:
                 run_jobs(jobs, cluster, study.retries, [progress, metrics])
