@@ -90,10 +90,11 @@ class RunProgress:
             self.failures[trial_id] = error
         self._bar.update(self._task, completed=self.completed)
         if not self._console.is_terminal:
+            took = f"{train_seconds:.1f} s" if train_seconds else "recorded already"
             outcome = f"failed: {error}" if headline is None else headline_text(self._trials[trial_id].task, headline)
             print(
                 f"[{self.completed}/{len(self._trials)}] {self.seconds:.0f} s  {trial_id}  {self._labels[trial_id]}:"
-                f" {outcome}, {train_seconds:.1f} s",
+                f" {outcome}, {took}",
                 flush=True,
             )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import traceback
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,25 @@ import torch
 
 from mixup_study.cluster.job import Job
 from mixup_study.results.record import TrialRecord
+from mixup_study.results.store import ResultStore
+from mixup_study.results.table import records_by_id
+from mixup_study.spec.metrics import headline_metric
 from mixup_study.spec.trial import Trial
 from mixup_study.training.task import Measured
+
+
+def recorded(results: str, trials: Sequence[Trial]) -> dict[str, float]:
+    """Return the headline of each of these trials that the results hold as finished by now, by trial_id."""
+    store = ResultStore(results)
+    done = store.done_among([trial.trial_id for trial in trials])
+    if not done:
+        return {}
+    records = records_by_id(store.trials())
+    return {
+        trial.trial_id: records[trial.trial_id][headline_metric(trial.task)]
+        for trial in trials
+        if trial.trial_id in done
+    }
 
 
 def done(trial: Trial, made: dict[str, Any], measured: Measured) -> TrialRecord:

@@ -19,7 +19,7 @@ from ray.tune.trainable import wrap_function
 
 from mixup_study.cluster.interrupt import GRACE_SECONDS, Interrupt, StopFlag
 from mixup_study.cluster.job import MESSAGE, Job
-from mixup_study.cluster.outcome import failed, made, one_line
+from mixup_study.cluster.outcome import failed, made, one_line, recorded
 from mixup_study.cluster.session import Cluster
 from mixup_study.results.store import ResultStore
 from mixup_study.spec.errors import InputError
@@ -46,7 +46,10 @@ class Listener(Protocol):
         """Take note of something about a trial that is no failure."""
 
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
-        """Take note of a trial's end; ``error`` says what it failed with, None where it is done."""
+        """Take note of a trial's end; ``error`` says what it failed with, None where it is done.
+
+        ``train_seconds`` are those of the process that ended it, 0 where it was found recorded already.
+        """
 
 
 def run_jobs(jobs: Sequence[Job], cluster: Cluster, retries: int, listeners: Sequence[Listener]) -> None:
@@ -173,7 +176,7 @@ class _Watch(tune.Callback):
                 listener.warned(told["trial_id"], line)
         if "status" in told and told["trial_id"] not in self._finished:  # a pack that starts again fails some again
             self._finished.add(told["trial_id"])
-            self._tell_end(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
+            self._tell_end(told["trial_id"], told.get("train_seconds", 0.0), told["headline"], told.get("error"))
         elif "epoch" in told:
             for trial_id in self._unfinished(_job(trial)):  # of a pack, one tells for all
                 headline = told["headline"] if trial_id == told["trial_id"] else None
@@ -196,15 +199,18 @@ class _Watch(tune.Callback):
         started_at = self._running.pop(_name(trial), datetime.now(UTC))
         job = _job(trial)
         error, told = _error_of(trial)
-        store = ResultStore(job.results)
         try:
-            done = store.done_among(self._unfinished(job))  # recorded, but not told any more
+            found = recorded(job.results, job.trials)  # perhaps not told any more
             for lost in job.trials:
-                if lost.trial_id not in self._finished | done:
-                    record = failed(lost, made(job, started_at, None), error, told)
-                    self._finished.add(lost.trial_id)
-                    store.write(record)
-                    self._tell_end(lost.trial_id, record.train_seconds, None, record.error)
+                if lost.trial_id in self._finished:
+                    continue
+                self._finished.add(lost.trial_id)
+                if lost.trial_id in found:
+                    self._tell_end(lost.trial_id, 0.0, found[lost.trial_id], None)
+                    continue
+                record = failed(lost, made(job, started_at, None), error, told)
+                ResultStore(job.results).write(record)
+                self._tell_end(lost.trial_id, record.train_seconds, None, record.error)
         except InputError as unusable:
             self.stopper.bad_input = str(unusable)
 

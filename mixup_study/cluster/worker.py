@@ -56,8 +56,10 @@ def run_job(config: dict[str, Any]) -> None:
     try:
         if StopRequests(job.stop_flag)():
             raise Stopped("before its first epoch")
-        done = ResultStore(job.results).done_among([trial.trial_id for trial in job.trials])
-        left = tuple(trial for trial in job.trials if trial.trial_id not in done)
+        found = outcome.recorded(job.results, job.trials)  # by a process that died, or by another command
+        for trial_id, headline in found.items():
+            _tell(tune.report)({"trial_id": trial_id, "status": "done", "headline": headline})
+        left = tuple(trial for trial in job.trials if trial.trial_id not in found)
         if left and job.workers == 1:
             _train_here(job.model_copy(update={"trials": left}), job.name)
         elif left:
