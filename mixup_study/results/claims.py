@@ -96,7 +96,7 @@ class Judged:
     """A claim of the paper and what the results say to it."""
 
     text: str
-    section: str
+    section: str | None
     verdict: Verdict
     """``supported`` if every comparison is, ``contradicted`` if any is, else ``undecided``."""
     compared: tuple[Compared, ...]

@@ -21,7 +21,10 @@ def verdict_lines(study: Study, claims: Sequence[Judged], format: Literal["text"
     """Return the claims, each with its verdict and what was measured, and how to read them; nothing without claims."""
     if not claims:
         return ""
-    points = [f"{one.sign} {one.text} ({one.section}): {measured_text(study, one)}" for one in claims]
+    points = [
+        f"{one.sign} {one.text}{f' ({one.section})' if one.section else ''}: {measured_text(study, one)}"
+        for one in claims
+    ]
     if format == "markdown":
         return "\n".join([verdicts_caption(study, claims), "", *(f"- {point}" for point in points), ""])
     width = min(shutil.get_terminal_size((10_000, 40)).columns, 120)

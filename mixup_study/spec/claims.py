@@ -85,11 +85,11 @@ class Comparison(BaseModel):
 
 
 class Claim(BaseModel):
-    """A claim of the paper."""
+    """A claim of the paper, or of the study's own."""
 
     model_config = _STRICT
     text: str = Field(min_length=1, description="The claim, in one sentence.")
-    section: str = Field(min_length=1, description='Section of the paper, as in "3.4".')
+    section: str | None = Field(default=None, min_length=1, description='Section of the paper, as in "3.4".')
     compare: list[Comparison] = Field(min_length=1, description="What the claim says of the results; all of it holds.")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,6 +43,14 @@ def test_a_claim_shows_its_verdict_its_section_its_effects_and_how_many_seeds(
     shown = " ".join(verdict_lines(study, judge(study, records), "text").split())
     assert "Intervals of fewer than 6 seeds are too narrow. † Hyper-parameters picked by test_error_last" in shown
     assert "profile paper:" in shown
+
+
+def test_claims_of_a_study_that_is_not_the_papers_are_its_own(claiming: str, load: Loader, measure: Measure) -> None:
+    own = re.sub("paper: .*\n", "", claiming).replace(', section: "3.4"', "")
+    study = load(own)
+    shown = verdict_lines(study, judge(study, measure(study, lambda cell: 0.5)), "markdown")
+    assert shown.startswith("The study's claims, judged by the results of profile full: ✓ supported")
+    assert "- ? mixup is better: " in shown
 
 
 def test_one_seed_is_marked(claiming: str, load: Loader, measure: Measure) -> None:

@@ -20,7 +20,7 @@ class Shown:
     sign: str
     verdict: Verdict
     text: str
-    section: str
+    section: str | None
     measured: str
     comparisons: Numbers
 
