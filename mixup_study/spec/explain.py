@@ -27,6 +27,7 @@ _EXPECTED = {
     "tuple_type": "expected a list",
     "too_short": "expands to nothing; expected at least one entry",
     "string_too_short": "expected some text",
+    "string_pattern_mismatch": "expected up to 64 letters, digits, - and _, the first a letter or a digit",
 }
 _LIMITS = {
     "greater_than_equal": ("≥", "ge"),

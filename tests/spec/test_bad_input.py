@@ -84,7 +84,7 @@ WRITTEN = [
     case("a number for an arm", "ERM: {}", "ERM: 3", "arms.ERM: 3: expected a mapping of keys"),
     case("an arm without its braces", "ERM: {}", "ERM:", "arms.ERM: None: expected a mapping of keys"),
     case("a number for an arm's name", "ERM: {}", "1: {}", "arms.1: 1: expected text"),
-    case("a name with a blank", "name: small", "name: small one", "name: 'small one':", "pattern"),
+    case("a name with a blank", "name: small", "name: small one", "name: 'small one':", "letters, digits, - and _"),
     case("a list for trial", "trial: {epochs: 1}", "trial: [1]", "trial: [1]: expected a mapping", profile="short"),
     case("epochs of 0", "epochs: 4", "epochs: 0", "trial.epochs: 0: expected a value ≥ 1"),
     case("a negative alpha", "alpha: [1, 2]", "alpha: [1, -2]", "arms.mixup.alpha: -2: expected a value ≥ 0"),
