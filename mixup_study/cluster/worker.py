@@ -39,6 +39,8 @@ Tell = Callable[[dict[str, Any]], None]
 
 REPORT_SECONDS = 0.5
 """A trial trained in the Tune actor tells its progress this often at most."""
+GROUP_REPORT_SECONDS = 3.0
+"""A group of workers does so: Train takes up a report every two seconds, and lets the next one wait until then."""
 
 FINAL = (TrainingDiverged, ValueError)
 """What a trial raises because of what it is: it would again, so it is recorded at once."""
@@ -75,7 +77,7 @@ def _train_here(job: Job, log: str) -> None:
     """Train in this process, through Train's local mode: a worker group would take seconds to start."""
     device = torch.device("cuda", 0) if job.resources.gpus else torch.device("cpu")
     _check_usable(device)
-    tell = _throttled(_titled(_tell(tune.report), job))
+    tell = _throttled(_titled(_tell(tune.report), job), REPORT_SECONDS)
 
     def train_and_record() -> None:
         with kept(job.results, log, job.title) as output, _told():
@@ -136,17 +138,22 @@ def _train_in_group(job: Job) -> None:
 def _train_in_worker(config: dict[str, Any]) -> None:
     """Train as one worker of a group, the first of which records the trial and saves its checkpoints.
 
-    Every worker reports every epoch, for Train's reports wait for each other. An exception is left to Train,
-    which ends the whole group.
+    Every worker reports the same epochs, for Train's reports wait for each other; the first decides which. An
+    exception is left to Train, which ends the whole group.
     """
     job = Job.model_validate_json(config["job"])
     (trial,) = job.trials
-    rank = Worker.current().rank
+    worker = Worker.current()
+    rank = worker.rank
     log = f"{job.name}.rank{rank}" if rank else job.name
     warnings: list[str] = []
-    tell = _with_warnings(_tell(ray_train.report), warnings)
     with kept(job.results, log, f"{job.title}, worker {rank} of {job.workers}") as output, _told():
         device = get_device()
+        tell = _throttled(
+            _with_warnings(_tell(ray_train.report), warnings),
+            GROUP_REPORT_SECONDS,
+            lambda due: worker.first_says(due, device),
+        )
         _check_usable(device)
         started_at = datetime.now(UTC)
         with TrialMetrics(job) as shown:
@@ -243,8 +250,7 @@ def _tell(report: Callable[[dict[str, Any]], None]) -> Tell:
 def _with_warnings(tell: Tell, warnings: list[str]) -> Tell:
     """Return ``tell`` that takes along what ``warnings`` hold by then.
 
-    Every worker of a group tells equally often, for Train's reports wait for each other: a report of one worker
-    alone would wait for ever.
+    A report of the one worker that has something to tell would wait for the others for ever.
     """
 
     def told(message: dict[str, Any]) -> None:
@@ -271,14 +277,17 @@ def _titled(tell: Tell, job: Job) -> Tell:
     return titled
 
 
-def _throttled(tell: Tell) -> Tell:
-    """Return ``tell`` that passes on progress only when the last is old enough, and anything else always."""
+def _throttled(tell: Tell, seconds: float, agreed: Callable[[bool], bool] = bool) -> Tell:
+    """Return ``tell`` that passes on progress only when the last is ``seconds`` old, and anything else always.
+
+    ``agreed`` returns for each worker's opinion whether that is so what all of its group go by.
+    """
     last = time.monotonic()
 
     def throttled(message: dict[str, Any]) -> None:
         nonlocal last
         now = time.monotonic()
-        if "epoch" not in message or now - last >= REPORT_SECONDS:
+        if "epoch" not in message or agreed(now - last >= seconds):
             last = now
             tell(message)
 

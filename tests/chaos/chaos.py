@@ -50,13 +50,13 @@ STUDY_OF_GROUPS = """\
 name: chaos
 checkpoint_seconds: 0.2
 trial:
-  {dataset: digits, train_size: 300, augment: false, model: preact_resnet18, width: 4, epochs: 8, batch_size: 50,
+  {dataset: digits, train_size: 300, augment: false, model: preact_resnet18, width: 4, epochs: 60, batch_size: 50,
    lr: 0.1, workers: WORKERS}
 arms:
   mixup: {method: mixup, alpha: 1}
 table: {title: Chaos, rows: [arm], columns: [{title: last, metric: test_error_last}]}
 """
-"""Such a trial takes some twenty seconds to start."""
+"""Such a trial takes some twenty seconds to start, so that it is disturbed once it has saved."""
 KINDS = {"Tune actor": 5, "node": 1, "command": 2, "Ctrl-C": 1}
 """What is disturbed, and how often in relation to each other; first the processes that train."""
 KINDS_OF_GROUPS = {"Train worker": 1}
@@ -128,6 +128,8 @@ class Chaos:
         self.outcome = Outcome()
         self.begun = time.monotonic()
         self.command: subprocess.Popen[bytes] | None = None
+        self.results = folder
+        self.disturbed = 0.0
         self.cluster: Cluster | None = None
         self.node: Any = None
 
@@ -195,6 +197,7 @@ class Chaos:
     def start_command(self, results: Path) -> None:
         """Start the command that anyone would type again."""
         assert self.cluster is not None
+        self.results = results
         command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(results)]
         command += ["--data", str(self.folder / "data"), "--address", self.cluster.address]
         with (self.folder / "output").open("ab") as output:
@@ -202,14 +205,25 @@ class Chaos:
         self.outcome.runs += 1
 
     def trains(self) -> bool:
-        """Wait until a process trains; return False where the command ends before."""
+        """Wait until a process trains, and a group has saved since it was disturbed.
+
+        Return False where the command ends before.
+        """
         assert self.command is not None
         for _ in patiently():
             if self.command.poll() is not None:
                 return False
-            if self.victims(next(iter(self.kinds))):
+            victims = self.victims(next(iter(self.kinds)))
+            if victims and (self.workers == 1 or self.saved_after(self.disturbed)):
                 return True
         return False
+
+    def saved_after(self, moment: float) -> bool:
+        """Return whether a trial was saved after the Unix time ``moment``."""
+        try:
+            return any(file.stat().st_mtime > moment for file in (self.results / "checkpoints").glob("*.checkpoint"))
+        except FileNotFoundError:  # removed in between
+            return False
 
     def wait(self, seconds: float) -> None:
         """Let the command go on for so long, or until it ends."""
@@ -242,6 +256,7 @@ class Chaos:
         with contextlib.suppress(psutil.NoSuchProcess):
             victim.send_signal(signal.SIGINT if kind == "Ctrl-C" else signal.SIGKILL)
             self.outcome.disturbances[kind] += 1
+            self.disturbed = time.time()
             print(f"{time.monotonic() - self.begun:.0f} s: {kind} {victim.pid}", flush=True)
         if kind == "node":
             assert self.cluster is not None
