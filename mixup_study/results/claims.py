@@ -11,13 +11,15 @@ for few seeds; where seeds split a table, it is widened for overlapping training
   distributed differences it holds the mean in 50 % of cases with two seeds, 75 % with three, 88 % with four.
 - It takes the hyper-parameters as given. ``table.pick`` chooses them on the test error, as the paper does, which
   favours the side that chose among more (``Side.tried``).
-- It is not corrected for the number of comparisons. A claim is supported only if all of its comparisons are, which
-  needs no correction; the more there are, the likelier one is contradicted by chance.
+- It is not corrected for the number of comparisons. A claim that is supported only if all of its comparisons are
+  needs no correction; the more there are, the likelier one is contradicted by chance, or supported where ``at_least``
+  asks for some of them.
 """
 
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -98,9 +100,12 @@ class Judged:
     text: str
     section: str | None
     verdict: Verdict
-    """``supported`` if every comparison is, ``contradicted`` if any is, else ``undecided``."""
+    """``supported`` if every comparison is, ``contradicted`` if any is, else ``undecided``; of a claim that asks for
+    ``at_least`` so many, ``supported`` if so many are and ``contradicted`` if all but fewer are contradicted."""
     compared: tuple[Compared, ...]
     """Empty where the study as loaded has none of the arms."""
+    at_least: int | None
+    """How many comparisons must hold; None for all."""
 
     @property
     def sign(self) -> str:
@@ -123,9 +128,16 @@ def _judged(results: _Results, claim: Claim) -> Judged:
     asked = [question for comparison in claim.compare for question in _questions(results, comparison)]
     labels = _labels(asked)
     compared = tuple(replace(results.compare(one), label=label) for one, label in zip(asked, labels, strict=True))
-    verdicts = {one.verdict for one in compared}
-    verdict: Verdict = "supported" if verdicts == {"supported"} else "undecided"
-    return Judged(claim.text, claim.section, "contradicted" if "contradicted" in verdicts else verdict, compared)
+    return Judged(claim.text, claim.section, _claim_verdict(compared, claim.at_least), compared, claim.at_least)
+
+
+def _claim_verdict(compared: Sequence[Compared], at_least: int | None) -> Verdict:
+    needed = max(len(compared), 1) if at_least is None else at_least
+    counts = Counter(one.verdict for one in compared)
+    if counts["supported"] >= needed:
+        return "supported"
+    spare = len(compared) - needed
+    return "contradicted" if counts["contradicted"] > spare >= 0 else "undecided"
 
 
 class _Question(NamedTuple):

@@ -79,8 +79,13 @@ def measured_text(study: Study, claim: Judged) -> str:
         sign = f"{SIGNS[one.verdict]} " if signs else ""
         texts.append(f"{sign}{' '.join(filter(None, [one.label, effect_text(study, one)]))}{seeds}")
     parts = ["; ".join(texts)]
+    counted = ", ".join(_counts(compared)) + f" of {len(compared)}"
+    if claim.at_least is not None:
+        counted += f", {claim.at_least} needed"
     if len(listed) < len(compared):
-        parts = [", ".join(_counts(compared)) + f" of {len(compared)}, least supported: {parts[0]}"]
+        parts = [f"{counted}, least supported: {parts[0]}"]
+    elif claim.at_least is not None:
+        parts = [f"{counted}: {parts[0]}"]
     parts += [_seeds_text(*counts)] if alike else []
     parts += [_PICKED] if any(map(_is_picked, compared)) else []
     return " · ".join(parts)

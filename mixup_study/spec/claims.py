@@ -90,7 +90,8 @@ class Claim(BaseModel):
     model_config = _STRICT
     text: str = Field(min_length=1, description="The claim, in one sentence.")
     section: str | None = Field(default=None, min_length=1, description='Section of the paper, as in "3.4".')
-    compare: list[Comparison] = Field(min_length=1, description="What the claim says of the results; all of it holds.")
+    compare: list[Comparison] = Field(min_length=1, description="What the claim says of the results.")
+    at_least: int | None = Field(default=None, ge=1, description="How many comparisons must hold; null for all.")
 
 
 def check_claims(

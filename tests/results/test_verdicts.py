@@ -85,6 +85,16 @@ def test_of_many_comparisons_those_least_supported_are_shown(claiming: str, load
     ]
 
 
+def test_of_a_claim_that_needs_some_comparisons_it_is_said_how_many(
+    claiming: str, load: Loader, measure: Measure
+) -> None:
+    study = load(claiming.replace("than: ERM}]", "than: ERM}], at_least: 1"), "grid.seed=0")
+    records = measure(study, lambda cell: 0.4 if cell.arm == "mixup" and cell.trial.label_noise == 0.2 else 0.5)
+    assert lines(study, records) == [
+        "- ✓ mixup is better (3.4): 1 ✓, 1 ? of 2, 1 needed: ? 80% +0.00; ✓ 20% −10.00 · one seed · †"
+    ]
+
+
 def test_a_study_without_claims_prints_nothing(small_study: str, load: Loader, measure: Measure) -> None:
     study = load(small_study)
     assert verdict_lines(study, judge(study, measure(study, lambda cell: 0.5)), "text") == ""
