@@ -18,10 +18,10 @@ from pathlib import Path
 
 import torch
 
+from mixup_study.spec.packs import largest_pack
 from mixup_study.spec.study import StudyFile
 from mixup_study.spec.trial import Trial
 from mixup_study.training.loop import train
-from mixup_study.training.pack import largest_pack
 
 STUDY = Path(__file__).parent.parent / "studies" / "tabular.yaml"
 FOLDER = Path("unused")

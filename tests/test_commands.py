@@ -106,6 +106,13 @@ def test_asking_imports_nothing_heavy(name: str, tiny_study: Path, results: Path
     assert heavy_modules(name, [asked, "--results", results]) == []
 
 
+def test_the_process_that_schedules_does_without_pytorch(tiny_study: Path) -> None:
+    imported = heavy_modules("run", [tiny_study, "--results", tiny_study.parent / "results"])
+    assert "ray" in imported
+    assert not {"torch", "torchvision", "sklearn"} & set(imported)
+    assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
+
+
 def test_the_rooms_import_only_downwards() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     ended = subprocess.run(

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 
 from mixup_study.results.labels import cell_labels
 from mixup_study.spec.document import Resources
+from mixup_study.spec.packs import largest_pack, pack_key
 from mixup_study.spec.study import Study
 from mixup_study.spec.trial import Trial, joint_id
-from mixup_study.training.pack import largest_pack, pack_key
 
 MESSAGE = "mixup_study"
 """The key of Tune's results under which a job tells how it is doing."""

@@ -6,10 +6,9 @@ import platform
 import traceback
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
-import torch
 
 from mixup_study.cluster.job import Job
 from mixup_study.results.record import TrialRecord
@@ -17,7 +16,11 @@ from mixup_study.results.store import ResultStore
 from mixup_study.results.table import records_by_id
 from mixup_study.spec.metrics import headline_metric
 from mixup_study.spec.trial import Trial
-from mixup_study.training.task import Measured
+
+if TYPE_CHECKING:
+    import torch
+
+    from mixup_study.training.task import Measured
 
 
 def recorded(results: str, trials: Sequence[Trial]) -> dict[str, float]:
@@ -71,15 +74,17 @@ def one_line(error: Exception) -> str:
 
 def made(job: Job, started_at: datetime, device: torch.device | None) -> dict[str, Any]:
     """Return how a record was made; ``device`` is None in a process that did not train."""
-    name = None if device is None else f"cpu ({platform.machine()})"
-    if device is not None and device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
+    by: dict[str, str | None] = {"device": None, "torch_version": None}
+    if device is not None:
+        import torch
+
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
+        by = {"device": name, "torch_version": str(torch.__version__)}
     return {
         "pack_size": len(job.trials),
         "started_at": started_at,
-        "device": name,
+        **by,
         "code_version": job.code_version,
         "python_version": platform.python_version(),
-        "torch_version": torch.__version__,
         "ray_version": ray.__version__,
     }

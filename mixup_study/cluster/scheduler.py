@@ -82,15 +82,13 @@ def _workers(job: Job) -> int:
 
 
 def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, retries: int, watch: _Watch) -> None:
-    from mixup_study.cluster.worker import run_job
-
     resources = jobs[0].resources
     # Tune wants a trial to hold something; of a group, the Train workers hold the slots.
     held = {"cpu": resources.cpus, "gpu": resources.gpus} if workers == 1 else {"memory": 1.0}
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
         tune.Tuner(
             # Ray's dashboard shows its name for the actors, which train one job after the other.
-            wrap_function(tune.with_resources(run_job, held), name=f"trials of {jobs[0].study}"),
+            wrap_function(tune.with_resources(_run_job, held), name=f"trials of {jobs[0].study}"),
             param_space={"job": tune.grid_search([job.model_dump_json() for job in jobs])},
             tune_config=tune.TuneConfig(
                 reuse_actors=workers == 1,
@@ -108,6 +106,13 @@ def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, retries: int
         ).fit()
     if watch.stopper.bad_input is not None:
         raise InputError(watch.stopper.bad_input)
+
+
+def _run_job(config: dict[str, Any]) -> None:
+    """Run a job, in a process that trains: the one that schedules does without PyTorch, seconds to import."""
+    from mixup_study.cluster.worker import run_job
+
+    run_job(config)
 
 
 def _name(trial: TuneTrial) -> str:

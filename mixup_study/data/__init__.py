@@ -14,7 +14,7 @@ from mixup_study.data.embedded import embedded, in_the_plane
 from mixup_study.data.labelled import LabelledSet
 from mixup_study.data.openml import uci
 from mixup_study.data.tables import Table
-from mixup_study.spec.rules import TABLE_ROWS, DatasetName
+from mixup_study.spec.rules import TABLE_SHAPES, DatasetName
 
 IMAGES: dict[DatasetName, Callable[[Path], LabelledSet]] = {
     "digits": digits.load,
@@ -24,17 +24,17 @@ IMAGES: dict[DatasetName, Callable[[Path], LabelledSet]] = {
 }
 """Every image data set by the name that studies give it; called with the data folder."""
 TABLES: dict[DatasetName, Table] = {
-    "iris": embedded("iris", TABLE_ROWS["iris"], features=4),
-    "wine": embedded("wine", TABLE_ROWS["wine"], features=13),
-    "breast_cancer": embedded("breast_cancer", TABLE_ROWS["breast_cancer"], features=30),
-    "optdigits": embedded("digits", TABLE_ROWS["optdigits"], features=64),
-    "abalone": uci("abalone", TABLE_ROWS["abalone"], openml_id=183, features=8, classes=28),
-    "arcene": uci("arcene", TABLE_ROWS["arcene"], openml_id=1458, features=10_000, classes=2),
-    "arrhythmia": uci("arrhythmia", TABLE_ROWS["arrhythmia"], openml_id=5, features=279, classes=13),
-    "htru2": uci("htru2", TABLE_ROWS["htru2"], openml_id=45558, features=8, classes=2),
-    "phishing": uci("phishing", TABLE_ROWS["phishing"], openml_id=4534, features=30, classes=2),
-    "two_moons": in_the_plane("moons", TABLE_ROWS["two_moons"]),
-    "circles": in_the_plane("circles", TABLE_ROWS["circles"], factor=0.5),
+    "iris": embedded("iris"),
+    "wine": embedded("wine"),
+    "breast_cancer": embedded("breast_cancer"),
+    "optdigits": embedded("digits"),
+    "abalone": uci("abalone", TABLE_SHAPES["abalone"], openml_id=183, classes=28),
+    "arcene": uci("arcene", TABLE_SHAPES["arcene"], openml_id=1458, classes=2),
+    "arrhythmia": uci("arrhythmia", TABLE_SHAPES["arrhythmia"], openml_id=5, classes=13),
+    "htru2": uci("htru2", TABLE_SHAPES["htru2"], openml_id=45558, classes=2),
+    "phishing": uci("phishing", TABLE_SHAPES["phishing"], openml_id=4534, classes=2),
+    "two_moons": in_the_plane("moons", TABLE_SHAPES["two_moons"]),
+    "circles": in_the_plane("circles", TABLE_SHAPES["circles"], factor=0.5),
 }
 """Every table by the name that studies give it."""
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from mixup_study.data.tables import Rows, Table
+from mixup_study.spec.rules import TableShape
 
 SPREAD = 0.15
 """Standard deviation of the noise that is added to each coordinate of a point in the plane."""
 
 
-def embedded(loader: str, rows: int, features: int) -> Table:
+def embedded(loader: str) -> Table:
     """Return the table of ``sklearn.datasets.load_<loader>``."""
 
     def read(folder: Path) -> Rows:
@@ -21,16 +22,16 @@ def embedded(loader: str, rows: int, features: int) -> Table:
         found = getattr(datasets, f"load_{loader}")(as_frame=True)
         return Rows.of(found.data, np.array(found.target, np.int64))
 
-    return Table(read, rows, features)
+    return Table(read)
 
 
-def in_the_plane(maker: str, rows: int, **options: float) -> Table:
+def in_the_plane(maker: str, shape: TableShape, **options: float) -> Table:
     """Return points in the plane, half of either class, always the same, of ``sklearn.datasets.make_<maker>``."""
 
     def read(folder: Path) -> Rows:
         from sklearn import datasets
 
-        points_N2, labels_N = getattr(datasets, f"make_{maker}")(rows, noise=SPREAD, random_state=0, **options)
-        return Rows(points_N2, np.empty((rows, 0), object), labels_N.astype(np.int64))
+        points_N2, labels_N = getattr(datasets, f"make_{maker}")(shape.rows, noise=SPREAD, random_state=0, **options)
+        return Rows(points_N2, np.empty((shape.rows, 0), object), labels_N.astype(np.int64))
 
-    return Table(read, rows, 2)
+    return Table(read)

@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from mixup_study.data.tables import Rows, Table
 from mixup_study.spec.errors import InputError
+from mixup_study.spec.rules import TableShape
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,13 +20,14 @@ MISSING = ["?", "", "NA", "NaN", "nan"]
 """What stands for a missing value in a CSV file."""
 
 
-def uci(name: str, rows: int, openml_id: int, features: int, classes: int) -> Table:
+def uci(name: str, shape: TableShape, openml_id: int, classes: int) -> Table:
     """Return a table: ``<name>.csv`` or ``<name>.arff`` of the data folder, else OpenML's ``openml_id``.
 
     In a file the label is the last column; a CSV file may have a line of names first. Neither the order of the
     rows nor whether a source calls a column of numbers categories makes a difference. Reading it raises
-    InputError where there is neither file nor network, and where the table has not as many rows, features and classes.
+    InputError where there is neither file nor network, and where the table has not this shape or as many classes.
     """
+    rows, features = shape
 
     def read(folder: Path) -> Rows:
         files = [folder / f"{name}.csv", folder / f"{name}.arff"]
@@ -49,7 +51,7 @@ def uci(name: str, rows: int, openml_id: int, features: int, classes: int) -> Ta
             raise InputError(f"{source}: infinity among the numbers; expected finite ones, or ? for a missing one")
         return Rows.of(frame, np.unique(labels.astype(str), return_inverse=True)[1].astype(np.int64))
 
-    return Table(read, rows, features)
+    return Table(read)
 
 
 def _downloaded(name: str, openml_id: int, folder: Path) -> pd.DataFrame:

@@ -77,9 +77,6 @@ class Table:
 
     read: Callable[[Path], Rows]
     """Finds the table, given the data folder; InputError where it is not to be had."""
-    rows: int
-    features: int
-    """Columns but the label."""
 
     def load(self, folder: Path, split_seed: int) -> TabularSet:
         """Return the table, split by ``split_seed``; a process reads it once.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mixup_study.results.table import Records
 from mixup_study.spec.metrics import Metric
-from mixup_study.spec.rules import DATASET_KINDS, TABLE_ROWS, TEST_SHARE
+from mixup_study.spec.rules import DATASET_KINDS, TABLE_SHAPES, TEST_SHARE
 from mixup_study.spec.study import Study
 from mixup_study.spec.trial import SEEDS, Trial
 
@@ -50,9 +50,11 @@ def overlap(study: Study, trial_ids: Sequence[str]) -> float:
 
 
 def _test_rows_per_training_row(trial: Trial) -> float:
-    rows = TABLE_ROWS.get(trial.dataset, 0)
-    test = math.ceil(TEST_SHARE * rows)
-    return test / min(trial.train_size or rows, rows - test) if rows else 0.0
+    shape = TABLE_SHAPES.get(trial.dataset)
+    if shape is None:
+        return 0.0
+    test = math.ceil(TEST_SHARE * shape.rows)
+    return test / min(trial.train_size or shape.rows, shape.rows - test)
 
 
 def by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:

@@ -53,20 +53,30 @@ DATASET_KINDS: dict[DatasetName, DatasetKind] = {
     "gaussian_ring": "density",
     "gaussian_grid": "density",
 }
-TABLE_ROWS: dict[DatasetName, int] = {
-    "iris": 150,
-    "wine": 178,
-    "breast_cancer": 569,
-    "optdigits": 1797,
-    "abalone": 4177,
-    "arcene": 200,
-    "arrhythmia": 452,
-    "htru2": 17_898,
-    "phishing": 11_055,
-    "two_moons": 1000,
-    "circles": 1000,
+
+
+class TableShape(NamedTuple):
+    """The size of a table, before its split."""
+
+    rows: int
+    features: int
+    """Columns but the label."""
+
+
+TABLE_SHAPES: dict[DatasetName, TableShape] = {
+    "iris": TableShape(150, 4),
+    "wine": TableShape(178, 13),
+    "breast_cancer": TableShape(569, 30),
+    "optdigits": TableShape(1797, 64),
+    "abalone": TableShape(4177, 8),
+    "arcene": TableShape(200, 10_000),
+    "arrhythmia": TableShape(452, 279),
+    "htru2": TableShape(17_898, 8),
+    "phishing": TableShape(11_055, 30),
+    "two_moons": TableShape(1000, 2),
+    "circles": TableShape(1000, 2),
 }
-"""Rows of each table, before its split."""
+"""The size of every table."""
 TEST_SHARE = 0.2
 """Of a table's rows, the share that a split sets apart for testing, rounded up."""
 

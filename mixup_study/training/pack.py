@@ -21,8 +21,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.fx import Graph
 from torch.nn import functional as F
 
-from mixup_study.data import TABLES
-from mixup_study.spec.rules import MethodName
+from mixup_study.spec.packs import pack_key
 from mixup_study.spec.trial import Trial
 from mixup_study.training.classification import Classification
 from mixup_study.training.optimizers import OPTIMIZERS, learning_rate, set_learning_rate
@@ -31,40 +30,10 @@ from mixup_study.training.replay import Replay, record
 from mixup_study.training.task import Found, Row
 from mixup_study.vicinity.base import Minibatch, PairDraws, VirtualBatch, pair_draws
 
-VARIED = ("seed", "data_seed", "split_seed", "label_noise", "alpha", "weight_decay")
-"""Fields that may differ within a pack."""
-METHODS: frozenset[MethodName] = frozenset({"erm", "mixup", "mix_inputs", "label_smoothing"})
-"""Those that draw nothing but lambda and a permutation of each minibatch."""
 _GRAPHS: dict[Hashable, Graph] = {}
 """Recordings by all that they depend on; later packs of this process train by them too."""
-LARGEST = 256
-"""Trials of a pack at most."""
-BYTES = 2**30
-"""Memory that the weights, gradients, moments and data of a pack may take."""
 BLOCK = 16
 """Trials that are one batched model on a CPU: the weights of more, with their moments, leave its cache."""
-
-
-def pack_key(trial: Trial) -> Hashable:
-    """Return what trials must share to be trained as a pack; None for one that is trained alone."""
-    packable = (
-        trial.task == "classification"
-        and trial.dataset in TABLES
-        and trial.method in METHODS
-        and not trial.same_class
-        and trial.dropout == 0
-        and trial.precision == "float32"
-        and trial.workers == 1
-    )
-    return tuple(trial.model_dump(exclude=set(VARIED)).items()) if packable else None
-
-
-def largest_pack(trial: Trial) -> int:
-    """Return how many trials like this one a pack holds at most."""
-    table = TABLES[trial.dataset]
-    units = [table.features, *[trial.width] * trial.depth]
-    weights = sum(one * other for one, other in itertools.pairwise(units))
-    return max(1, min(LARGEST, BYTES // (4 * (4 * weights + table.rows * table.features))))
 
 
 class Pack:

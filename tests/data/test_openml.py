@@ -11,6 +11,7 @@ from mixup_study import data
 from mixup_study.data.openml import uci
 from mixup_study.data.tables import Rows
 from mixup_study.spec.errors import InputError
+from mixup_study.spec.rules import TABLE_SHAPES, TableShape
 
 CSV = """\
 1.5,a,x
@@ -34,7 +35,7 @@ def read(folder: Path, content: str | bytes, name: str = "small.csv") -> Rows:
     """Return what is read of a file in ``folder``: a table of six rows, two features and a label."""
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return uci("small", rows=6, openml_id=0, features=2, classes=2).read(folder)
+    return uci("small", TableShape(6, 2), openml_id=0, classes=2).read(folder)
 
 
 def shown(rows: Rows) -> list[tuple[object, ...]]:
@@ -101,13 +102,13 @@ def test_a_csv_file_is_read_before_an_arff_file(tmp_path: Path) -> None:
 
 
 def test_a_data_set_of_the_paper_is_read_from_its_file_and_split(tmp_path: Path) -> None:
-    table = data.TABLES["htru2"]
-    numbers = np.random.default_rng(0).normal(100, 10, (table.rows, table.features))
+    shape = TABLE_SHAPES["htru2"]
+    numbers = np.random.default_rng(0).normal(100, 10, shape)
     pulsars = numbers[:, 0] > 110
     np.savetxt(tmp_path / "htru2.csv", np.column_stack([numbers, pulsars]), "%.8g", ",")
     found = data.load("htru2", tmp_path, torch.device("cpu"), 3)
-    assert found.shape == (table.features,)
-    assert len(found.train_labels_N) + len(found.test_labels_N) == table.rows
+    assert found.shape == (shape.features,)
+    assert len(found.train_labels_N) + len(found.test_labels_N) == shape.rows
     assert found.train_labels_N.double().mean().item() == pytest.approx(pulsars.mean(), abs=1e-3)
     assert found.train_inputs_N.mean(dim=0).abs().max().item() < 1e-4
 
@@ -196,7 +197,7 @@ def test_an_infinite_number_is_refused(number: str, tmp_path: Path) -> None:
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "small.csv").mkdir()
     with pytest.raises(InputError, match=r"small\.csv: cannot be read as a table: .*directory"):
-        uci("small", rows=6, openml_id=0, features=2, classes=2).read(tmp_path)
+        uci("small", TableShape(6, 2), openml_id=0, classes=2).read(tmp_path)
 
 
 # What is not there.

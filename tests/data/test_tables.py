@@ -12,7 +12,7 @@ from sklearn import datasets
 
 from mixup_study import data
 from mixup_study.data.tables import Rows, Table, TabularSet
-from mixup_study.spec.rules import DatasetName
+from mixup_study.spec.rules import TABLE_SHAPES, DatasetName
 
 NOWHERE = Path("/dev/null")
 EMBEDDED: dict[DatasetName, tuple[int, int, int]] = {
@@ -37,7 +37,7 @@ def rows_of(numbers: Any = None, categories: Any = None, labels: Any = None) -> 
 
 
 def split(rows: Rows, seed: int = 0) -> TabularSet:
-    return Table(lambda folder: rows, len(rows.labels_N), 1).load(NOWHERE, seed)
+    return Table(lambda folder: rows).load(NOWHERE, seed)
 
 
 def numbered(count: int, labels: Any = None) -> Rows:
@@ -60,8 +60,8 @@ def test_a_table_without_a_file_has_its_rows_columns_and_classes(name: DatasetNa
     table = data.TABLES[name]
     found = table.load(NOWHERE, 0)
     assert (len(found.train_inputs_N), len(found.test_inputs_N), found.classes) == EMBEDDED[name]
-    assert table.rows == len(found.train_labels_N) + len(found.test_labels_N)
-    assert found.shape == (table.features,) == found.test_inputs_N.shape[1:]
+    assert TABLE_SHAPES[name].rows == len(found.train_labels_N) + len(found.test_labels_N)
+    assert found.shape == (TABLE_SHAPES[name].features,) == found.test_inputs_N.shape[1:]
     assert found.train_inputs_N.dtype == found.test_inputs_N.dtype == torch.float32
     assert found.train_labels_N.dtype == torch.int64
     assert set(found.train_labels_N.tolist()) == set(found.test_labels_N.tolist()) == set(range(found.classes))

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from mixup_study.spec.packs import pack_key
 from mixup_study.spec.trial import Trial
 from mixup_study.training import pack
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
-from mixup_study.training.pack import largest_pack, pack_key
 from mixup_study.training.task import Measured, TrainingDiverged
 from tests.training.alone import CPU, train_alone
 from tests.training.test_checkpoint import Memory
@@ -92,37 +92,6 @@ def test_a_trial_that_diverges_ends_only_itself() -> None:
     assert isinstance(tame, Measured)
     alone = train_alone(trial(seed=0, **sgd))
     assert [row["test_error"] for row in tame.epochs] == [row["test_error"] for row in alone.epochs]
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"dataset": "digits"},
-        {"dropout": 0.1},
-        {"method": "dirichlet_mixup", "alpha": 1.0, "ways": 3},
-        {"method": "latent_mixup", "alpha": 1.0, "layer": 2},
-        {"method": "gaussian_noise", "sigma": 0.1},
-        {"method": "mixup", "alpha": 1.0, "same_class": True},
-        {"precision": "bfloat16"},
-        {"workers": 2},
-        {"task": "gan", "dataset": "gaussian_ring"},
-    ],
-    ids=str,
-)
-def test_what_packs_cannot_do_trains_alone(fields: dict[str, Any]) -> None:
-    assert pack_key(trial(**fields)) is None
-
-
-@pytest.mark.parametrize("fields", [{"width": 8}, {"lr": 0.1}, {"dataset": "wine"}, {"train_size": 50}], ids=str)
-def test_trials_of_other_shapes_or_steps_have_packs_of_their_own(fields: dict[str, Any]) -> None:
-    assert pack_key(trial(**fields)) != pack_key(trial())
-
-
-def test_wide_tables_have_smaller_packs() -> None:
-    assert largest_pack(trial()) == pack.LARGEST
-    wide = largest_pack(trial(dataset="arcene", width=128))
-    assert 1 <= wide < 64
-    assert wide * 4 * 4 * (10_000 * 128 + 128 * 128) < 1.1 * pack.BYTES
 
 
 def test_a_resumed_pack_equals_the_undisturbed_one_to_the_bit() -> None:
