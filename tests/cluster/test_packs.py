@@ -18,9 +18,9 @@ import pytest
 
 from mixup_study.cluster.job import Job, jobs_of
 from mixup_study.spec.metrics import OF_TASK
+from mixup_study.spec.packs import LARGEST
 from mixup_study.spec.study import Study, StudyFile
 from mixup_study.training.loop import train
-from mixup_study.training.pack import LARGEST
 from mixup_study.training.task import Measured
 from tests.training.alone import CPU, train_alone
 
