@@ -13,14 +13,14 @@ from torchvision import datasets as torchvision_datasets
 
 from mixup_study import data
 from mixup_study.spec.errors import InputError
-from mixup_study.spec.rules import DATASET_KINDS, DatasetName
+from mixup_study.spec.rules import DATASET_KINDS, TABLE_SHAPES, DatasetName
 
 CPU = torch.device("cpu")
 
 
 def test_every_name_of_the_specification_has_a_data_set() -> None:
     assert data.IMAGES.keys() == {name for name, kind in DATASET_KINDS.items() if kind == "images"}
-    assert data.TABLES.keys() == {name for name, kind in DATASET_KINDS.items() if kind == "table"}
+    assert data.TABLES.keys() == {name for name, kind in DATASET_KINDS.items() if kind == "table"} == TABLE_SHAPES.keys()
     assert DATASET_KINDS.keys() == set(get_args(DatasetName))
 
 
