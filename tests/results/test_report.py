@@ -55,6 +55,7 @@ published:
   - {{label_noise: 0.2, arm: ERM, test_error_best: 12.7, test_error_last: 16.6}}
 """
 SECTIONS = ["table", "claims", "curves", "effects", "memorisation", "efficiency", "failed", "made"]
+HEADING = "document.querySelector('#table h2').textContent"
 
 
 def recorded(text: str, folder: Path) -> tuple[Path, ResultStore]:
@@ -141,7 +142,9 @@ def test_a_report_says_how_far_the_study_is(opened: Any) -> None:
 
 def test_the_table_stands_measured_beside_published(opened: Any) -> None:
     cells = "[...document.querySelectorAll('#table tbody tr:first-child td')].map((one) => one.textContent)"
-    assert opened().evaluate(cells) == ["20%", "ERM", "", "4.6 ± 0.6 (12.7)", "4.6 ± 0.6 (16.6)", "2/2"]
+    browser = opened()
+    assert browser.evaluate(cells) == ["20%", "ERM", "", "4.6 ± 0.6 (12.7)", "4.6 ± 0.6 (16.6)", "2/2"]
+    assert browser.evaluate(HEADING) == "Measured beside published"
 
 
 def test_the_claims_stand_with_verdict_effect_interval_and_section(opened: Any) -> None:
@@ -252,6 +255,7 @@ def test_other_tasks_have_the_sections_that_they_have_data_for(
     assert main([str(file), "--results", store.location, "--out", str(out)]) == 0
     browser = opened(out)
     assert sections(browser) == expected
+    assert browser.evaluate(HEADING) == "Measured"
     assert browser.evaluate("[...document.images].every((one) => one.complete && one.naturalWidth > 300)")
     assert browser.problems() == []
     assert browser.requests() == [out.as_uri()]

@@ -21,7 +21,7 @@ from mixup_study.results.verdicts import title
 from mixup_study.spec.study import Study
 
 SECTIONS = {
-    "table": "Measured beside published",
+    "table": "Measured",
     "claims": "Claims",
     "curves": "Learning curves",
     "effects": "Hyper-parameters",
@@ -31,7 +31,7 @@ SECTIONS = {
     "failed": "Failed trials",
     "made": "How it was made",
 }
-"""Headings of the sections, by their ids."""
+"""Headings of the sections by their ids, in their order; some say more where the study does."""
 
 
 def report(study: Study, records: Records, store: ResultStore, reason: str) -> str:
@@ -48,6 +48,9 @@ def report(study: Study, records: Records, store: ResultStore, reason: str) -> s
         "memorisation": memorisation(study, rows, records),
         "timeline": time.chart if time else None,
     }
+    headings = SECTIONS | {"claims": title(study)}
+    if study.published:
+        headings["table"] = "Measured beside published"
     images = drawings(study, records, store, reason)
     losers = failed(study, records)
     claims = verdicts(study, records)
@@ -69,7 +72,7 @@ def report(study: Study, records: Records, store: ResultStore, reason: str) -> s
         source=_source(study),
         ran=what_ran(study, records, reason),
         progress=progress(study, records),
-        contents={id: name for id, name in (SECTIONS | {"claims": title(study)}).items() if present[id]},
+        contents={id: name for id, name in headings.items() if present[id]},
         effects={f"effect-{name}": title_text(name) for name in effect},
         verdicts=claims,
         drawings=images,
