@@ -76,9 +76,7 @@ class RunProgress:
 
     def warned(self, trial_id: str, line: str) -> None:
         """Print a line about a trial."""
-        self._console.print(
-            f"{trial_id}  {self._labels[trial_id]}: {line}", markup=False, emoji=False, highlight=False, soft_wrap=True
-        )
+        self._console.print(f"{trial_id}  {self._labels[trial_id]}: {line}", highlight=False, soft_wrap=True)
 
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Count a trial as completed and, off a terminal, print its line."""

@@ -181,7 +181,7 @@ class _Watch(tune.Callback):
                 listener.warned(told["trial_id"], line)
         if "status" in told and told["trial_id"] not in self._finished:  # a pack that starts again fails some again
             self._finished.add(told["trial_id"])
-            self._tell_end(told["trial_id"], told.get("train_seconds", 0.0), told["headline"], told.get("error"))
+            self._tell_end(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
         elif "epoch" in told:
             for trial_id in self._unfinished(_job(trial)):  # of a pack, one tells for all
                 headline = told["headline"] if trial_id == told["trial_id"] else None

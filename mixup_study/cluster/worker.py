@@ -60,7 +60,7 @@ def run_job(config: dict[str, Any]) -> None:
             raise Stopped("before its first epoch")
         found = outcome.recorded(job.results, job.trials)  # by a process that died, or by another command
         for trial_id, headline in found.items():
-            _tell(tune.report)({"trial_id": trial_id, "status": "done", "headline": headline})
+            _tell(tune.report)(_end(trial_id, "done", headline))
         left = tuple(trial for trial in job.trials if trial.trial_id not in found)
         if left and job.workers == 1:
             _train_here(job.model_copy(update={"trials": left}), job.name)
@@ -233,12 +233,21 @@ def _epochs_to(job: Job, tell: Tell, shown: TrialMetrics) -> Report:
 
 
 def _finished(record: TrialRecord) -> dict[str, Any]:
+    headline = record.measurements.get(headline_metric(record.trial.task))
+    seconds = record.train_seconds - record.resumed_seconds
+    return _end(record.trial.trial_id, record.status, headline, seconds, record.error)
+
+
+def _end(
+    trial_id: str, status: str, headline: float | None, train_seconds: float = 0.0, error: str | None = None
+) -> dict[str, Any]:
+    """Return what is told of a trial's end; ``train_seconds`` are those of this process."""
     return {
-        "trial_id": record.trial.trial_id,
-        "status": record.status,
-        "train_seconds": record.train_seconds - record.resumed_seconds,  # by this process
-        "error": record.error,
-        "headline": record.measurements.get(headline_metric(record.trial.task)),
+        "trial_id": trial_id,
+        "status": status,
+        "headline": headline,
+        "train_seconds": train_seconds,
+        "error": error,
     }
 
 

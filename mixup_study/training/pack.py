@@ -203,4 +203,4 @@ class _Minibatches:
 
 
 def _no_other_rows(index_N: Tensor) -> tuple[Tensor, Tensor]:
-    raise NotImplementedError("the methods of a pack mix a minibatch with itself alone")
+    raise AssertionError("the methods of a pack mix a minibatch with itself alone")

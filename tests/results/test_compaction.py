@@ -377,7 +377,7 @@ def test_two_compactions_of_the_same_files_double_nothing(store: ResultStore, re
             operation(*arguments)
             ResultStore(store.location).compact()
 
-        folder._write = followed  # type: ignore[method-assign]
+        folder._write = followed
     first.compact()
     assert seen(store.location) == expected
     for name, keys in (("trials", ["trial_id"]), ("epochs", ["trial_id", "epoch"])):

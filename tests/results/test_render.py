@@ -149,14 +149,14 @@ def test_csv_quotes_what_would_not_come_back(entry: str) -> None:
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_ends_in_one_newline(format: str) -> None:
-    shown = render(SHEET, format)  # type: ignore[arg-type]
+    shown = render(SHEET, format)
     assert shown.endswith("\n")
     assert not shown.endswith("\n\n")
 
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_sheet_without_rows_still_shows_its_headings(format: str) -> None:
-    assert "heading" in render(Sheet(["heading"], []), format)  # type: ignore[arg-type]
+    assert "heading" in render(Sheet(["heading"], []), format)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def test_a_trial_that_makes_no_sense_is_refused(fields: dict[str, Any]) -> None:
 
 def test_a_trial_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
-        trial().epochs = 5  # type: ignore[misc]
+        trial().epochs = 5
 
 
 def test_a_milestone_beyond_the_last_epoch_is_fine() -> None:

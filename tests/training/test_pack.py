@@ -14,15 +14,11 @@ from mixup_study.training import pack
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
 from mixup_study.training.task import Measured, TrainingDiverged
+from tests.spec.test_packs import trial
 from tests.training.alone import CPU, train_alone
 from tests.training.test_checkpoint import Memory
 
 FOLDER = Path("/dev/null")
-
-
-def trial(**fields: Any) -> Trial:
-    small = {"width": 16, "epochs": 2, "batch_size": 16, "lr": 1e-3, "optimizer": "adam", "weight_decay": 0.0}
-    return Trial(**{"dataset": "iris", "model": "mlp", **small, **fields})
 
 
 def train_together(

@@ -64,11 +64,11 @@ def epoch_of(trial: Trial, worker: Worker, float64: bool) -> dict[str, Any]:
     for minibatch in run.order(0).split(trial.batch_size):
         shards.append(shard(minibatch))
     listened = Draws.for_epoch
-    Draws.for_epoch = classmethod(  # type: ignore[assignment,method-assign]
+    Draws.for_epoch = classmethod(
         lambda cls, *arguments: replace(real := listened(*arguments), interpolation=Draw(real))
     )
     loss = run.train_epoch(0)
-    Draws.for_epoch = listened  # type: ignore[method-assign]
+    Draws.for_epoch = listened
     return {
         "loss": loss,
         "shards": shards,

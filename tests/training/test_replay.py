@@ -69,7 +69,7 @@ def test_gradients_of_many_networks_at_once_are_those_of_each_alone(name: str) -
     build, shape = NETWORKS[name]
     torch.manual_seed(0)
     networks = [build() for _ in range(3)]
-    stacked, _ = stack_module_state(networks)  # type: ignore[arg-type]
+    stacked, _ = stack_module_state(networks)
     base = build().to("meta")
 
     def loss(named: dict[str, Tensor], inputs: Tensor, targets: Tensor) -> Tensor:

@@ -328,7 +328,7 @@ def test_inputs_only_have_the_target_of_the_closer_example(
 ) -> None:
     minibatch = data.minibatch(torch.arange(12))
     source = draws()
-    fixed = Draws(Lambda(lam), source.partners, source.noise)  # type: ignore[arg-type]
+    fixed = Draws(Lambda(lam), source.partners, source.noise)
     found = make(name).sample(minibatch, fixed)
     rows = partners(found, minibatch, lam, data)
     expected = minibatch.targets_BK if own else data.targets_NK[rows]
