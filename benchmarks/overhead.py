@@ -48,7 +48,7 @@ class Clock:
 
 
 def small_trial(seed: int) -> Any:
-    from mixup_study.spec.trial import Trial
+    from mixup_study.study.trial import Trial
 
     return Trial(
         dataset="digits", train_size=100, model="preact_resnet18", width=8, epochs=1, batch_size=64, lr=0.1, seed=seed
@@ -59,7 +59,7 @@ def study_overhead(trials: int, cluster: Any, folder: Path) -> float:
     """Seconds of overhead per trial as `run` schedules it."""
     from mixup_study.cluster.job import Job
     from mixup_study.cluster.scheduler import run_jobs
-    from mixup_study.spec.document import Resources
+    from mixup_study.study.document import Resources
 
     clock = Clock()
     # The first trial of each slot also pays for its process; they are run, and left out.

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import torch
 
-from mixup_study.spec.packs import largest_pack
-from mixup_study.spec.study import StudyFile
-from mixup_study.spec.trial import Trial
+from mixup_study.study.packs import largest_pack
+from mixup_study.study.study import StudyFile
+from mixup_study.study.trial import Trial
 from mixup_study.training.loop import train
 
 STUDY = Path(__file__).parent.parent / "studies" / "tabular.yaml"

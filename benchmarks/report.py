@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixup_study.results.record import EPOCHS, TRIALS
-from mixup_study.results.report import write
-from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id
-from mixup_study.spec.study import Study, StudyFile
+from mixup_study.analysis.table import records_by_id
+from mixup_study.store.record import EPOCHS, TRIALS
+from mixup_study.store.store import ResultStore
+from mixup_study.study.study import Study, StudyFile
+from mixup_study.views.report import write
 from tests.browser import chromium
 
 SLOTS = 8

@@ -21,13 +21,13 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixup_study.results.layout import study_sheet
-from mixup_study.results.record import EPOCHS, TRIALS, TrialRecord
-from mixup_study.results.render import render
-from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id
-from mixup_study.spec.study import Study, StudyFile
-from mixup_study.spec.trial import Trial
+from mixup_study.analysis.table import records_by_id
+from mixup_study.store.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study.store.store import ResultStore
+from mixup_study.study.study import Study, StudyFile
+from mixup_study.study.trial import Trial
+from mixup_study.views.layout import study_sheet
+from mixup_study.views.render import render
 
 Result = TypeVar("Result")
 

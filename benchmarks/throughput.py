@@ -28,12 +28,12 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from mixup_study.models import MODELS
-from mixup_study.spec.study import StudyFile
-from mixup_study.spec.trial import Trial
-from mixup_study.training.classification import Classification
+from mixup_study.networks import MODELS
+from mixup_study.study.study import StudyFile
+from mixup_study.study.trial import Trial
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
+from mixup_study.training.tasks.classification import Classification
 
 CPU = torch.device("cpu")
 STUDIES = Path(__file__).parent.parent / "studies"

@@ -11,10 +11,10 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from mixup_study.results.place import Place, without_secrets
-from mixup_study.spec.errors import InputError, one_line
-from mixup_study.spec.profile import choose_profile
-from mixup_study.spec.study import Study, StudyFile
+from mixup_study.errors import InputError, one_line
+from mixup_study.store.place import Place, without_secrets
+from mixup_study.study.profile import choose_profile
+from mixup_study.study.study import Study, StudyFile
 
 DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses."""

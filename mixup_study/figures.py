@@ -6,9 +6,9 @@ import argparse
 from collections.abc import Sequence
 
 from mixup_study import cli
-from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id
-from mixup_study.spec.errors import InputError
+from mixup_study.analysis.table import records_by_id
+from mixup_study.errors import InputError
+from mixup_study.store.store import ResultStore
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     if not study.figures:
         raise InputError(f"{options.study}: lists no figures; expected a key figures, as in studies/toy.yaml")
 
-    from mixup_study.results.figures import write  # imports matplotlib, which --help does without
+    from mixup_study.views.figures import write  # imports matplotlib, which --help does without
 
     for path in write(study, records, store, reason, options.out):
         print(path)

@@ -7,11 +7,11 @@ import os
 from collections.abc import Sequence
 
 from mixup_study import cli
-from mixup_study.results.estimate import estimate
-from mixup_study.results.layout import trials_sheet
-from mixup_study.results.render import FORMATS, Sheet, render
-from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id
+from mixup_study.analysis.estimate import estimate
+from mixup_study.analysis.table import records_by_id
+from mixup_study.store.store import ResultStore
+from mixup_study.views.layout import trials_sheet
+from mixup_study.views.render import FORMATS, Sheet, render
 
 
 def main(arguments: Sequence[str]) -> int:

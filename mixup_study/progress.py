@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mixup_study.results.labels import headline_text
-from mixup_study.spec.trial import Trial
+from mixup_study.study.labels import headline_text
+from mixup_study.study.trial import Trial
 
 SHOWN = 20
 """Trials under way that are listed at most; a pack may hold hundreds."""

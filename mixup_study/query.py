@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from mixup_study import cli
-from mixup_study.results.render import FORMATS, Sheet, render
-from mixup_study.results.sql import query
-from mixup_study.results.store import ResultStore
-from mixup_study.spec.errors import InputError
+from mixup_study.errors import InputError
+from mixup_study.store.sql import query
+from mixup_study.store.store import ResultStore
+from mixup_study.views.render import FORMATS, Sheet, render
 
 
 def main(arguments: Sequence[str]) -> int:

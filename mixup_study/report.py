@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Sequence
 
 from mixup_study import cli
-from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id
+from mixup_study.analysis.table import records_by_id
+from mixup_study.store.store import ResultStore
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     records = records_by_id(store.trials())
     study, reason = cli.load_study(cli.study_file(options), options.profile, records)
 
-    from mixup_study.results.report import write  # imports matplotlib and Vega-Lite, which --help does without
+    from mixup_study.views.report import write  # imports matplotlib and Vega-Lite, which --help does without
 
     path = write(study, records, store, reason, options.out)
     print(path)

@@ -11,18 +11,18 @@ from pathlib import Path
 from rich.console import Console
 
 from mixup_study import cli
+from mixup_study.analysis.claims import judge
+from mixup_study.analysis.table import records_by_id
+from mixup_study.errors import InputError
 from mixup_study.progress import RunProgress
-from mixup_study.results.claims import judge
-from mixup_study.results.labels import cell_labels
-from mixup_study.results.layout import study_sheet
-from mixup_study.results.logs import LogFile
-from mixup_study.results.render import render
-from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id
-from mixup_study.results.verdicts import verdict_lines
-from mixup_study.spec.errors import InputError
-from mixup_study.spec.profile import choose_profile
-from mixup_study.spec.study import Study, StudyFile
+from mixup_study.store.logs import LogFile
+from mixup_study.store.store import ResultStore
+from mixup_study.study.labels import cell_labels
+from mixup_study.study.profile import choose_profile
+from mixup_study.study.study import Study, StudyFile
+from mixup_study.views.layout import study_sheet
+from mixup_study.views.render import render
+from mixup_study.views.verdicts import verdict_lines
 
 
 @dataclass(frozen=True)
@@ -156,12 +156,12 @@ def _show(options: argparse.Namespace, study: Study, reason: str, store: ResultS
     for trial_id, error in failures.items():
         print(f"failed: {trial_id} {labels[trial_id]}: {error}")
     if study.figures:
-        from mixup_study.results.figures import write
+        from mixup_study.views.figures import write
 
         for path in write(study, records, store, reason):
             print(f"figure: {path}")
     if options.open:
-        from mixup_study.results.report import write as write_report
+        from mixup_study.views.report import write as write_report
 
         path = write_report(study, records, store, reason)
         print(f"report: {path}")

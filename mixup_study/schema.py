@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mixup_study import cli
-from mixup_study.spec.errors import InputError
-from mixup_study.spec.json_schema import study_schema
+from mixup_study.errors import InputError
+from mixup_study.study.json_schema import study_schema
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 
 from mixup_study import cli
-from mixup_study.results.claims import judge
-from mixup_study.results.layout import study_sheet
-from mixup_study.results.render import FORMATS, render
-from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id
-from mixup_study.results.verdicts import verdict_lines
+from mixup_study.analysis.claims import judge
+from mixup_study.analysis.table import records_by_id
+from mixup_study.store.store import ResultStore
+from mixup_study.views.layout import study_sheet
+from mixup_study.views.render import FORMATS, render
+from mixup_study.views.verdicts import verdict_lines
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -16,6 +16,8 @@ from hypothesis import settings
 
 from tests.browser import Browser, chromium
 
+pytest_plugins = ["tests.fixtures"]
+
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 

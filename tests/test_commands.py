@@ -15,11 +15,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from mixup_study.results.record import TrialRecord
-from mixup_study.results.store import ResultStore
-from mixup_study.spec.json_schema import study_schema
-from mixup_study.spec.metrics import METRICS
-from mixup_study.spec.study import StudyFile
+from mixup_study.catalogue.metrics import METRICS
+from mixup_study.store.record import TrialRecord
+from mixup_study.store.store import ResultStore
+from mixup_study.study.json_schema import study_schema
+from mixup_study.study.study import StudyFile
 
 REPOSITORY = Path(__file__).parent.parent
 COMMANDS = ["run", "plan", "tables", "query", "schema"]

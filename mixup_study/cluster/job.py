@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from mixup_study.results.labels import cell_labels
-from mixup_study.spec.document import Resources
-from mixup_study.spec.packs import largest_pack, pack_key
-from mixup_study.spec.study import Study
-from mixup_study.spec.trial import Trial, joint_id
+from mixup_study.study.document import Resources
+from mixup_study.study.labels import cell_labels
+from mixup_study.study.packs import largest_pack, pack_key
+from mixup_study.study.study import Study
+from mixup_study.study.trial import Trial, joint_id
 
 MESSAGE = "mixup_study"
 """The key of Tune's results under which a job tells how it is doing."""

@@ -19,7 +19,7 @@ from typing import Any, Literal, Self, get_args
 from ray.util import metrics as ray_metrics
 
 from mixup_study.cluster.job import Job
-from mixup_study.spec.study import Study
+from mixup_study.study.study import Study
 
 REFRESH_SECONDS = 5.0
 """Every gauge is set again so often. Ray's exporter passes a value on once, every 10 s, and Ray's agent drops a gauge

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
+from mixup_study.analysis.table import records_by_id
+from mixup_study.catalogue.metrics import headline_metric
 from mixup_study.cluster.job import Job
-from mixup_study.results.record import TrialRecord
-from mixup_study.results.store import ResultStore
-from mixup_study.results.table import records_by_id
-from mixup_study.spec.metrics import headline_metric
-from mixup_study.spec.trial import Trial
+from mixup_study.store.record import TrialRecord
+from mixup_study.store.store import ResultStore
+from mixup_study.study.trial import Trial
 
 if TYPE_CHECKING:
     import torch

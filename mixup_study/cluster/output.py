@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from mixup_study.results.logs import LogFile
+from mixup_study.store.logs import LogFile
 
 
 class Output:

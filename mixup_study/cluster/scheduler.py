@@ -21,8 +21,8 @@ from mixup_study.cluster.interrupt import GRACE_SECONDS, Interrupt, StopFlag
 from mixup_study.cluster.job import MESSAGE, Job
 from mixup_study.cluster.outcome import failed, made, one_line, recorded
 from mixup_study.cluster.session import Cluster
-from mixup_study.results.store import ResultStore
-from mixup_study.spec.errors import InputError
+from mixup_study.errors import InputError
+from mixup_study.store.store import ResultStore
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import ray
 from ray.job_config import JobConfig
 
-from mixup_study.spec.document import Resources
-from mixup_study.spec.errors import InputError
+from mixup_study.errors import InputError
+from mixup_study.study.document import Resources
 
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own progress output

@@ -19,17 +19,17 @@ from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from mixup_study.catalogue.metrics import HEADLINE, headline_metric
 from mixup_study.cluster import outcome
 from mixup_study.cluster.interrupt import StopRequests
 from mixup_study.cluster.job import MESSAGE, Job
 from mixup_study.cluster.metrics import TrialMetrics
 from mixup_study.cluster.output import Output, kept
-from mixup_study.results.checkpoints import CheckpointFile
-from mixup_study.results.record import TrialRecord
-from mixup_study.results.store import ResultStore
-from mixup_study.spec.errors import InputError
-from mixup_study.spec.metrics import HEADLINE, headline_metric
-from mixup_study.spec.trial import Trial
+from mixup_study.errors import InputError
+from mixup_study.store.checkpoints import CheckpointFile
+from mixup_study.store.record import TrialRecord
+from mixup_study.store.store import ResultStore
+from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import Report, train
 from mixup_study.training.parallel import Worker

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
+from mixup_study.catalogue.rules import TABLE_SHAPES, DatasetName
 from mixup_study.data import digits
 from mixup_study.data.downloaded import CIFAR10, CIFAR100, FASHION_MNIST
 from mixup_study.data.embedded import embedded, in_the_plane
 from mixup_study.data.labelled import LabelledSet
 from mixup_study.data.openml import uci
 from mixup_study.data.tables import Table
-from mixup_study.spec.rules import TABLE_SHAPES, DatasetName
 
 IMAGES: dict[DatasetName, Callable[[Path], LabelledSet]] = {
     "digits": digits.load,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixup_study.spec.seeds import stream_seed
+from mixup_study.study.seeds import stream_seed
 
 
 class Augmentation:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mixup_study.spec.rules import DatasetName
+from mixup_study.catalogue.rules import DatasetName
 
 STANDARD_DEVIATION = 0.01
 """Of every mode, along each axis."""

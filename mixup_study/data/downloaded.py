@@ -11,7 +11,7 @@ import torch
 from filelock import FileLock
 
 from mixup_study.data.images import ImageSet
-from mixup_study.spec.errors import InputError
+from mixup_study.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mixup_study.catalogue.rules import TableShape
 from mixup_study.data.tables import Rows, Table
-from mixup_study.spec.rules import TableShape
 
 SPREAD = 0.15
 """Standard deviation of the noise that is added to each coordinate of a point in the plane."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mixup_study.spec.seeds import stream_seed
+from mixup_study.study.seeds import stream_seed
 
 
 def corrupt(labels_N: Tensor, classes: int, probability: float, seed: int) -> tuple[Tensor, Tensor]:

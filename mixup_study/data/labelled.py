@@ -9,7 +9,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
-from mixup_study.spec.seeds import stream_seed
+from mixup_study.study.seeds import stream_seed
 
 
 class Inputs(Protocol):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
+from mixup_study.catalogue.rules import TableShape
 from mixup_study.data.tables import Rows, Table
-from mixup_study.spec.errors import InputError
-from mixup_study.spec.rules import TableShape
+from mixup_study.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd

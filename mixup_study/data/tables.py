@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixup_study.catalogue.rules import TEST_SHARE
 from mixup_study.data.labelled import LabelledSet
-from mixup_study.spec.rules import TEST_SHARE
-from mixup_study.spec.seeds import stream_seed
+from mixup_study.study.seeds import stream_seed
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,13 +10,13 @@ from typing import Any
 
 import torch
 
-from mixup_study.spec.trial import Trial, joint_id
-from mixup_study.training import TASKS
+from mixup_study.study.trial import Trial, joint_id
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
 from mixup_study.training.task import Measured, TrainingDiverged
+from mixup_study.training.tasks import TASKS
 
 Report = Callable[[Trial, Mapping[str, Any], int], None]
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mixup_study.spec.rules import OptimizerName
-from mixup_study.spec.trial import Trial
+from mixup_study.catalogue.rules import OptimizerName
+from mixup_study.study.trial import Trial
 
 OPTIMIZERS: dict[OptimizerName, Callable[[Iterable[Tensor], Trial], Optimizer]] = {
     "sgd": lambda parameters, trial: torch.optim.SGD(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mixup_study.spec.rules import MethodName
-from mixup_study.spec.trial import Trial
+from mixup_study.catalogue.rules import MethodName
+from mixup_study.study.trial import Trial
 from mixup_study.vicinity.base import Draws, Examples, LatentMix, Minibatch, VicinalDistribution, VirtualBatch
 from mixup_study.vicinity.dirichlet_mixup import DirichletMixup
 from mixup_study.vicinity.erm import ERM

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixup_study.spec.seeds import stream_seed
-from mixup_study.spec.trial import Trial
+from mixup_study.study.seeds import stream_seed
+from mixup_study.study.trial import Trial
 
 
 @dataclass(frozen=True)

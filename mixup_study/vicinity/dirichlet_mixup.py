@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from mixup_study.spec.trial import Trial
+from mixup_study.study.trial import Trial
 from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch
 
 

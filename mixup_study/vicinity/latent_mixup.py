@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from mixup_study.spec.trial import Trial
+from mixup_study.study.trial import Trial
 from mixup_study.vicinity.base import Draws, Examples, LatentMix, Minibatch, VirtualBatch, mix
 
 

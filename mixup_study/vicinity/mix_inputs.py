@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from mixup_study.spec.trial import Trial
+from mixup_study.study.trial import Trial
 from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch, is_one, mix
 from mixup_study.vicinity.label_smoothing import smoothed
 from mixup_study.vicinity.partners import partners_of

@@ -14,7 +14,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from mixup_study.spec.errors import InputError
+from mixup_study.errors import InputError
 from mixup_study.vicinity.base import Examples
 
 CHUNK_BYTES = 2**29

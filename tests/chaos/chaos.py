@@ -28,9 +28,9 @@ import pandas as pd
 import psutil
 from ray.cluster_utils import Cluster
 
-from mixup_study.results.store import ResultStore
-from mixup_study.spec.metrics import OF_TASK
-from mixup_study.spec.study import StudyFile
+from mixup_study.catalogue.metrics import OF_TASK
+from mixup_study.store.store import ResultStore
+from mixup_study.study.study import StudyFile
 from tests.training.alone import train_alone
 
 STUDY = """\

@@ -16,10 +16,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from mixup_study.catalogue.metrics import OF_TASK
 from mixup_study.cluster.job import Job, jobs_of
-from mixup_study.spec.metrics import OF_TASK
-from mixup_study.spec.packs import LARGEST
-from mixup_study.spec.study import Study, StudyFile
+from mixup_study.study.packs import LARGEST
+from mixup_study.study.study import Study, StudyFile
 from mixup_study.training.loop import train
 from mixup_study.training.task import Measured
 from tests.training.alone import CPU, train_alone
@@ -43,7 +43,7 @@ DYING = """\
 import os, sys
 from pathlib import Path
 if any(argument.endswith("default_worker.py") for argument in sys.orig_argv):
-    from mixup_study.results.store import ResultStore
+    from mixup_study.store.store import ResultStore
 
     write = ResultStore.write
 

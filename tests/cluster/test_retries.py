@@ -15,7 +15,7 @@ FLAKY = """\
 import sys
 if any(argument.endswith("default_worker.py") for argument in sys.orig_argv):
     from pathlib import Path
-    from mixup_study.training.classification import Classification
+    from mixup_study.training.tasks.classification import Classification
 
     train_epoch = Classification.train_epoch
 

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import torch
 
-from mixup_study.spec.metrics import OF_TASK
-from mixup_study.spec.study import StudyFile
-from mixup_study.spec.trial import Trial
+from mixup_study.catalogue.metrics import OF_TASK
+from mixup_study.study.study import StudyFile
+from mixup_study.study.trial import Trial
 from tests.conftest import run_command
 from tests.training.alone import train_alone
 

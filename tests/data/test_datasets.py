@@ -12,8 +12,8 @@ import torch
 from torchvision import datasets as torchvision_datasets
 
 from mixup_study import data
-from mixup_study.spec.errors import InputError
-from mixup_study.spec.rules import DATASET_KINDS, TABLE_SHAPES, DatasetName
+from mixup_study.catalogue.rules import DATASET_KINDS, TABLE_SHAPES, DatasetName
+from mixup_study.errors import InputError
 
 CPU = torch.device("cpu")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from mixup_study.catalogue.rules import DATASET_KINDS, DatasetName
 from mixup_study.data.densities import DENSITIES, NEAR, STANDARD_DEVIATION, Density
-from mixup_study.spec.rules import DATASET_KINDS, DatasetName
 
 
 def drawn(density: Density, count: int, seed: int = 0) -> Tensor:

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from mixup_study import data
+from mixup_study.catalogue.rules import TABLE_SHAPES, TableShape
 from mixup_study.data.openml import uci
 from mixup_study.data.tables import Rows
-from mixup_study.spec.errors import InputError
-from mixup_study.spec.rules import TABLE_SHAPES, TableShape
+from mixup_study.errors import InputError
 
 CSV = """\
 1.5,a,x

@@ -11,8 +11,8 @@ import torch
 from sklearn import datasets
 
 from mixup_study import data
+from mixup_study.catalogue.rules import TABLE_SHAPES, DatasetName
 from mixup_study.data.tables import Rows, Table, TabularSet
-from mixup_study.spec.rules import TABLE_SHAPES, DatasetName
 
 NOWHERE = Path("/dev/null")
 EMBEDDED: dict[DatasetName, tuple[int, int, int]] = {

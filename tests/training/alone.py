@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mixup_study.spec.trial import Trial
+from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing
 from mixup_study.training.loop import train
 from mixup_study.training.task import Measured

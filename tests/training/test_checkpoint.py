@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixup_study.spec.trial import Trial
+from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import FORMAT, Checkpointing, CheckpointUnusable, Stopped, pack, unpack
 from mixup_study.training.task import Measured
 from tests.training.alone import train_alone

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from mixup_study.spec.trial import Trial
-from mixup_study.training import classification
-from mixup_study.training.classification import Classification
+from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
 from mixup_study.training.task import Measured, TrainingDiverged
+from mixup_study.training.tasks import classification
+from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import VirtualBatch
 from tests.training.alone import train_alone
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing, nn
 
-from mixup_study.models import MODELS, StagedNetwork
-from mixup_study.spec.trial import Trial
+from mixup_study.networks import MODELS, StagedNetwork
+from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing, Stopped
-from mixup_study.training.classification import Classification
 from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
+from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import Draws
 
 CPU = torch.device("cpu")

@@ -15,7 +15,7 @@ from sklearn.neighbors import NearestNeighbors
 from torch import Tensor
 
 from mixup_study.data import digits
-from mixup_study.spec.errors import InputError
+from mixup_study.errors import InputError
 from mixup_study.vicinity import Examples, neighbours
 from mixup_study.vicinity.neighbours import nearest, neighbours_of
 

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixup_study.models.mlp import MLP
-from mixup_study.spec.rules import METHOD_RULES, MethodName
-from mixup_study.spec.trial import Trial
+from mixup_study.catalogue.rules import METHOD_RULES, MethodName
+from mixup_study.networks.mlp import MLP
+from mixup_study.study.trial import Trial
 from mixup_study.vicinity import METHODS, Draws, Examples, Minibatch, VicinalDistribution, VirtualBatch
 from mixup_study.vicinity.base import mix
 

@@ -1,0 +1,1 @@
+"""What the records say: table rows, statistics, comparisons and claims."""

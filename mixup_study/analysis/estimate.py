@@ -1,0 +1,65 @@
+"""How long trials may take, from what trials like them took."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any
+
+from mixup_study.study.trial import Trial
+
+ALIKE = (
+    "dataset",
+    "train_size",
+    "model",
+    "width",
+    "depth",
+    "batch_size",
+    "workers",
+    "precision",
+    "discriminator_steps",
+)
+"""Fields that decide how long an epoch takes."""
+
+
+_kind = attrgetter(*ALIKE)
+_recorded_kind = itemgetter(*ALIKE)
+
+
+def _seconds_per_epoch(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:
+    """Return the median seconds per epoch of the finished trials of each kind."""
+    alike: dict[tuple[Any, ...], list[float]] = {}
+    for record in records:
+        if record["status"] == "done" and record["train_seconds"] is not None:
+            alike.setdefault(_recorded_kind(record), []).append(record["train_seconds"] / record["epochs"])
+    return {kind: statistics.median(values) for kind, values in alike.items()}
+
+
+def estimate(trials: Sequence[Trial], records: Collection[Mapping[str, Any]], slots: int) -> str:
+    """Return one line on the time that ``trials`` may take on ``slots`` slots; 0 where it is unknown how many."""
+    per_epoch = _seconds_per_epoch(records)
+    total, unknown = 0.0, 0
+    for trial in trials:
+        expected = per_epoch.get(_kind(trial))
+        if expected is None:
+            unknown += 1
+        else:
+            total += expected * trial.epochs * trial.workers
+    if unknown == len(trials):
+        known = "no finished trial of the same data set and network in the results"
+        return f"estimate: none; {known}" if trials else "nothing to run"
+    rest = f"; {unknown} trials without a comparable one not counted" if unknown else ""
+    side_by_side = f", {span(total / slots)} on {slots} slot{'' if slots == 1 else 's'}" if slots else ""
+    devices = ", ".join(sorted({record["device"] for record in records if record["device"]})) or "an unknown device"
+    return f"estimate: {span(total)} of training{side_by_side}{rest}, going by trials on {devices}"
+
+
+def span(seconds: float) -> str:
+    """Return a duration in the two largest units that matter: ``3 h 20 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

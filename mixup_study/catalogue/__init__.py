@@ -1,0 +1,1 @@
+"""What there is: fields, data sets, networks, methods, optimizers, tasks and metrics. Imports neither torch nor ray."""

@@ -1,1 +1,0 @@
-"""What trials measured: Parquet records, tables, SQL. Imports neither torch nor ray."""

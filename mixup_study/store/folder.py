@@ -1,0 +1,326 @@
+"""A folder of record files: one per trial, and larger ones that many of those were merged into."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from mixup_study.store.place import Place
+from mixup_study.store.record import DEFAULTS
+
+MERGED = "merged"
+FAILED = ".failed.parquet"
+SMALL_FILES = 100
+"""Compaction leaves so many files of one trial each alone."""
+BATCH_FILES = 2000
+"""Files held in memory at a time as tables of their own."""
+MERGED_ROWS = 5_000_000
+"""Compaction makes no file of more rows out of merged ones: what it holds in memory."""
+ROW_GROUP = 10_000
+
+
+class Found(NamedTuple):
+    """What a file held; a file that was gone when it was opened has neither rows nor a warning."""
+
+    path: str
+    table: pa.Table | None = None
+    warning: str | None = None
+    foreign_columns: bool = False
+    """Whether it has columns that ``table`` leaves out."""
+
+
+class RecordFolder:
+    """The Parquet files of one kind of record.
+
+    ``<trial_id>.parquet`` holds a finished trial, ``<trial_id>.failed.parquet`` a failed one, so that a failure
+    never takes the place of what a finished trial measured. ``merged/<rows>-<unique>.parquet`` holds what
+    compaction gathered; such a file is never changed, only deleted.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        name: str,
+        schema: pa.Schema,
+        once: Callable[[pa.Table], pa.Table],
+        warn: Callable[[str], None],
+    ) -> None:
+        """Name the folder; nothing is created before the first write.
+
+        ``once`` returns of several rows of the same the one that counts; ``warn`` is given a line for each file
+        that cannot be read.
+        """
+        self._place = place
+        self._fs = place.fs
+        self._path = f"{place.root}/{name}"
+        self._schema = schema
+        self._once = once
+        self._warn = warn
+        self._warned: set[str] = set()
+        self._threads = min(4, os.cpu_count() or 1) if place.local else 32  # a request to a bucket mostly waits
+
+    def write(self, table: pa.Table, trial_id: str, *, failed: bool = False) -> None:
+        """Write a trial's rows, whole or not at all. Raises StorageError."""
+        self._write(table, f"{self._path}/{trial_id}{FAILED if failed else '.parquet'}")
+
+    def remove_failure(self, trial_id: str) -> None:
+        """Remove the record of a trial's failure, where there is one. Raises StorageError."""
+        path = f"{self._path}/{trial_id}{FAILED}"
+        with self._place.writing():
+            if self._place.exists(path):
+                self._delete(path)
+
+    def read(self) -> pa.Table:
+        """Return the rows that count of all files, under the schema. Raises StorageError.
+
+        Rows only ever move from the trials' own files to merged ones, and from those to others that stand
+        before the first are deleted. So the trials' own files are read first, the merged ones after them, and
+        each kind again as long as one was gone when it was opened or a new merged one has appeared.
+        """
+        tables: list[pa.Table] = []
+        read: set[str] = set()
+
+        def took(paths: Sequence[str]) -> bool:
+            """Read files; return whether one of them was gone."""
+            gone = False
+            for start in range(0, len(paths), BATCH_FILES):
+                found = self._told(self._read_files(paths[start : start + BATCH_FILES]))
+                gone = gone or any(one.table is None and one.warning is None for one in found)
+                rows = [one.table for one in found if one.table is not None]
+                if rows:
+                    tables.append(pa.concat_tables(rows).combine_chunks())
+            read.update(paths)
+            return gone
+
+        with self._place.reading():
+            while took([path for path in self._small() if path not in read]):
+                pass
+            while unread := [path for path in self._merged() if path not in read]:
+                took(unread)
+        if not tables:
+            self._place.check_readable()
+            return self._schema.empty_table()
+        return self._once(pa.concat_tables(tables))
+
+    def done_among(self, trial_ids: Collection[str]) -> set[str]:
+        """Return which trials are recorded as finished; little else is read. Raises StorageError."""
+        with self._place.reading():
+            return self._done_among(trial_ids)
+
+    def _done_among(self, trial_ids: Collection[str]) -> set[str]:
+        done = set()
+        paths = {f"{self._path}/{trial_id}.parquet": trial_id for trial_id in trial_ids}
+        own = [info.path for info in self._fs.get_file_info(list(paths)) if info.type == fs.FileType.File]
+        for found in self._told(self._read_files(own)):
+            if found.table is not None and "done" in found.table["status"].to_pylist():
+                done.add(paths[found.path])
+        for path in self._merged():
+            rest = [trial_id for trial_id in trial_ids if trial_id not in done]
+            if not rest:
+                break
+            wanted = pc.field("trial_id").isin(rest) & (pc.field("status") == "done")
+            try:
+                rows = pq.read_table(path, columns=["trial_id"], filesystem=self._fs, partitioning=None, filters=wanted)
+            except FileNotFoundError:
+                return self._done_among(trial_ids)  # merged into another meanwhile
+            except (pa.ArrowException, OSError) as error:
+                self._told([Found(path, warning=_damage(path, error))])
+                continue
+            done.update(rows["trial_id"].to_pylist())
+        return done
+
+    def compact(self) -> None:
+        """Merge the trials' own files where there are more than SMALL_FILES, or where a trial stands in two files.
+
+        It may be killed at any moment, and run beside writers, readers and itself. A merged file is written
+        whole, under a name that nobody else uses, before the files that went into it are deleted; so every row
+        stands in a whole file at every moment, and all that an interruption leaves is rows that stand in two.
+
+        What is deleted is what was merged. Merged files never change. A finished trial's own file is only ever
+        replaced by another record of the same finished trial, which says the same. A failure's file may be
+        replaced by a newer failure, so it is first moved to a name of its own among the merged files, and read
+        there. Finished trials have other names than failures, so a trial that succeeds meanwhile is in nobody's
+        way. (A bucket knows no move: there, a second failure that arrives while the first is copied may go
+        unrecorded. The trial stays failed.)
+
+        Left as they are: files that cannot be read, with a warning; files with columns of a later version; and
+        failures under the name of a finished trial, as an earlier version wrote them.
+
+        Merged files are merged in turn while one has at most twice the rows gathered so far. So each that stays
+        has more than twice as many as the next smaller one, and there are few of them. Raises StorageError.
+        """
+        with self._place.writing():
+            due = self._due()
+            for start in range(0, len(due), BATCH_FILES):
+                self._merge_small(due[start : start + BATCH_FILES])
+            while (double := self._doubled()) and self._merge(self._read_files(double)):
+                pass
+
+    def _due(self) -> list[str]:
+        """Return which of the trials' own files are to be merged."""
+        small = self._small()
+        if len(small) > SMALL_FILES:
+            return small
+        standing = Counter(_trial_id(path) for path in small)
+        if small:
+            standing.update(trial_id for ids in self._merged_ids().values() for trial_id in ids)
+        return [path for path in small if standing[_trial_id(path)] > 1]
+
+    def _merge_small(self, paths: Sequence[str]) -> None:
+        self._fs.create_dir(f"{self._path}/{MERGED}", recursive=True)
+        sources = self._read_files([path for path in paths if not path.endswith(FAILED)])
+        gathered = sum(len(found.table) for found in sources if found.table is not None)
+        for found in self._told(self._read_files([path for path in paths if path.endswith(FAILED)])):
+            if found.table is not None:
+                self._move(found.path, self._merged_path(len(found.table)))
+                gathered += len(found.table)
+        chosen = []
+        for path in sorted(self._merged(), key=_rows):
+            if _rows(path) > min(2 * gathered, MERGED_ROWS - gathered):
+                break
+            gathered += _rows(path)
+            chosen.append(path)
+        self._merge([*sources, *self._read_files(chosen)])
+
+    def _doubled(self) -> list[str]:
+        """Return the merged files that have a trial in common with another."""
+        ids = self._merged_ids()
+        standing = Counter(trial_id for found in ids.values() for trial_id in found)
+        return [path for path, found in ids.items() if any(standing[trial_id] > 1 for trial_id in found)]
+
+    def _merge(self, found: Iterable[Found]) -> bool:
+        """Write the rows of files into one and delete them; return whether there was anything to merge."""
+        sources = [one for one in self._told(found) if self._may_merge(one)]
+        if not sources or (len(sources) == 1 and self._is_merged(sources[0].path)):
+            return False
+        table = self._once(pa.concat_tables([source.table for source in sources]).combine_chunks())
+        self._write(table, self._merged_path(len(table)))
+        with ThreadPoolExecutor(self._threads) as pool:
+            list(pool.map(self._delete, [source.path for source in sources]))
+        return True
+
+    def _may_merge(self, found: Found) -> bool:
+        if found.table is None or not len(found.table) or found.foreign_columns:
+            return False
+        if self._is_merged(found.path) or "status" not in self._schema.names:
+            return True
+        return bool(pc.all(pc.equal(found.table["status"], "done")).as_py())
+
+    def _is_merged(self, path: str) -> bool:
+        return path.startswith(f"{self._path}/{MERGED}/")
+
+    def _merged_path(self, rows: int) -> str:
+        return f"{self._path}/{MERGED}/{rows}-{uuid.uuid4().hex}.parquet"
+
+    def _merged_ids(self) -> dict[str, set[str]]:
+        """Return the trial_ids in each merged file that can be read."""
+        ids = {}
+        for path in self._merged():
+            try:
+                with self._fs.open_input_file(path) as file:
+                    column = pq.ParquetFile(file, read_dictionary=["trial_id"]).read(["trial_id"])["trial_id"]
+            except FileNotFoundError:
+                continue
+            except (pa.ArrowException, OSError, KeyError) as error:
+                self._told([Found(path, warning=_damage(path, error))])
+            else:
+                ids[path] = {trial_id for chunk in column.chunks for trial_id in chunk.dictionary.to_pylist()}
+        return ids
+
+    def _small(self) -> list[str]:
+        """Return the files that are not merged ones: those of one trial each, and what was put there by hand."""
+        return self._list(self._path)
+
+    def _merged(self) -> list[str]:
+        return self._list(f"{self._path}/{MERGED}")
+
+    def _list(self, folder: str) -> list[str]:
+        selector = fs.FileSelector(folder, allow_not_found=True)
+        try:
+            files = self._fs.get_file_info(selector)
+        except FileNotFoundError:  # Arrow tripped over a folder that was created while it looked
+            files = self._fs.get_file_info(selector)
+        return sorted(
+            info.path
+            for info in files
+            if info.type == fs.FileType.File and info.extension == "parquet" and not info.base_name.startswith(".")
+        )
+
+    def _read_files(self, paths: Sequence[str]) -> list[Found]:
+        with ThreadPoolExecutor(self._threads) as pool:
+            return list(pool.map(self._read_file, paths))
+
+    def _read_file(self, path: str) -> Found:
+        """Return a file's rows under the schema. A column that it lacks gets the field's default, or nulls."""
+        try:
+            with self._fs.open_input_file(path) as file:
+                content = file.read_buffer()
+            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=len(content) > 2**20)
+            names = set(table.column_names)
+            for needed in {"trial_id", "status"} & set(self._schema.names):
+                if needed not in names or table[needed].null_count:
+                    raise pa.ArrowInvalid(f"its column {needed} is missing or incomplete")
+            if table.schema.equals(self._schema):
+                return Found(path, table)
+            columns = [
+                table[column.name].cast(column.type)
+                if column.name in names
+                else pa.array([DEFAULTS.get(column.name)] * len(table), column.type)
+                for column in self._schema
+            ]
+            return Found(
+                path, pa.table(columns, schema=self._schema), foreign_columns=not names <= {*self._schema.names}
+            )
+        except FileNotFoundError:
+            return Found(path)
+        except (pa.ArrowException, OSError) as error:
+            return Found(path, warning=_damage(path, error))
+
+    def _told(self, found: Iterable[Found]) -> list[Found]:
+        """Return what was found; pass on each warning once."""
+        found = list(found)
+        for one in found:
+            if one.warning is not None and one.warning not in self._warned:
+                self._warned.add(one.warning)
+                self._warn(one.warning)
+        return found
+
+    def _write(self, table: pa.Table, path: str) -> None:
+        buffer = pa.BufferOutputStream()
+        pq.write_table(table, buffer, row_group_size=ROW_GROUP if len(table) < 2**20 else 2**18)
+        self._place.write(path, buffer.getvalue())
+
+    def _move(self, source: str, target: str) -> None:
+        try:
+            self._fs.move(source, target)
+        except OSError:
+            if self._fs.get_file_info(source).type == fs.FileType.File:
+                raise
+
+    def _delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):  # another compaction was first
+            self._fs.delete_file(path)
+
+
+def _trial_id(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(FAILED).removesuffix(".parquet")
+
+
+def _rows(path: str) -> int:
+    """Return the rows that a merged file's name says it has; of a foreign one, none."""
+    rows = path.rpartition("/")[2].partition("-")[0]
+    return int(rows) if rows.isdecimal() else 0
+
+
+def _damage(path: str, error: Exception) -> str:
+    return f"{path}: not a record, skipped: {' '.join(str(error).split())[:200]}"

@@ -1,0 +1,42 @@
+"""What trials print, kept beside their records."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mixup_study.store.place import Place
+
+
+class LogFile:
+    """The log of one trial or pack: ``logs/<name>.log`` in a results folder or bucket."""
+
+    def __init__(self, location: str, name: str) -> None:
+        """Name the place; nothing is created before something is written. ``location`` is that of a ResultStore."""
+        self._place = Place.of(location)
+        self._path = f"{self._place.root}/logs/{name}.log"
+        self.shown = self._place.shown_path(self._path)
+        """The log as messages name it, without secrets."""
+
+    @property
+    def local(self) -> Path | None:
+        """Return the path of a log that can be appended to in place; None in a bucket."""
+        return Path(self._path) if self._place.local else None
+
+    def exists(self) -> bool:
+        """Return whether anything was written. Raises StorageError."""
+        return self._place.exists(self._path)
+
+    def open(self) -> int:
+        """Return a file descriptor that appends to a local log. Raises StorageError."""
+        with self._place.writing():
+            os.makedirs(os.path.dirname(self._path), exist_ok=True)
+            return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def read(self) -> bytes:
+        """Return what a bucket holds of the log so far. Raises StorageError."""
+        return self._place.read(self._path) or b""
+
+    def write(self, content: bytes) -> None:
+        """Replace the log in a bucket. Raises StorageError."""
+        self._place.write(self._path, content)

@@ -1,0 +1,157 @@
+"""Where results are kept: a folder or a bucket, and how it is named without its secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote
+
+import pyarrow as pa
+from pyarrow import fs
+
+from mixup_study.errors import InputError
+
+HIDDEN = "…"
+_USER = re.compile(r"(?<=://)[^@]*:.*(?=@)", re.DOTALL)
+_OPTION = re.compile(r"(?i)(?<=[?&])([^=&]*(?:secret|password|token|key|sig)[^=&]*=)([^&]+)")
+
+
+class StorageError(InputError, OSError):
+    """A file of the results could not be written or listed; one line that names the place and the reason."""
+
+
+def without_secrets(location: str) -> str:
+    """Return ``location`` as it may be shown: of a URL, without password and secret options."""
+    if "://" not in location:
+        return location
+    return _OPTION.sub(rf"\1{HIDDEN}", _USER.sub(HIDDEN, location))
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder of a file system, local or not."""
+
+    location: str = field(repr=False)
+    """The absolute path or the URL, secrets included: what opens it again."""
+    fs: fs.FileSystem
+    root: str
+    """Its path within ``fs``, which those of its files begin with."""
+    option: str
+    """The option of the command line that named it."""
+
+    @classmethod
+    def of(cls, location: str, option: str = "--results") -> Place:
+        """Open a path, or a URL that pyarrow.fs knows. Raises InputError for what names no file system."""
+        if not location:
+            raise InputError(f"{option}: expected a folder or URL")
+        shown = without_secrets(location)
+        try:
+            if "://" in location:
+                system, root = fs.FileSystem.from_uri(location)
+            else:
+                system, root = fs.LocalFileSystem(), str(Path(location).expanduser().absolute())
+        except (pa.ArrowException, OSError, RuntimeError) as error:  # the last for ~someone whom nobody knows
+            reason = _reason(error, location)
+            raise InputError(f"{option} {shown}: {reason}; expected a folder or URL") from None
+        if not root.strip("/"):
+            raise InputError(f"{option} {shown}: expected a folder or bucket in the URL")
+        return cls(location if "://" in location else root, system, root, option)
+
+    @property
+    def shown(self) -> str:
+        """Return the location as messages name it, without secrets."""
+        return without_secrets(self.location)
+
+    def shown_path(self, path: str) -> str:
+        """Return a file's path as messages name it: within a bucket, its URL without secrets and options."""
+        if self.local:
+            return path
+        return f"{self.shown.partition('?')[0].rstrip('/')}{path.removeprefix(self.root)}"
+
+    @property
+    def local(self) -> bool:
+        """Return whether it is a folder of this machine's own file system."""
+        return isinstance(self.fs, fs.LocalFileSystem)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Raise StorageError for an OSError from within: files cannot be listed or read."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except OSError as error:
+            reason = _reason(error, self.location)
+            message = f"{self.option} {self.shown}: cannot be read: {reason}; expected a folder or URL"
+            raise StorageError(message) from None
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Raise StorageError for an OSError from within: a file cannot be written or deleted."""
+        try:
+            yield
+        except StorageError:
+            raise
+        except OSError as error:
+            reason = _reason(error, self.location)
+            raise StorageError(f"{self.option} {self.shown}: cannot be written to: {reason}") from None
+
+    def exists(self, path: str) -> bool:
+        """Return whether there is such a file. Raises StorageError."""
+        with self.reading():
+            return bool(self.fs.get_file_info(path).type == fs.FileType.File)
+
+    def read(self, path: str) -> bytes | None:
+        """Return what a file holds, None where there is none. Raises StorageError."""
+        if not self.exists(path):
+            return None
+        with self.reading(), self.fs.open_input_stream(path) as stream:
+            content: bytes = stream.read()
+        return content
+
+    def write(self, path: str, content: bytes | pa.Buffer) -> None:
+        """Write a file, whole or not at all. Raises StorageError."""
+        with self.writing():
+            self._write(path, content)
+
+    def _write(self, path: str, content: bytes | pa.Buffer) -> None:
+        folder, _, name = path.rpartition("/")
+        self.fs.create_dir(folder, recursive=True)
+        if not self.local:
+            with self.fs.open_output_stream(path) as stream:  # appears when it is closed
+                stream.write(content)
+            return
+        part = Path(folder, f".{name}.{uuid.uuid4().hex}")
+        try:
+            with part.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+
+    def check_readable(self) -> None:
+        """Raise StorageError for a file where a folder belongs, and for a bucket that does not exist."""
+        with self.reading():
+            if self.fs.get_file_info(self.root).type == fs.FileType.File:
+                raise NotADirectoryError("it is a file")
+            bucket = self.root.split("/")[0]
+            if self.fs.type_name == "s3" and self.fs.get_file_info(bucket).type == fs.FileType.NotFound:
+                raise FileNotFoundError(f"there is no bucket {bucket}")
+
+
+def _reason(error: Exception, location: str) -> str:
+    """Return what an error says on one line, without the secrets of ``location``."""
+    text = str(error).replace(location, without_secrets(location))
+    for found in (*_USER.findall(location), *(secret for _, secret in _OPTION.findall(location))):
+        password = found.partition(":")[2] or found
+        for secret in (found, password, unquote(password)):
+            text = text.replace(secret, HIDDEN)
+    return " ".join(text.split())

@@ -1,0 +1,137 @@
+"""Records in a folder or a bucket: written whole, read as tables."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Callable, Collection
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mixup_study.store.folder import RecordFolder
+from mixup_study.store.place import Place, StorageError
+from mixup_study.store.record import EPOCHS, POINTS, TRIALS, TrialRecord
+
+
+def _warn(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+class ResultStore:
+    """The results at a path, or at a URL that pyarrow.fs knows (``s3://…``, ``gs://…``).
+
+    ``trials/``, ``epochs/`` and, of trials that keep any, ``points/`` hold Parquet: a file per trial, named by its
+    trial_id, and in ``merged/`` below them the files that ``compact`` made of those. The file in ``trials/`` is
+    written last, so where it stands the trial is recorded whole. Other folders beside them are left alone.
+    """
+
+    def __init__(self, location: str, warn: Callable[[str], None] = _warn) -> None:
+        """Open ``location``; nothing is created before the first record is written.
+
+        ``warn`` is given one line for each file that cannot be read. Raises InputError for a location that
+        names no file system.
+        """
+        self._place = Place.of(location)
+        self._fs, self._root = self._place.fs, self._place.root
+        self.location = self._place.location
+        """What opens the store again; a URL may hold a password, so messages take ``shown``."""
+        self.shown = self._place.shown
+        self._warn = warn
+        self._trials_folder = RecordFolder(self._place, "trials", TRIALS, _each_trial, warn)
+        self._epochs_folder = RecordFolder(self._place, "epochs", EPOCHS, _each_of("epoch"), warn)
+        self._points_folder = RecordFolder(self._place, "points", POINTS, _each_of("point"), warn)
+
+    def check_writable(self) -> None:
+        """Raise InputError where a record could not be written."""
+        probe = f"{self._root}/trials/.writable-{uuid.uuid4().hex}"
+        with self._place.writing():
+            self._fs.create_dir(f"{self._root}/trials", recursive=True)
+            self._fs.create_dir(f"{self._root}/epochs", recursive=True)
+            with self._fs.open_output_stream(probe) as stream:
+                stream.write(b"")
+            self._fs.delete_file(probe)
+
+    def write(self, record: TrialRecord) -> None:
+        """Record a trial, replacing an earlier record of it; a reader sees all of it or nothing.
+
+        A failure never replaces what a finished trial measured. Raises StorageError, which is an InputError and
+        an OSError, where that is not possible; nothing half-written is left then.
+        """
+        trial_id, failed = record.trial.trial_id, record.status == "failed"
+        if failed and self.done_among([trial_id]):
+            return
+        if not failed:
+            self._epochs_folder.write(record.epochs_table(), trial_id)
+            if len(record.points) > 0:
+                self._points_folder.write(record.points_table(), trial_id)
+        self._trials_folder.write(record.trials_table(), trial_id, failed=failed)
+        if not failed:
+            self._trials_folder.remove_failure(trial_id)
+
+    def done(self) -> set[str]:
+        """Return the trial_ids of the finished trials."""
+        table = self.trials()
+        return set(table["trial_id"].filter(pc.equal(table["status"], "done")).to_pylist())
+
+    def done_among(self, trial_ids: Collection[str]) -> set[str]:
+        """Return which of a few trials are recorded as finished by now, reading little else."""
+        return self._trials_folder.done_among(trial_ids)
+
+    def trials(self) -> pa.Table:
+        """Return one row per recorded trial, by trial_id, with the columns of TRIALS. Raises StorageError."""
+        return self._trials
+
+    @cached_property
+    def _trials(self) -> pa.Table:
+        return self._trials_folder.read()
+
+    def epochs(self) -> pa.Table:
+        """Return one row per epoch of each recorded trial, with the columns of EPOCHS. Raises StorageError."""
+        return self._of_trials(self._epochs_folder.read())
+
+    def points(self) -> pa.Table:
+        """Return the points in the plane that recorded trials kept, with the columns of POINTS. Raises StorageError."""
+        return self._of_trials(self._points_folder.read())
+
+    def _of_trials(self, table: pa.Table) -> pa.Table:
+        return table.filter(pc.is_in(table["trial_id"], value_set=self.trials()["trial_id"].combine_chunks()))
+
+    def refresh(self) -> None:
+        """Forget what was read, so that the next question sees what has been written since."""
+        self.__dict__.pop("_trials", None)
+
+    def compact(self) -> None:
+        """Merge small files into larger ones where there are many; cheap where there are few.
+
+        It may be interrupted at any moment and run beside writers, readers and other compactions; see
+        ``RecordFolder.compact``. Nothing depends on it, so where it is not possible, a warning says why.
+        """
+        try:
+            self._epochs_folder.compact()
+            self._points_folder.compact()
+            self._trials_folder.compact()
+        except StorageError as error:
+            self._warn(f"not compacted: {error}")
+
+
+def _each_trial(table: pa.Table) -> pa.Table:
+    """Return one row per trial, by trial_id: a finished one before a failed one, the newest first."""
+    keys = [("trial_id", "ascending"), ("status", "ascending"), ("started_at", "descending")]
+    order = pc.sort_indices(table.select([name for name, _ in keys]), sort_keys=keys)
+    ids = table["trial_id"].take(order).combine_chunks()
+    first = pc.not_equal(ids[1:], ids[:-1])
+    return table.take(order.filter(pa.concat_arrays([pa.array([True] * min(len(ids), 1), pa.bool_()), first])))
+
+
+def _each_of(name: str) -> Callable[[pa.Table], pa.Table]:
+    """Return what keeps the first row of each value of ``name`` of each trial, in their order."""
+
+    def once(table: pa.Table) -> pa.Table:
+        numbered = table.append_column("row", pa.array(np.arange(len(table))))
+        first = numbered.group_by(["trial_id", name]).aggregate([("row", "min")])["row_min"]
+        return table if len(first) == len(table) else table.take(first.combine_chunks().sort())
+
+    return once

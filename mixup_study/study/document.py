@@ -1,0 +1,168 @@
+"""What a study file says, key by key: the models that it is read into."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
+
+from mixup_study.catalogue.metrics import Metric
+from mixup_study.study.claims import Claim, Comparison
+from mixup_study.study.explain import explain, finding
+from mixup_study.study.source import Source
+
+FigureKind = Literal["curves", "samples", "regions"]
+
+_STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Paper(BaseModel):
+    """Where in the paper the study comes from."""
+
+    model_config = _STRICT
+    section: str | None = Field(default=None, description='Section, as in "3.4".')
+    table: int | None = Field(default=None, description="Number of the table reproduced.")
+    figure: str | None = Field(
+        default=None, description='Number of the figure reproduced by the first of figures, as in "3b".'
+    )
+    protocol: str | None = Field(default=None, description="What the paper trained, in a few words for captions.")
+
+
+class Resources(BaseModel):
+    """A slot: what one data-parallel worker holds while it trains. Never part of a trial's identity."""
+
+    model_config = _STRICT
+    cpus: float = Field(default=1, ge=0.01, le=1024, description="CPUs of a slot; may be a fraction.")
+    gpus: float = Field(
+        default=0, ge=0, le=64, description="GPUs of a slot: whole, or a share below 1; 0 trains on the CPU."
+    )
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_or_share(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise PydanticCustomError("share", "expected a whole number of GPUs, or a share of one below 1")
+        return gpus
+
+    def fitting(self, cpus: float, gpus: float) -> int:
+        """Return how many slots fit a node with so many CPUs and GPUs; a share of a GPU lies on one GPU."""
+        slack = 1e-6
+        by_cpu = int(cpus / self.cpus + slack)
+        if self.gpus == 0:
+            return by_cpu
+        by_gpu = int(gpus) * int(1 / self.gpus + slack) if self.gpus < 1 else int(gpus / self.gpus)
+        return min(by_cpu, by_gpu)
+
+
+class Column(BaseModel):
+    """A column of the table."""
+
+    model_config = _STRICT
+    metric: Metric = Field(description="Measurement shown, a fraction in percent.")
+    title: str = Field(min_length=1, description="Heading of the column.")
+    group: str = Field(default="", description="Heading over neighbouring columns of the same group.")
+    decimals: int = Field(default=1, ge=0, le=6, description="Decimals of the number.")
+    mark_lowest: bool = Field(default=False, description="Mark the lowest among the arms, over all values of across.")
+
+
+class Pick(BaseModel):
+    """Which setting of an arm the table shows where the arm has several."""
+
+    model_config = _STRICT
+    lowest: Metric = Field(description="Measurement whose mean over seeds is lowest for the setting shown.")
+
+
+class Figure(BaseModel):
+    """A figure of the study: it shows the rows of the table, and of each the setting shown there."""
+
+    model_config = _STRICT
+    kind: FigureKind = Field(
+        description="curves: errors over the epochs; samples: what generators drew; regions: p(y=1) in the plane."
+    )
+    title: str = Field(min_length=1, description="What the figure shows.")
+
+
+class Table(BaseModel):
+    """The layout of the study's table."""
+
+    model_config = _STRICT
+    title: str = Field(min_length=1, description="What the table shows.")
+    rows: list[str] = Field(
+        strict=True, min_length=1, description="Fields (and arm) whose values make the rows, outermost first."
+    )
+    columns: list[Column] = Field(min_length=1, description="Measurements shown.")
+    across: str | None = Field(
+        default=None, description="Field, or arm, whose values stand beside each other as columns."
+    )
+    pick: Pick | None = Field(
+        default=None, description="Which of an arm's settings is shown; without it every arm may have one only."
+    )
+    baseline: str | None = Field(
+        default=None,
+        description="Arm that the others are compared with, seed by seed: p-values of a paired t-test.",
+    )
+    modified: bool = Field(
+        default=False, description="Tick which of input and target each arm trains on otherwise than ERM."
+    )
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the fields, and arm, whose values name one cell of the table: those of the rows and across."""
+        return (*self.rows, *([self.across] if self.across else []))
+
+    @property
+    def metric(self) -> Metric:
+        """Return the measurement that a setting is picked by, or else the first shown."""
+        return self.columns[0].metric if self.pick is None else self.pick.lowest
+
+
+class Document(BaseModel):
+    """The keys of a study file and their types; arms, grid and profiles are checked when they are expanded."""
+
+    model_config = _STRICT
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    paper: Paper | None = None
+    trial: dict[str, Any] = Field(default_factory=dict)
+    grid: dict[str, Any] = Field(default_factory=dict)
+    arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    resources: Resources = Resources()
+    retries: int = Field(default=2, ge=0, le=1000)
+    checkpoint_seconds: float = Field(default=60, ge=0, le=86400)
+    table: Table
+    figures: list[Figure] = Field(default_factory=list)
+    claims: list[Claim] = Field(default_factory=list)
+    published: list[dict[str, Any]] = Field(default_factory=list)
+
+
+PROFILE_KEYS = ("trial", "grid", "arms", "resources")
+
+
+def document_of(source: Source) -> Document:
+    """Return what a study file says. Raises InputError for an unknown key, and for a value that it cannot have."""
+    if isinstance(source.tree.get("profiles"), dict):
+        base = "paper" if source.tree.get("paper") is not None else "full"
+        if base in source.tree["profiles"]:
+            raise source.error(("profiles", base), f"profile {base} is the file as it stands; expected another name")
+    try:
+        return Document.model_validate(source.tree)
+    except ValidationError as error:
+        raise explain(error, source, (), _names(error)) from None
+
+
+def _names(error: ValidationError) -> Sequence[str]:
+    """Return the keys that are valid where ``error`` found something."""
+    at = finding(error)["loc"]
+    models: dict[str, type[BaseModel]] = {"paper": Paper, "resources": Resources, "table": Table}
+    model: type[BaseModel] = models.get(str(at[0]), Document) if len(at) > 1 else Document
+    if at[:2] == ("table", "columns"):
+        model = Column
+    elif at[:1] == ("figures",) and len(at) > 2:
+        model = Figure
+    elif at[:2] == ("table", "pick") and len(at) > 2:
+        model = Pick
+    elif at[:1] == ("claims",) and len(at) > 2:
+        model = Claim if len(at) == 3 else Comparison
+    return tuple(model.model_fields)

@@ -1,0 +1,94 @@
+"""pydantic's findings as the one line a user can act on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Sequence
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from mixup_study.errors import InputError, nearest
+from mixup_study.study.source import KeyPath, Source
+from mixup_study.study.trial import Trial
+
+_EXPECTED = {
+    "int_type": "expected a whole number",
+    "float_type": "expected a number",
+    "string_type": "expected text",
+    "bool_type": "expected true or false",
+    "finite_number": "expected a finite number",
+    "missing": "missing; expected a value",
+    "dict_type": "expected a mapping of keys",
+    "model_type": "expected a mapping of keys",
+    "model_attributes_type": "expected a mapping of keys",
+    "list_type": "expected a list",
+    "tuple_type": "expected a list",
+    "too_short": "expands to nothing; expected at least one entry",
+    "string_too_short": "expected some text",
+    "string_pattern_mismatch": "expected up to 64 letters, digits, - and _, the first a letter or a digit",
+}
+_LIMITS = {
+    "greater_than_equal": ("≥", "ge"),
+    "greater_than": (">", "gt"),
+    "less_than_equal": ("≤", "le"),
+    "less_than": ("<", "lt"),
+}
+_KEYS = [key for _, key in _LIMITS.values()]
+
+
+def finding(error: ValidationError) -> ErrorDetails:
+    """Return the finding to tell the user: an unknown key before a missing one, which it may be a misspelling of."""
+    found = error.errors(include_url=False)
+    return next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+
+
+def explain(error: ValidationError, source: Source, at: KeyPath, valid: Sequence[str]) -> InputError:
+    """Return the finding of ``error`` to tell the user as an InputError.
+
+    ``at`` is the key path of the validated mapping in ``source`` and ``valid`` the names it may hold.
+    """
+    found = finding(error)
+    path: KeyPath = (*at, *(part for part in found["loc"] if part != "[key]"))
+    problem = _problem(found, valid)
+    if found["type"] == "missing":
+        return source.error(path, problem)
+    return source.error(path, problem, value=found["input"])
+
+
+def _problem(found: ErrorDetails, valid: Sequence[str]) -> str:
+    kind = found["type"]
+    context: dict[str, Any] = found.get("ctx", {})
+    if kind == "extra_forbidden":
+        name: Hashable = found["loc"][-1]
+        return f"unknown key; expected one of {', '.join(valid)}{nearest(name, valid)}"
+    if kind == "literal_error":
+        names = re.findall(r"'([^']*)'", context["expected"])
+        return f"expected {context['expected']}{nearest(found['input'], names)}"
+    if kind in _LIMITS:
+        sign, limit = _LIMITS[kind]
+        return f"expected a value {sign} {_number(context[limit])}{_range(found['loc'][-1] if found['loc'] else '')}"
+    return _EXPECTED.get(kind, _lower(found["msg"]))
+
+
+def _range(name: Hashable) -> str:
+    """Return both limits of a trial's field, where it has two: ``, in [0, 1)``."""
+    field = Trial.model_fields.get(str(name))
+    parts = [*field.metadata] if field else []
+    for choice in get_args(field.annotation) if field else ():  # of ``X | None``
+        for annotation in getattr(choice, "__metadata__", ()):
+            parts += getattr(annotation, "metadata", [])
+    limits = {key: getattr(part, key) for part in parts for key in _KEYS if hasattr(part, key)}
+    ends = {key: _number(limit) for key, limit in limits.items()}
+    low = f"[{ends['ge']}" if "ge" in ends else f"({ends['gt']}" if "gt" in ends else None
+    high = f"{ends['le']}]" if "le" in ends else f"{ends['lt']})" if "lt" in ends else None
+    return f", in {low}, {high}" if low and high else ""
+
+
+def _number(limit: float) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,250 @@
+"""Study files as plain data that remembers where each value was written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from mixup_study.errors import InputError, cut, nearest, shown
+
+KeyPath: TypeAlias = tuple[Hashable, ...]
+
+MAX_NODES = 100_000
+"""A study file that unfolds to more values than this (aliases of aliases, say) is refused."""
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader, reading ``1e-4`` as YAML 1.2 does: as a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
+    list("-+.0123456789"),
+)
+
+
+@dataclass
+class Source:
+    """Nested plain data with the place each key path was written at.
+
+    ``tree`` is what the YAML says; ``places`` maps a key path to ``file:line`` or to the ``--set`` that put
+    it there.
+    """
+
+    name: str
+    tree: dict[Hashable, Any]
+    places: dict[KeyPath, str] = field(default_factory=dict)
+
+    def place(self, path: KeyPath) -> str:
+        """Return where ``path`` was written, or the closest thing above it that was."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.places:
+                return self.places[path[:length]]
+        return self.name
+
+    def error(self, path: KeyPath, problem: str, *, value: object = ...) -> InputError:
+        """Return the one-line error for ``path``: where, which key, which value, what is wrong with it."""
+        key = dotted(path)
+        got = "" if value is ... else f" {shown(value)}:"
+        return InputError(f"{self.place(path)}: {key + ':' if key else ''}{got} {problem}")
+
+    def overlay(self, path: KeyPath) -> None:
+        """Merge the mapping at ``path`` over the whole: mappings by key, null removes, all else replaces."""
+        _merge(self, at(self.tree, path), path, ())
+
+    def put(self, path: KeyPath, value: Any, place: str) -> None:
+        """Set ``path`` to ``value``, creating the mappings above it."""
+        parent = self.tree
+        for depth, key in enumerate(path[:-1], start=1):
+            if key not in parent:
+                parent[key] = {}
+                self.places[path[:depth]] = place
+            child = parent[key]
+            if not isinstance(child, dict):
+                kind = "a list, to be set as a whole" if isinstance(child, list) else "a value, not a mapping of keys"
+                raise InputError(f"{place}: {dotted(path)}: {shown(key)} is {kind}")
+            parent = child
+        parent[path[-1]] = value
+        for known in [known for known in self.places if known[: len(path)] == path]:
+            del self.places[known]
+        self.places[path] = place
+
+
+def dotted(path: KeyPath) -> str:
+    """Return a key path as users write it: ``trial.epochs``."""
+    return ".".join(str(key) for key in path)
+
+
+def at(tree: Any, path: KeyPath) -> Any:
+    """Return the value at ``path``; KeyError where there is none."""
+    for key in path:
+        if not isinstance(tree, Mapping):
+            raise KeyError(path)
+        tree = tree[key]
+    return tree
+
+
+def read(file: Path) -> Source:
+    """Read a YAML file whose top level is a mapping.
+
+    Raises InputError, naming file and line, for a file that cannot be read, is not YAML, or has a key twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        beside = [path.name for path in file.parent.glob("*.yaml")] if file.parent.is_dir() else []
+        raise InputError(f"{file}: no such file; expected a study file{nearest(file.name, beside)}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read as text: {error}") from None
+    return parse(text, str(file))
+
+
+def parse(text: str, name: str) -> Source:
+    """Parse YAML text whose top level is a mapping; ``name`` stands for the file in errors."""
+    loader = None
+    try:
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if not isinstance(root, yaml.MappingNode):
+            raise InputError(f"{name}: expected a mapping of keys such as 'name', 'trial' and 'arms'")
+        source = Source(name, {})
+        reader = _Reader(loader, source)
+        source.tree = reader.mapping(root, ())
+        return source
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{name}{line}: not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{name}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InputError(f"{name}: nested too deeply") from None
+    finally:
+        if loader is not None:
+            loader.dispose()
+
+
+class _Reader:
+    """Turns YAML nodes into plain data, keeping lines and refusing a key written twice."""
+
+    def __init__(self, loader: _Loader, source: Source) -> None:
+        self.loader = loader
+        self.source = source
+        self.nodes = 0
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[Hashable, Any]:
+        self._count()
+        own: dict[Hashable, Any] = {}
+        merged: dict[Hashable, Any] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                for part in value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]:
+                    if not isinstance(part, yaml.MappingNode):
+                        raise self._error(
+                            part, f"{dotted((*path, '<<'))}: expected a mapping to merge, or a list of them"
+                        )
+                    merged = {**self.mapping(part, path), **merged}
+                continue
+            key = self._key(key_node)
+            if key in own:
+                raise self._error(key_node, f"{dotted((*path, key))}: the key stands here twice; expected it once")
+            own[key] = self.value(value_node, (*path, key))
+            self.source.places[(*path, key)] = self._place(key_node)
+        return {**merged, **own}
+
+    def value(self, node: yaml.Node, path: KeyPath) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        self._count()
+        if isinstance(node, yaml.SequenceNode):
+            items = []
+            for index, item in enumerate(node.value):
+                self.source.places[(*path, index)] = self._place(item)
+                items.append(self.value(item, (*path, index)))
+            return items
+        return self._scalar(node)
+
+    def _key(self, node: yaml.Node) -> Hashable:
+        key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else node
+        if not isinstance(key, Hashable) or isinstance(key, yaml.Node):
+            raise self._error(node, "a key is a list or a mapping; expected a name")
+        return key
+
+    def _scalar(self, node: yaml.Node) -> Any:
+        try:
+            return self.loader.construct_object(node)
+        except Exception:  # PyYAML converts what a tag promises unchecked, and fails with whatever that raises
+            kind = node.tag.rpartition(":")[2]
+            raise self._error(node, f"not YAML: {shown(node.value)} is not of the kind {kind!r}") from None
+
+    def _count(self) -> None:
+        self.nodes += 1
+        if self.nodes > MAX_NODES:
+            raise InputError(f"{self.source.name}: more than {MAX_NODES:,} values")
+
+    def _place(self, node: yaml.Node) -> str:
+        return f"{self.source.name}:{node.start_mark.line + 1}"
+
+    def _error(self, node: yaml.Node, problem: str) -> InputError:
+        return InputError(f"{self._place(node)}: {problem}")
+
+
+def set_override(source: Source, assignment: str) -> None:
+    """Apply one ``--set KEY=VALUE`` to ``source``; VALUE is read as YAML, so 5 is a number and [1, 2] a list.
+
+    KEY is a dotted path such as ``trial.epochs``; an existing key that itself holds dots is found whole. null
+    removes the key, as in a profile.
+    """
+    place = f"--set {cut(assignment, 80)}"
+    key, equals, text = assignment.partition("=")
+    if not equals or not key.strip() or not text.strip():
+        raise InputError(f"{place}: expected KEY=VALUE, as in --set trial.epochs=5")
+    path = tuple(_keys(source.tree, key.strip()))
+    parsed = parse(f"value: {text}", place).tree
+    if len(parsed) > 1:
+        raise InputError(f"{place}: expected one value")
+    value = parsed["value"]
+    if value is not None:
+        source.put(path, value, place)
+        return
+    try:
+        del at(source.tree, path[:-1])[path[-1]]
+    except (KeyError, TypeError):
+        raise InputError(f"{place}: {dotted(path)}: no such key to remove") from None
+
+
+def _keys(tree: Any, rest: str) -> Iterator[str]:
+    while rest:
+        names = [str(key) for key in tree] if isinstance(tree, Mapping) else []
+        whole = [name for name in names if name and (rest == name or rest.startswith(name + "."))]
+        key = max(whole, key=len) if whole else rest.split(".")[0]
+        yield key
+        tree = tree.get(key) if isinstance(tree, Mapping) else None
+        rest = rest[len(key) + 1 :]
+
+
+def _merge(source: Source, value: Any, path: KeyPath, onto: KeyPath) -> None:
+    place = source.places.get(path, source.name)
+    try:
+        existing = at(source.tree, onto)
+    except KeyError:
+        existing = None
+    if isinstance(value, dict):
+        if onto and not isinstance(existing, dict):
+            source.put(onto, {}, place)
+        for key, item in value.items():
+            _merge(source, item, (*path, key), (*onto, key))
+    elif value is None:
+        parent = at(source.tree, onto[:-1])
+        parent.pop(onto[-1], None)
+    else:
+        below = {known[len(path) :]: where for known, where in source.places.items() if known[: len(path)] == path}
+        source.put(onto, value, place)
+        for tail, where in below.items():
+            source.places[(*onto, *tail)] = where

@@ -1,0 +1,1 @@
+"""Packs: many small trials trained as one batched model."""

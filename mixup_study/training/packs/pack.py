@@ -1,0 +1,206 @@
+"""Packs: many small classifications trained as one batched model (section 3.6).
+
+A network of a few thousand weights and minibatches of 16 spends its time between operations, not in them. Trials that
+differ only in VARIED fields have networks and minibatches of one shape, so ``torch.func`` trains them as one network
+with an axis more. Each keeps its own data, random numbers and weights: what it measures does not depend on what else
+is in the pack, but for rounding.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad_and_value, stack_module_state, vmap
+from torch.fx import Graph
+from torch.nn import functional as F
+
+from mixup_study.study.packs import pack_key
+from mixup_study.study.trial import Trial
+from mixup_study.training.optimizers import OPTIMIZERS, learning_rate, set_learning_rate
+from mixup_study.training.packs.replay import Replay, record
+from mixup_study.training.parallel import Worker
+from mixup_study.training.task import Found, Row
+from mixup_study.training.tasks.classification import Classification
+from mixup_study.vicinity.base import Minibatch, PairDraws, VirtualBatch, pair_draws
+
+_GRAPHS: dict[Hashable, Graph] = {}
+"""Recordings by all that they depend on; later packs of this process train by them too."""
+BLOCK = 16
+"""Trials that are one batched model on a CPU: the weights of more, with their moments, leave its cache."""
+
+
+class Pack:
+    """The state of many trials between two epochs, a block of them after the other."""
+
+    def __init__(self, trials: Sequence[Trial], folder: Path, worker: Worker, device: torch.device) -> None:
+        """Load the data and draw the weights as each trial alone would; all must have one ``pack_key``."""
+        members = [Classification(trial, folder, worker, device) for trial in trials]
+        count = -(-len(members) // BLOCK) if device.type == "cpu" else 1
+        sizes = [len(members) * (number + 1) // count for number in range(count)]
+        self._blocks = [_Block(members[start:end]) for start, end in itertools.pairwise([0, *sizes])]
+
+    @property
+    def examples(self) -> int:
+        """Return the number of training examples of each trial, which an epoch sees once each."""
+        return self._blocks[0].examples
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that later epochs depend on."""
+        return {"blocks": [block.state() for block in self._blocks]}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` returned."""
+        for block, saved in zip(self._blocks, state["blocks"], strict=True):
+            block.load(saved)
+
+    def run_epoch(self, epoch: int) -> Sequence[Row]:
+        """Train for an epoch; return each trial's training loss and test error."""
+        return [row for block in self._blocks for row in block.run_epoch(epoch)]
+
+    def find(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
+        """Return what each trial measures at its end, as it would alone."""
+        members = [member for block in self._blocks for member in block.members_trained()]
+        return [member.find([own])[0] for member, own in zip(members, rows, strict=True)]
+
+
+class _Block:
+    """Trials that are one batched model: P networks, whose minibatches of B examples are steps of one optimizer."""
+
+    def __init__(self, members: Sequence[Classification]) -> None:
+        self._members = members
+        self._trials = [member.trial for member in members]
+        self._device = members[0].device
+        self._network = copy.deepcopy(members[0].model).to("meta")
+        stacked, _ = stack_module_state([member.model for member in members])
+        self._parameters = {name: tensor.detach() for name, tensor in stacked.items()}
+        decays = [trial.weight_decay for trial in self._trials]
+        self._decays_P = torch.tensor(decays, device=self._device) if len(set(decays)) > 1 else None
+        common = self._trials[0] if self._decays_P is None else self._trials[0].model_copy(update={"weight_decay": 0.0})
+        self._optimizer = OPTIMIZERS[common.optimizer](self._parameters.values(), common)
+        self._inputs_PNF = torch.stack([member.data.normalised(member.data.train_inputs_N) for member in members])
+        self._targets_PNK = torch.stack([member.targets_NK for member in members])
+        self._test_inputs_PMF = torch.stack([member.data.normalised(member.data.test_inputs_N) for member in members])
+        self._test_labels_PM = torch.stack([member.data.test_labels_N for member in members])
+        self._recorded: dict[int, tuple[_Minibatches, Replay]] = {}
+        self.examples = members[0].examples
+
+    def state(self) -> dict[str, Any]:
+        return {"parameters": self._parameters, "optimizer": self._optimizer.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        for name, tensor in self._parameters.items():
+            tensor.copy_(state["parameters"][name])
+        self._optimizer.load_state_dict(state["optimizer"])
+
+    @torch.no_grad()
+    def run_epoch(self, epoch: int) -> list[Row]:
+        set_learning_rate(self._optimizer, learning_rate(self._trials[0], epoch))
+        losses_P = torch.zeros(len(self._members), dtype=torch.float64, device=self._device)
+        for rows_PB, lams_P, permutations_PB in self._draws(epoch):
+            losses_P += self._step(rows_PB, lams_P, permutations_PB)
+        losses = (losses_P / self._inputs_PNF.shape[1]).tolist()
+        errors = (self._predictions() != self._test_labels_PM).double().mean(1).tolist()
+        return [{"train_loss": loss, "test_error": error} for loss, error in zip(losses, errors, strict=True)]
+
+    def _draws(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield the rows of each trial's minibatch (P, B), lambdas (P,) and permutations of minibatches (P, B)."""
+        orders_PN = torch.stack([member.order(epoch) for member in self._members])
+        rows = orders_PN.split(self._trials[0].batch_size, dim=1)
+        sizes = [part.shape[1] for part in rows]
+        lams, permutations = zip(
+            *(pair_draws(trial, epoch, sizes, self._device) for trial in self._trials), strict=True
+        )
+        lams_SP = torch.from_numpy(np.stack(lams, axis=1)).to(self._device)
+        for rows_PB, lams_P, drawn in zip(rows, lams_SP, zip(*permutations, strict=True), strict=True):
+            yield rows_PB, lams_P, torch.stack(drawn)
+
+    def _step(self, rows_PB: Tensor, lams_P: Tensor, permutations_PB: Tensor) -> Tensor:
+        """Take a step of every trial; return the sums of their losses, (P,)."""
+        size = rows_PB.shape[1]
+        parameters = list(self._parameters.values())
+        if size not in self._recorded:
+            minibatches = _Minibatches(self._inputs_PNF, self._targets_PNK, size)
+            arguments = [*minibatches.tensors, *parameters]
+            key = (pack_key(self._trials[0]), *(tensor.shape for tensor in minibatches.tensors), self._device)
+            if key not in _GRAPHS:
+                _GRAPHS[key] = record(self._gradients, arguments)
+            self._recorded[size] = minibatches, Replay(_GRAPHS[key], arguments)
+        minibatches, replay = self._recorded[size]
+        minibatches.fill(rows_PB, lams_P, permutations_PB)
+        replay.run()
+        losses_P, *gradients = replay.results
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            if self._decays_P is not None:
+                gradient.addcmul_(parameter, self._decays_P.view(-1, *[1] * (parameter.dim() - 1)))
+            parameter.grad = gradient
+        self._optimizer.step()
+        return losses_P
+
+    def _gradients(
+        self, inputs_PBF: Tensor, targets_PBK: Tensor, lams_P: Tensor, permutations_PB: Tensor, *parameters: Tensor
+    ) -> list[Tensor]:
+        """Return the sums of the losses, (P,), and the gradients of their means, (P, …) each."""
+        sample: Callable[[Minibatch, Any], VirtualBatch] = self._members[0].method.sample
+
+        def loss(
+            named: dict[str, Tensor], inputs_BF: Tensor, targets_BK: Tensor, lam: Tensor, permutation_B: Tensor
+        ) -> tuple[Tensor, Tensor]:
+            minibatch = Minibatch(inputs_BF, targets_BK, permutation_B, _no_other_rows)
+            batch = sample(minibatch, PairDraws(lam, permutation_B))
+            logits_BK = functional_call(self._network, named, (batch.images_BCHW,))
+            total = F.cross_entropy(logits_BK, batch.targets_BK, reduction="sum")
+            return total / len(inputs_BF), total
+
+        named = dict(zip(self._parameters, parameters, strict=True))
+        each = vmap(grad_and_value(loss, has_aux=True))
+        gradients, (_, losses_P) = each(named, inputs_PBF, targets_PBK, lams_P, permutations_PB)
+        return [losses_P, *gradients.values()]
+
+    def _predictions(self) -> Tensor:
+        """Return the class predicted for each test example, (P, M)."""
+
+        def logits(named: dict[str, Tensor], inputs_MF: Tensor) -> Tensor:
+            logits_MK: Tensor = functional_call(self._network, named, (inputs_MF,))
+            return logits_MK
+
+        logits_PMK: Tensor = vmap(logits)(self._parameters, self._test_inputs_PMF)
+        return logits_PMK.argmax(2)
+
+    def members_trained(self) -> Sequence[Classification]:
+        """Return the trials by themselves, each with its network as trained so far."""
+        for number, member in enumerate(self._members):
+            member.model.load_state_dict({name: tensor[number] for name, tensor in self._parameters.items()})
+        return self._members
+
+
+class _Minibatches:
+    """A minibatch of each trial and its draws, in tensors that stay where they are."""
+
+    def __init__(self, inputs_PNF: Tensor, targets_PNK: Tensor, size: int) -> None:
+        trials, rows = inputs_PNF.shape[:2]
+        self._inputs, self._targets = inputs_PNF.flatten(0, 1), targets_PNK.flatten(0, 1)
+        self._first_P1 = torch.arange(0, trials * rows, rows, device=inputs_PNF.device)[:, None]
+        inputs_PBF, targets_PBK = inputs_PNF[:, :size].clone(), targets_PNK[:, :size].clone()
+        self._flat_inputs, self._flat_targets = inputs_PBF.flatten(0, 1), targets_PBK.flatten(0, 1)
+        self._lams_P = torch.ones(trials, dtype=torch.float64, device=inputs_PNF.device)
+        self._permutations_PB = torch.arange(size, device=inputs_PNF.device).repeat(trials, 1)
+        self.tensors = [inputs_PBF, targets_PBK, self._lams_P, self._permutations_PB]
+
+    def fill(self, rows_PB: Tensor, lams_P: Tensor, permutations_PB: Tensor) -> None:
+        """Look up the examples of each trial, and take over its draws."""
+        index = (rows_PB + self._first_P1).flatten()
+        torch.index_select(self._inputs, 0, index, out=self._flat_inputs)
+        torch.index_select(self._targets, 0, index, out=self._flat_targets)
+        self._lams_P.copy_(lams_P)
+        self._permutations_PB.copy_(permutations_PB)
+
+
+def _no_other_rows(index_N: Tensor) -> tuple[Tensor, Tensor]:
+    raise AssertionError("the methods of a pack mix a minibatch with itself alone")

@@ -1,0 +1,274 @@
+"""Effects of the hyper-parameters: what was measured against each number that an arm tries several of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mixup_study.analysis.table import Records, Statistic, cell_ids
+from mixup_study.catalogue.metrics import COUNTS, Metric, scaled
+from mixup_study.study.labels import SIGNS, key_text, plain, setting_text, title_text
+from mixup_study.study.study import Cell, Study
+from mixup_study.study.trial import FIELDS, SEEDS
+from mixup_study.views.report.charts import (
+    TOLD,
+    VISIBLE,
+    ZOOM,
+    Chart,
+    Datum,
+    Label,
+    Numbers,
+    Panel,
+    Spec,
+    along,
+    by_arm,
+    rounded,
+    view,
+)
+
+POINTS = 600
+"""Of a panel; where there are more, of each arm and value the lowest, the middle and the highest stand for all."""
+PANELS = 24
+"""Of a hyper-parameter; the notes say how many more conditions there are."""
+TICKS = 9
+"""Values that stand at the axis each."""
+WIDE, WIDE_FROM_0 = 8, 100
+"""Ratios of the largest to the smallest value above 0 from which on an axis is logarithmic; with 0 among them."""
+
+
+@dataclass(frozen=True)
+class ValueAxis:
+    """Where the values of a hyper-parameter stand along their axis; infinity stands beyond the others."""
+
+    values: Sequence[float]
+    """Distinct, rising."""
+
+    @property
+    def _finite(self) -> list[float]:
+        return [value for value in self.values if math.isfinite(value)] or [1.0]
+
+    @property
+    def scale(self) -> Spec:
+        """Return the kind of scale: logarithmic where the values are far apart, as far as zero allows it."""
+        least, most = min((value for value in self._finite if value > 0), default=1.0), self._finite[-1]
+        if most < (WIDE if self._finite[0] > 0 else WIDE_FROM_0) * least:
+            return {"type": "linear"}
+        return {"type": "log"} if self._finite[0] > 0 else {"type": "symlog", "constant": least}
+
+    def place(self, value: float) -> float:
+        """Return where a value stands."""
+        if math.isfinite(value):
+            return rounded(value)
+        least, most = self._finite[0], self._finite[-1]
+        return rounded(most + (most - least or 1) / 4 if self.scale["type"] == "linear" else 4 * most)
+
+    def encoding(self, title: str) -> Spec:
+        """Return the encoding of the places, which stand under ``x``."""
+        places = [self.place(value) for value in self.values]
+        low, high, kind = places[0], places[-1], self.scale["type"]
+        if kind == "linear":
+            margin = (high - low or 1) * 0.06
+            low, high = low - margin, high + margin
+        elif kind == "log":
+            low, high = low / 1.25, high * 1.25
+        else:
+            low, high = low - 0.3 * min(place for place in places if place > 0), high * 1.25
+        found = along("x", "x", title, low, high, **self.scale)
+        axis: Spec = {"grid": False, "labelExpr": f"datum.value === {places[-1]} ? '∞' : format(datum.value, '~r')"}
+        if math.isfinite(self.values[-1]):
+            axis["labelExpr"] = "format(datum.value, '~r')"
+        if len(places) <= TICKS:
+            axis["values"] = places
+        found["x"]["axis"] = axis
+        return found
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of an arm, seeds aside: its fields, and what it measured over the seeds."""
+
+    arm: str
+    fields: Mapping[str, Any]
+    label: str
+    measured: Statistic
+
+
+def effects(study: Study, records: Records) -> dict[str, Chart]:
+    """Return a figure per hyper-parameter, by its name; there is none before two of its values have finished."""
+    metric = study.table.metric
+    settings = _settings(study, records, metric)
+    charts = {name: _chart(study, name, settings, metric) for name in _varied(study)}
+    return {name: chart for name, chart in charts.items() if chart is not None}
+
+
+def _varied(study: Study) -> list[str]:
+    """Return the fields, seeds aside, of which an arm tries several numbers; those of the table's rows come last."""
+    tried: dict[tuple[str, str], set[Any]] = {}
+    for cell in study.cells:
+        for name in FIELDS:
+            value = getattr(cell.trial, name)
+            if name not in SEEDS and isinstance(value, int | float) and not isinstance(value, bool):
+                tried.setdefault((name, cell.arm), set()).add(value)
+    varied = {name for (name, _), values in tried.items() if len(values) > 1}
+    return sorted(varied, key=lambda name: (name in study.table.keys, FIELDS.index(name)))
+
+
+def _settings(study: Study, records: Records, metric: Metric) -> list[Setting]:
+    names = [name for name in FIELDS if name not in SEEDS]
+    measured: dict[tuple[Any, ...], list[float]] = {}
+    cells: dict[tuple[Any, ...], Cell] = {}
+    for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
+        record = records.get(trial_id)
+        value = record[metric] if record is not None and record["status"] == "done" else None
+        if value is not None and not math.isnan(value):
+            key = (cell.arm, *(getattr(cell.trial, name) for name in names))
+            measured.setdefault(key, []).append(scaled(metric, value))
+            cells.setdefault(key, cell)
+    found = []
+    for key, values in measured.items():
+        statistic = Statistic.of(values)
+        cell = cells[key]
+        text = setting_text({name: getattr(cell.trial, name) for name in cell.settings})
+        label = f"{cell.arm} ({text})" if text else cell.arm
+        if statistic is not None:
+            found.append(Setting(cell.arm, dict(zip(names, key[1:], strict=True)), label, statistic))
+    return found
+
+
+def _chart(study: Study, name: str, settings: Sequence[Setting], metric: Metric) -> Chart | None:
+    arms = list(dict.fromkeys(cell.arm for cell in study.cells))
+    tried = {arm: {one.fields[name] for one in settings if one.arm == arm} for arm in arms}
+    if all(len(values - {None}) < 2 for values in tried.values()):
+        return None
+    having = {arm for arm, values in tried.items() if values - {None}}
+    labels = {arm: {one.label for one in settings if one.arm == arm} for arm in arms}
+    without = {arm for arm, values in tried.items() if values == {None} and len(labels[arm]) == 1}
+    shown = [one for one in settings if one.arm in having | without]
+    conditions = [key for key in study.table.keys if key not in ("arm", name)]
+    groups: dict[str, list[Setting]] = {}
+    for one in shown:
+        title = ", ".join(f"{title_text(key)} {key_text(key, one.fields[key])}" for key in conditions)
+        groups.setdefault(title, []).append(one)
+
+    axis = ValueAxis(sorted({float(one.fields[name]) for one in shown if one.fields[name] is not None}))
+    sign = SIGNS.get(name, title_text(name))
+    x_title = title_text(name) if sign == title_text(name) else f"{title_text(name)} {sign}"
+    y_title = f"{title_text(metric)}{'' if metric in COUNTS else ' (%)'}"
+    highest = max(one.measured.mean + (one.measured.deviation or 0) for one in shown)
+    spec = _spec(axis.encoding(x_title), y_title, highest * 1.05 or 1.0, len(arms))
+    panels = [_panel(title, group, name, axis, arms, spec, metric) for title, group in list(groups.items())[:PANELS]]
+    notes = [
+        f"A point is a setting, its mean over the seeds; lines join settings that differ in {title_text(name)} alone.",
+        f"Horizontal lines are of arms that have none: {', '.join(arm for arm in arms if arm in without)}."
+        if without
+        else "",
+        f"{len(groups) - PANELS} further conditions are not drawn." if len(groups) > PANELS else "",
+        "Of each arm and value the lowest, the middle and the highest point are drawn."
+        if any(len(group) > POINTS for group in groups.values())
+        else "",
+    ]
+    rows = [
+        [title, one.label, _value_text(one.fields[name]), _measured_text(one, metric), str(one.measured.count)]
+        for title, group in groups.items()
+        for one in group
+    ]
+    key = {number: arm for number, arm in enumerate(arms) if arm in having | without}
+    headings = ["condition", "setting", sign, y_title, "seeds"]
+    return Chart(panels, key, notes, Numbers(headings, rows[:POINTS], frozenset({2, 3, 4})))
+
+
+def _panel(
+    title: str,
+    settings: Sequence[Setting],
+    name: str,
+    axis: ValueAxis,
+    arms: Sequence[str],
+    spec: Spec,
+    metric: Metric,
+) -> Panel:
+    trying = [one for one in settings if one.fields[name] is not None]
+    drawn = trying if len(trying) <= POINTS else _few(trying, name)
+    others = [field for field in FIELDS if field not in (*SEEDS, name)]
+    lines: dict[tuple[Any, ...], int] = {}
+    labels: list[Label] = []
+    points: list[Datum] = []
+    for one in sorted(drawn, key=lambda one: float(one.fields[name])):
+        key = (one.arm, *(one.fields[field] for field in others))
+        point = _datum(one, arms, metric, labels)
+        point["x"] = axis.place(float(one.fields[name]))
+        if drawn is trying:
+            point["l"] = lines.setdefault(key, len(lines))
+        points.append(point)
+    levels = [_datum(one, arms, metric, labels) for one in settings if one.fields[name] is None]
+    where = f" at {title}" if title else ""
+    names = ", ".join(dict.fromkeys(one.arm for one in settings))
+    description = f"{title_text(metric).capitalize()} against {title_text(name)}{where}, of {names}."
+    return Panel(title, description, spec, {"points": points, "levels": levels}, labels)
+
+
+def _few(settings: Sequence[Setting], name: str) -> list[Setting]:
+    """Return of each arm and value the settings that measured lowest, highest, and in the middle."""
+    groups: dict[tuple[str, Any], list[Setting]] = {}
+    for one in sorted(settings, key=lambda one: one.measured.mean):
+        groups.setdefault((one.arm, one.fields[name]), []).append(one)
+    return [
+        one
+        for group in groups.values()
+        for place, one in enumerate(group)
+        if place in (0, len(group) // 2, len(group) - 1)
+    ]
+
+
+def _datum(one: Setting, arms: Sequence[str], metric: Metric, labels: list[Label]) -> Datum:
+    mean, deviation = one.measured.mean, one.measured.deviation
+    datum: Datum = {"a": arms.index(one.arm), "y": rounded(mean), "t": [[len(labels), _measured_text(one, metric)]]}
+    labels.append(Label(one.label, arms.index(one.arm)))
+    if deviation is not None:
+        datum |= {"lo": rounded(max(mean - deviation, 0)), "hi": rounded(mean + deviation)}
+    return datum
+
+
+def _measured_text(one: Setting, metric: Metric) -> str:
+    mean, deviation = one.measured.mean, one.measured.deviation
+    digits = 1 if metric in COUNTS else 2
+    return f"{mean:.{digits}f}" if deviation is None else f"{mean:.{digits}f} ± {deviation:.{digits}f}"
+
+
+def _value_text(value: float | None) -> str:
+    return "∞" if value == math.inf else plain(value)
+
+
+def _spec(x: Spec, y_title: str, highest: float, arms: int) -> Spec:
+    y = along("y", "y", y_title, 0, highest)
+    look = {**by_arm("color", arms), **by_arm("shape", arms)}
+    deviation = {
+        "transform": [VISIBLE, {"filter": "isValid(datum.lo)"}],
+        "mark": {"type": "rule", "clip": True, "opacity": 0.5},
+        "encoding": {**x, "y": {**y["y"], "field": "lo"}, "y2": {"field": "hi"}, **by_arm("color", arms)},
+    }
+    level = {
+        "data": {"name": "levels"},
+        "transform": [VISIBLE],
+        "mark": {"type": "rule", "clip": True, "strokeWidth": 1.8, **TOLD},
+        "encoding": {**y, **by_arm("color", arms), **by_arm("strokeDash", arms)},
+    }
+    line = {
+        "transform": [VISIBLE, {"filter": "isValid(datum.l)"}],
+        "mark": {"type": "line", "clip": True, "strokeWidth": 1.4},
+        "encoding": {
+            **x,
+            **y,
+            **by_arm("color", arms),
+            **by_arm("strokeDash", arms),
+            "detail": {"field": "l", "type": "nominal"},
+        },
+    }
+    point = {
+        "transform": [VISIBLE],
+        "params": [ZOOM],
+        "mark": {"type": "point", "clip": True, "filled": True, "opacity": 1, "size": 70, **TOLD},
+        "encoding": {**x, **y, **look},
+    }
+    return view(230, [level, deviation, line, point])

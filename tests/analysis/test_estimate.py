@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from mixup_study.analysis.estimate import estimate, span
+from mixup_study.store.record import TrialRecord
+from mixup_study.study.trial import Trial
+
+RecordMaker = Callable[..., TrialRecord]
+TrialMaker = Callable[..., Trial]
+
+
+def rows(*records: TrialRecord) -> Sequence[Mapping[str, Any]]:
+    return [row for record in records for row in record.trials_table().to_pylist()]
+
+
+def expected(trial: Trial, took: Sequence[Mapping[str, Any]]) -> str:
+    """Return how long a trial may take, or none."""
+    return estimate([trial], took, 0).removeprefix("estimate: ").split(" of training")[0].split(";")[0]
+
+
+def test_a_trial_may_take_the_median_of_those_alike(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(*(record(seed=seed, train_seconds=taken) for seed, taken in enumerate([10, 12, 100])))
+    assert expected(trial(seed=9), took) == "12 s"
+
+
+def test_it_takes_as_much_longer_as_it_has_more_epochs(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(record(epochs=2, train_seconds=10))
+    assert expected(trial(epochs=20), took) == "1 min 40 s"
+
+
+def test_hyper_parameters_make_no_difference(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(record(train_seconds=10))
+    assert expected(trial(method="mixup", alpha=8, dropout=0.5, label_noise=0.8, lr=1.0), took) == "10 s"
+
+
+GAN = {"task": "gan", "dataset": "gaussian_ring", "model": "mlp"}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "fields"),
+    [
+        *(({}, given) for given in ({"dataset": "cifar10"}, {"train_size": 5}, {"width": 8}, {"batch_size": 1})),
+        *(({}, given) for given in ({"workers": 2}, {"precision": "bfloat16"}, {"model": "mlp"})),
+        ({"model": "mlp"}, {"model": "mlp", "depth": 64}),
+        (GAN, GAN | {"discriminator_steps": 1}),
+    ],
+    ids=str,
+)
+def test_another_data_set_network_or_minibatch_is_not_alike(
+    record: RecordMaker, trial: TrialMaker, recorded: dict[str, Any], fields: dict[str, Any]
+) -> None:
+    assert expected(trial(**fields), rows(record(**recorded))) == "none"
+    assert expected(trial(**recorded), rows(record(**recorded))) != "none"
+
+
+def test_a_failed_trial_says_nothing(record: RecordMaker, trial: TrialMaker) -> None:
+    assert expected(trial(), rows(record(status="failed"))) == "none"
+    assert expected(trial(), []) == "none"
+
+
+def test_slots_share_the_time(record: RecordMaker, trial: TrialMaker) -> None:
+    left = [trial(seed=seed) for seed in range(1, 7)]
+    took = rows(record(train_seconds=60))
+    assert estimate(left, took, 1) == "estimate: 6 min 0 s of training, 6 min 0 s on 1 slot, going by trials on a CPU"
+    assert estimate(left, took, 3) == "estimate: 6 min 0 s of training, 2 min 0 s on 3 slots, going by trials on a CPU"
+
+
+def test_workers_of_a_trial_hold_a_slot_each(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(record(workers=2, train_seconds=30))
+    assert (
+        estimate([trial(workers=2)], took, 2)
+        == "estimate: 1 min 0 s of training, 30 s on 2 slots, going by trials on a CPU"
+    )
+
+
+def test_trials_like_none_are_counted_apart(record: RecordMaker, trial: TrialMaker) -> None:
+    left = [trial(seed=1), trial(width=8), trial(width=16)]
+    found = estimate(left, rows(record(train_seconds=10)), 1)
+    counted = "estimate: 10 s of training, 10 s on 1 slot; 2 trials without a comparable one not counted"
+    assert found == f"{counted}, going by trials on a CPU"
+
+
+def test_without_any_like_them_there_is_no_estimate(trial: TrialMaker) -> None:
+    found = estimate([trial()], [], 1)
+    assert found == "estimate: none; no finished trial of the same data set and network in the results"
+
+
+def test_with_nothing_left_there_is_nothing_to_estimate(record: RecordMaker) -> None:
+    assert estimate([], rows(record()), 1) == "nothing to run"
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [
+        (0, "0 s"),
+        (0.4, "0 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (125, "2 min 5 s"),
+        (3599.7, "1 h 0 min"),
+        (3600 * 3 + 60 * 20 + 59, "3 h 20 min"),
+        (3600 * 100, "100 h 0 min"),
+    ],
+)
+def test_a_span_is_shown_in_two_units(duration: float, expected: str) -> None:
+    assert span(duration) == expected

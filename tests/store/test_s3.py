@@ -1,0 +1,189 @@
+"""Results in a bucket, through pyarrow's S3 client and a server of the S3 protocol on this machine."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from pyarrow import fs
+
+from mixup_study.cluster.output import kept
+from mixup_study.errors import InputError
+from mixup_study.store import folder as folders
+from mixup_study.store.checkpoints import CheckpointFile
+from mixup_study.store.logs import LogFile
+from mixup_study.store.record import TrialRecord
+from mixup_study.store.sql import query
+from mixup_study.store.store import ResultStore
+
+RecordMaker = Callable[..., TrialRecord]
+
+SECRET = "a/Secret+of=MINE"
+
+
+@pytest.fixture
+def url(endpoint: str, request: pytest.FixtureRequest) -> str:
+    return f"s3://bucket/{request.node.name}?{endpoint}"
+
+
+def files(url: str) -> list[str]:
+    system, root = fs.FileSystem.from_uri(url)
+    found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
+    return sorted(info.path.removeprefix(f"{root}/") for info in found if info.type == fs.FileType.File)
+
+
+def test_records_come_back(url: str, record: RecordMaker) -> None:
+    store = ResultStore(url)
+    assert len(store.trials()) == len(store.epochs()) == 0
+    store.check_writable()
+    store.write(record())
+    store.write(record(seed=1, status="failed"))
+    store.refresh()
+    assert store.done() == {record().trial.trial_id}
+    first, second = record().trial.trial_id, record(seed=1).trial.trial_id
+    assert store.done_among([first, second]) == {first}
+    assert store.trials().num_rows == 2
+    assert store.epochs().num_rows == 2
+    assert query(store, "select count(*) as n from trials join epochs using (trial_id)").to_pylist() == [{"n": 2}]
+
+
+def test_a_done_record_replaces_a_failed_one_and_is_not_replaced(url: str, record: RecordMaker) -> None:
+    store = ResultStore(url)
+    for status in ("failed", "done", "failed"):
+        store.write(record(status=status))
+    trial_id = record().trial.trial_id
+    assert store.trials()["status"].to_pylist() == ["done"]
+    assert files(url) == [f"epochs/{trial_id}.parquet", f"trials/{trial_id}.parquet"]
+
+
+def test_compaction_leaves_one_file_that_holds_the_same(
+    url: str, record: RecordMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "SMALL_FILES", 3)
+    store = ResultStore(url)
+    for seed in range(6):
+        store.write(record(seed=seed, status="failed" if seed == 0 else "done"))
+    trials = store.trials()
+    store.compact()
+    assert store.trials().equals(trials)
+    assert len(store.epochs()) == 10
+    assert len(files(url)) == 2
+    store.write(record(seed=0))
+    store.write(record(seed=1, status="failed"))
+    store.compact()
+    store.refresh()
+    assert len(store.done()) == len(store.trials()) == 6
+    assert len(files(url)) == 2 + 1  # the epochs of a single trial stay where they are
+    assert store.done_among([record(seed=5).trial.trial_id])
+
+
+def test_a_damaged_file_is_named_and_kept(url: str, record: RecordMaker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "SMALL_FILES", 3)
+    lines: list[str] = []
+    store = ResultStore(url, lines.append)
+    for seed in range(5):
+        store.write(record(seed=seed))
+    system, root = fs.FileSystem.from_uri(url)
+    path = f"{root}/trials/{record(seed=2).trial.trial_id}.parquet"
+    with system.open_output_stream(path) as stream:
+        stream.write(b"PAR1 cut off")
+    store.compact()
+    assert len(store.done()) == 4
+    (line,) = lines
+    assert line.startswith(f"{path}: not a record, skipped: ")
+    assert path.removeprefix(f"{root}/") in files(url)
+
+
+def test_a_missing_bucket_is_bad_input(endpoint: str, record: RecordMaker) -> None:
+    location = f"s3://nowhere/results?{endpoint}"
+    for use in (ResultStore.trials, ResultStore.check_writable, lambda store: store.write(record())):
+        with pytest.raises(InputError) as caught:
+            use(ResultStore(location))
+        assert str(caught.value).startswith(f"--results {location}: cannot be ")
+        assert "bucket" in str(caught.value).lower()
+        assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["query", "tables", "plan"])
+def test_the_commands_say_so_on_one_line(command: str, endpoint: str, tiny_study: Path) -> None:
+    location = f"s3://key:{quote(SECRET, safe='')}@nowhere/results?{endpoint}"
+    asked = "select 1" if command == "query" else str(tiny_study)
+    ran = subprocess.run(
+        [sys.executable, "-m", f"mixup_study.{command}", asked, "--results", location],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (2, "")
+    (line,) = ran.stderr.splitlines()
+    assert line == f"error: --results s3://…@nowhere/results?{endpoint}: cannot be read: there is no bucket nowhere" + (
+        "; expected a folder or URL"
+    )
+
+
+# Secrets.
+
+
+@pytest.mark.parametrize(
+    ("bucket", "options"), [("nowhere/results", ""), ("bucket/results", "&nosuch=option"), ("", ""), (" /results", "")]
+)
+@pytest.mark.parametrize("secret", [SECRET, quote(SECRET, safe=""), "with:colon@and?more"])
+def test_no_message_holds_a_secret(bucket: str, options: str, secret: str, endpoint: str, record: RecordMaker) -> None:
+    location = f"s3://key:{secret}@{bucket}?{endpoint}{options}"
+    uses = (ResultStore.trials, ResultStore.check_writable, lambda store: store.write(record()))
+    for use in uses:
+        with pytest.raises(InputError) as caught:
+            use(ResultStore(location))
+        assert str(caught.value).startswith(f"--results s3://…@{bucket}?")
+        for part in (secret, SECRET, "Secret", "colon@"):
+            assert part not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__context__ is None or caught.value.__suppress_context__
+
+
+def test_a_store_opened_with_a_secret_shows_none(endpoint: str, record: RecordMaker) -> None:
+    location = f"s3://key:{quote(SECRET, safe='')}@bucket/secretly?{endpoint}"
+    lines: list[str] = []
+    store = ResultStore(location, lines.append)
+    store.write(record())
+    assert ResultStore(store.location).done() == {record().trial.trial_id}
+    assert store.shown == f"s3://…@bucket/secretly?{endpoint}"
+    assert quote(SECRET, safe="") not in repr(store._place)
+
+
+def test_secret_options_are_not_shown() -> None:
+    location = "abfs://account/container?client_id=me&client_secret=hush&tenant_id=us"
+    with pytest.raises(InputError) as caught:
+        ResultStore(f"no{location}")
+    assert "client_id=me&client_secret=…&tenant_id=us" in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_checkpoints_are_kept_in_the_bucket_too(url: str) -> None:
+    file = CheckpointFile(url, "0123456789abcdef")
+    assert file.read() is None
+    file.write(b"first")
+    file.write(b"second")
+    assert CheckpointFile(url, "0123456789abcdef").read() == b"second"
+    assert files(url) == ["checkpoints/0123456789abcdef.checkpoint"]
+    file.remove()
+    assert file.read() is None
+
+
+def test_logs_are_kept_in_the_bucket_too(url: str) -> None:
+    for attempt in (1, 2):
+        with kept(url, "a trial", "tiny: ERM") as output:
+            os.write(1, f"attempt {attempt}\n".encode())
+            output.save()
+            assert files(url) == ["logs/a trial.log"]  # for a process that is killed from here on
+            os.write(1, b"ends\n")
+    log = LogFile(url, "a trial")
+    printed = log.read().decode()
+    assert re.sub("== .*: tiny: ERM\n", "== ", printed) == "== attempt 1\nends\n== attempt 2\nends\n"
+    assert log.shown == "s3://bucket/test_logs_are_kept_in_the_bucket_too/logs/a trial.log"

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from mixup_study.analysis.table import cell_ids, records_by_id
+from mixup_study.catalogue.metrics import METRICS
+from mixup_study.store.record import TRIALS, TrialRecord
+from mixup_study.study.study import Study
+from mixup_study.views.layout import study_sheet, trials_sheet
+
+Loader = Callable[..., Study]
+
+
+def recorded(study: Study, record: Callable[..., TrialRecord]) -> pa.Table:
+    """Records of a study in which one trial in five is missing and one in seven failed."""
+    tables = [TRIALS.empty_table()]
+    for index, trial in enumerate(study.trials.values()):
+        if index % 5 != 0:
+            measured = dict.fromkeys(METRICS, index * 37 % 101 / 101)
+            status = "failed" if index % 7 == 0 else "done"
+            tables.append(record(trial, status=status, measurements=measured).trials_table())
+    return pa.concat_tables(tables)
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_sheets_are_those_of_plain_rows(
+    spread: bool, load: Loader, paper_study: str, record: Callable[..., TrialRecord]
+) -> None:
+    study = load(paper_study, "grid.weight_decay=[1e-4, 5e-4]", "grid.milestones=[[], [1, 2]]")
+    trials = recorded(study, record)
+    columns = records_by_id(trials)
+    rows: dict[str, Any] = {row["trial_id"]: row for row in trials.to_pylist()}
+    assert columns == rows
+    assert study_sheet(study, columns, "why", spread=spread) == study_sheet(study, rows, "why", spread=spread)
+    assert trials_sheet(study, columns) == trials_sheet(study, rows)
+
+
+def test_milestones_are_listed_as_the_study_writes_them(load: Loader, one_arm: str) -> None:
+    sheet = trials_sheet(load(one_arm, "grid.milestones=[[], [1, 2]]"), {})
+    column = list(sheet.headings).index("milestones")
+    assert {row[column] for row in sheet.rows} == {"[]", "[1, 2]"}
+
+
+def test_cells_of_arms_that_share_a_trial_have_one_id(load: Loader, paper_study: str) -> None:
+    study = load(paper_study.replace("  ERM: {}", "  ERM: {}\n  baseline: {dropout: 0.0}"))
+    assert cell_ids(study) == [cell.trial.trial_id for cell in study.cells]
+    assert len(set(cell_ids(study))) < len(study.cells)
+
+
+def test_a_record_has_the_columns_and_no_others(record: Callable[..., TrialRecord]) -> None:
+    (found,) = records_by_id(record().trials_table()).values()
+    assert list(found) == TRIALS.names
+    assert len(found) == len(TRIALS)
+    assert "colour" not in found
+    assert found.get("colour") is None
+
+
+@pytest.mark.parametrize("command", ["plan", "tables", "query"])
+def test_the_commands_that_read_results_import_neither_torch_nor_ray(command: str) -> None:
+    code = f"import sys, mixup_study.{command}; print(sorted({{'ray', 'torch'}} & set(sys.modules)))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "[]\n"

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import torch
+
+from mixup_study.training.tasks import measures
+
+PREDICTED = torch.tensor([0, 1, 2, 0, 1, 2, 2, 0])
+TRAINED_ON = torch.tensor([0, 1, 1, 0, 2, 2, 0, 1])
+REPLACED = torch.tensor([False, False, False, False, False, True, True, True])
+
+
+def test_error_is_the_share_of_wrong_predictions() -> None:
+    assert measures.error(PREDICTED, TRAINED_ON) == 4 / 8
+
+
+def test_memorisation_counts_real_and_corrupted_examples_apart_against_the_labels_trained_on() -> None:
+    found = measures.memorisation(PREDICTED, TRAINED_ON, REPLACED)
+    assert found == {"train_error_real": 2 / 5, "train_error_corrupted": 2 / 3}
+
+
+def test_without_corrupted_examples_there_is_no_error_on_them() -> None:
+    found = measures.memorisation(PREDICTED, TRAINED_ON, torch.zeros(8, dtype=torch.bool))
+    assert found == {"train_error_real": 4 / 8, "train_error_corrupted": None}
+
+
+def test_over_epochs_gives_best_last_and_the_median_of_the_last_ten() -> None:
+    errors = [0.01, 0.9, *[0.1 * step for step in range(1, 10)], 0.95]
+    assert measures.over_epochs(errors) == {
+        "test_error_best": 0.01,
+        "test_error_last": 0.95,
+        "test_error_median10": (0.1 * 5 + 0.1 * 6) / 2,
+    }
+    assert measures.over_epochs([0.3, 0.2, 0.4])["test_error_median10"] == 0.3

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import re
+
+import pytest
+
+from mixup_study.views.render import FORMATS, Format, Sheet, render
+
+SHEET = Sheet(
+    headings=["noise", "method", "best", "last"],
+    rows=[["20%", "ERM", "12.7", "16.6"], ["", "mixup", "5.9", "6.4"], ["50%", "ERM", "18.8", "44.6"]],
+    groups=["", "", "Test error", "Test error"],
+    caption="Table 2: Some results.",
+    numeric=frozenset({2, 3}),
+    breaks=frozenset({2}),
+)
+
+
+MARKED = dataclasses.replace(SHEET, marked=frozenset({(1, 2), (2, 3)}))
+
+
+def one_entry(entry: str, caption: str = "") -> Sheet:
+    return Sheet(headings=["a", "b"], rows=[["first", entry]], caption=caption)
+
+
+def test_text_shows_a_caption_groups_headings_and_rows_in_columns() -> None:
+    caption, blank, groups, headings, rule, *rows = render(SHEET, "text").splitlines()
+    assert (caption, blank) == ("Table 2: Some results.", "")
+    assert groups.split() == ["Test", "error"]
+    assert headings.split() == ["noise", "method", "best", "last"]
+    assert set(rule.strip()) == {"─"}
+    assert [row.split() for row in rows if row] == [
+        ["20%", "ERM", "12.7", "16.6"],
+        ["mixup", "5.9", "6.4"],
+        ["50%", "ERM", "18.8", "44.6"],
+    ]
+    assert rows[1].index("mixup") == rows[0].index("ERM")
+
+
+def test_text_aligns_numbers_right() -> None:
+    lines = render(SHEET, "text").splitlines()
+    ends = [re.search(r"(12\.7|5\.9|18\.8)", line) for line in lines]
+    assert len({found.end() for found in ends if found}) == 1
+
+
+def test_text_draws_a_line_before_a_break() -> None:
+    lines = render(SHEET, "text").splitlines()
+    before = lines[next(index for index, line in enumerate(lines) if "50%" in line) - 1]
+    assert not before.strip(" ─")
+
+
+def test_text_leaves_colons_alone() -> None:
+    assert "a:x:b :100:" in render(one_entry("a:x:b :100:"), "text")
+
+
+def test_text_leaves_brackets_alone() -> None:
+    assert "[bold]x[/bold] [0]" in render(one_entry("[bold]x[/bold] [0]"), "text")
+
+
+def test_text_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = render(one_entry("word " * 40, caption="word " * 40), "text")
+    assert max(len(line) for line in shown.splitlines()) <= 60
+    assert shown.count("word") == 80
+
+
+def test_markdown_is_a_table_of_pipes() -> None:
+    assert render(SHEET, "markdown").splitlines() == [
+        "Table 2: Some results.",
+        "",
+        "| noise | method | Test error, best | Test error, last |",
+        "| --- | --- | ---: | ---: |",
+        "| 20% | ERM | 12.7 | 16.6 |",
+        "|  | mixup | 5.9 | 6.4 |",
+        "| 50% | ERM | 18.8 | 44.6 |",
+    ]
+
+
+def test_markdown_escapes_pipes_and_line_breaks() -> None:
+    assert render(one_entry("a|b\nc"), "markdown").splitlines()[-1] == r"| first | a\|b c |"
+
+
+def test_latex_is_a_booktabs_table() -> None:
+    lines = [line.strip() for line in render(SHEET, "latex").splitlines()]
+    assert lines == [
+        r"% needs \usepackage{booktabs,amssymb}",
+        r"\begin{table}",
+        r"\centering",
+        r"\caption{Table 2: Some results.}",
+        r"\begin{tabular}{llrr}",
+        r"\toprule",
+        r"noise & method & Test error, best & Test error, last \\",
+        r"\midrule",
+        r"20\% & ERM & 12.7 & 16.6 \\",
+        r"& mixup & 5.9 & 6.4 \\",
+        r"\midrule",
+        r"50\% & ERM & 18.8 & 44.6 \\",
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "escaped"),
+    [
+        ("a & b", r"a \& b"),
+        ("20%", r"20\%"),
+        ("$x$", r"\$x\$"),
+        ("#1", r"\#1"),
+        ("train_size", r"train\_size"),
+        ("{x}", r"\{x\}"),
+        ("~", r"\textasciitilde{}"),
+        ("x^2", r"x\textasciicircum{}2"),
+        ("\\", r"\textbackslash{}"),
+        ("\\{", r"\textbackslash{}\{"),
+        ("α=8", r"$\alpha$=8"),
+        ("α=∞", r"$\alpha$=$\infty$"),
+        ("ε=0.1", r"$\epsilon$=0.1"),
+        ("σ=0.2", r"$\sigma$=0.2"),
+        ("✓", r"$\checkmark$"),
+        ("✗", r"$\times$"),
+        ("5.0 ± 0.1", r"5.0 $\pm$ 0.1"),
+        ("8×8", r"8$\times$8"),
+        ("–", "--"),
+        ("a\nb", "a b"),
+    ],
+)
+def test_latex_escapes(entry: str, escaped: str) -> None:
+    shown = render(one_entry(entry, caption=entry), "latex")
+    assert rf"    first & {escaped} \\" in shown
+    assert rf"  \caption{{{escaped}}}" in shown
+
+
+def test_csv_has_headings_and_rows_and_no_caption() -> None:
+    assert render(SHEET, "csv") == (
+        'noise,method,"Test error, best","Test error, last"\n20%,ERM,12.7,16.6\n,mixup,5.9,6.4\n50%,ERM,18.8,44.6\n'
+    )
+
+
+@pytest.mark.parametrize("entry", ["a,b", 'say "x"', "a\nb", " a ", "a;b", ""])
+def test_csv_quotes_what_would_not_come_back(entry: str) -> None:
+    shown = render(one_entry(entry), "csv")
+    assert list(csv.reader(io.StringIO(shown))) == [["a", "b"], ["first", entry]]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_every_format_ends_in_one_newline(format: str) -> None:
+    shown = render(SHEET, format)
+    assert shown.endswith("\n")
+    assert not shown.endswith("\n\n")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_sheet_without_rows_still_shows_its_headings(format: str) -> None:
+    assert "heading" in render(Sheet(["heading"], []), format)
+
+
+@pytest.mark.parametrize(
+    ("format", "rows"),
+    [
+        ("text", ["20% ERM 12.7 16.6", "mixup * 5.9 6.4", "50% ERM 18.8 * 44.6"]),
+        ("markdown", ["| 20% | ERM | 12.7 | 16.6 |", "| | mixup | **5.9** | 6.4 |", "| 50% | ERM | 18.8 | **44.6** |"]),
+        (
+            "latex",
+            [
+                r"20\% & ERM & 12.7 & 16.6 \\",
+                r"& mixup & \textbf{5.9} & 6.4 \\",
+                r"50\% & ERM & 18.8 & \textbf{44.6} \\",
+            ],
+        ),
+    ],
+)
+def test_marked_entries_stand_out(format: Format, rows: list[str]) -> None:
+    lines = [" ".join(line.split()) for line in render(MARKED, format).splitlines()]
+    assert [line for line in lines if "ERM" in line or "mixup" in line] == rows
+
+
+def test_csv_marks_nothing() -> None:
+    assert render(MARKED, "csv") == render(SHEET, "csv")
+
+
+def test_a_marked_entry_is_escaped_within_its_mark() -> None:
+    sheet = dataclasses.replace(one_entry("a|b_c & 5%"), marked=frozenset({(0, 1)}))
+    assert render(sheet, "markdown").splitlines()[-1] == r"| first | **a\|b_c & 5%** |"
+    assert r"    first & \textbf{a|b\_c \& 5\%} \\" in render(sheet, "latex").splitlines()
+
+
+def test_text_aligns_marked_numbers_right() -> None:
+    lines = render(MARKED, "text").splitlines()
+    ends = [re.search(r"(12\.7|5\.9|18\.8)", line) for line in lines]
+    assert len({found.end() for found in ends if found}) == 1
+    assert sum(line.count("* ") for line in lines) == 2

@@ -1,0 +1,74 @@
+"""When trials trained, as the report shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mixup_study.analysis.table import Records, records_by_id
+from mixup_study.store.record import TrialRecord
+from mixup_study.study.study import Study, StudyFile
+from mixup_study.views.report.facts import facts
+from mixup_study.views.report.timeline import Timeline, timeline
+
+BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TEXT = """\
+name: timed
+trial: {dataset: digits, model: mlp, width: 8, epochs: 4, batch_size: 50, lr: 0.1}
+grid: {seed: [0, 1, 2, 3, 4, 5, 6, 7]}
+arms: {ERM: {}}
+table: {title: Timed, rows: [arm], columns: [{title: last, metric: test_error_last}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study of eight trials."""
+    (file := tmp_path_factory.mktemp("study") / "timed.yaml").write_text(TEXT)
+    return StudyFile(file).load("full")
+
+
+def records(study: Study, took: Sequence[Mapping[str, float]]) -> Records:
+    """Return records of the first trials: when each started, how long it trained, and how much of that before."""
+    made = [{"pack_size": 1, "started_at": BEGUN + timedelta(seconds=one["start"])} for one in took]
+    tables = [
+        TrialRecord(trial, "done", how, one["seconds"], resumed_seconds=one.get("before", 0.0)).trials_table()
+        for trial, how, one in zip(study.trials.values(), made, took, strict=False)
+    ]
+    return records_by_id(pa.concat_tables(tables))
+
+
+def bars(found: Timeline) -> list[tuple[float, float]]:
+    """Return where the bars begin and end, as shares of the axis."""
+    unit = 3600 if found.seconds > 3 * 3600 else 60 if found.seconds > 180 else 1
+    points: Any = found.chart.panels[0].data["points"]
+    return [(point["x"] * unit / found.seconds, point["x2"] * unit / found.seconds) for point in points]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(1, 500)), min_size=1, max_size=8))
+def test_whatever_pauses_are_cut_out_every_bar_lies_on_the_axis(
+    study: Study, sessions: list[tuple[float, float]]
+) -> None:
+    start, took = 0.0, []
+    for pause, seconds in sessions:
+        took.append({"start": start + pause, "seconds": seconds})
+        start += pause + seconds
+    found = timeline(study, records(study, took))
+    assert found is not None
+    for begin, end in bars(found):
+        assert -1e-4 <= begin <= end <= 1 + 1e-4
+
+
+def test_of_a_resumed_trial_only_what_the_last_process_trained_counts(study: Study) -> None:
+    found = records(study, [{"start": 0, "seconds": 20}, {"start": 20, "seconds": 3610, "before": 3600}])
+    shown = timeline(study, found)
+    assert shown is not None
+    assert (shown.slots, shown.seconds, shown.train_seconds) == (1, 30, 30)
+    assert bars(shown) == [(0, pytest.approx(2 / 3)), (pytest.approx(2 / 3), 1)]
+    assert facts(study, found, "for a test")["last trial ended"].startswith("2026-01-02 03:04")

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from mixup_study.analysis.claims import judge
+from mixup_study.analysis.table import Records
+from mixup_study.study.study import Cell, Study
+from mixup_study.views.verdicts import verdict_lines
+
+Loader = Callable[..., Study]
+Measure = Callable[[Study, Callable[[Cell], Any]], Records]
+
+CLAIMS = """\
+claims:
+  - {text: mixup is better, section: "3.4", compare: [{lower: mixup, than: ERM}]}
+"""
+
+
+@pytest.fixture
+def claiming(paper_study: str) -> str:
+    return paper_study + CLAIMS
+
+
+def lines(study: Study, records: Records) -> list[str]:
+    """The claims, each on one line."""
+    return verdict_lines(study, judge(study, records), "markdown").splitlines()[2:]
+
+
+def test_a_claim_shows_its_verdict_its_section_its_effects_and_how_many_seeds(
+    claiming: str, load: Loader, measure: Measure
+) -> None:
+    study = load(claiming)
+    records = measure(
+        study, lambda cell: 0.5 - 0.1 * (cell.arm == "mixup") - 0.05 * (cell.arm == "mixup") * cell.trial.seed
+    )
+    assert lines(study, records) == [
+        "- ✓ mixup is better (3.4): 80% −12.50 [−15.00, −10.00]; 20% −12.50 [−15.00, −10.00] · 2 seeds · †"
+    ]
+    shown = " ".join(verdict_lines(study, judge(study, records), "text").split())
+    assert "Intervals of fewer than 6 seeds are too narrow. † Hyper-parameters picked by test_error_last" in shown
+    assert "profile paper:" in shown
+
+
+def test_claims_of_a_study_that_is_not_the_papers_are_its_own(claiming: str, load: Loader, measure: Measure) -> None:
+    own = re.sub("paper: .*\n", "", claiming).replace(', section: "3.4"', "")
+    study = load(own)
+    shown = verdict_lines(study, judge(study, measure(study, lambda cell: 0.5)), "markdown")
+    assert shown.startswith("The study's claims, judged by the results of profile full: ✓ supported")
+    assert "- ? mixup is better: " in shown
+
+
+def test_one_seed_is_marked(claiming: str, load: Loader, measure: Measure) -> None:
+    study = load(claiming, "grid.seed=0")
+    records = measure(study, lambda cell: 0.4 if cell.arm == "mixup" and cell.trial.label_noise == 0.2 else 0.5)
+    shown = verdict_lines(study, judge(study, records), "markdown")
+    assert "- ? mixup is better (3.4): ? 80% +0.00; ✓ 20% −10.00 · one seed · †" in shown
+    assert "One seed: the sign of the difference alone decides." in shown
+    assert "profile paper:" in shown  # of the seeds the paper says nothing
+
+
+def test_seeds_stand_by_each_effect_where_they_differ(claiming: str, load: Loader, measure: Measure) -> None:
+    study = load(claiming)
+    records = measure(study, lambda cell: None if cell.trial.label_noise == 0.2 and cell.trial.seed else 0.5)
+    (shown,) = lines(study, records)
+    assert "80% +0.00 [+0.00, +0.00] (2 seeds); 20% +0.00 (one seed)" in shown
+
+
+def test_what_is_not_run_says_so_once(claiming: str, load: Loader, measure: Measure) -> None:
+    study = load(claiming)
+    assert lines(study, measure(study, lambda cell: None)) == ["- ? mixup is better (3.4): not run"]
+    without = load(claiming, "arms.ERM=null", "arms.mixup=null", "arms.other={}")
+    assert lines(without, measure(without, lambda cell: 0.5)) == ["- ? mixup is better (3.4): not run"]
+
+
+def test_of_many_comparisons_those_least_supported_are_shown(claiming: str, load: Loader, measure: Measure) -> None:
+    study = load(claiming, "grid.label_noise=[0, 0.1, 0.2, 0.3, 0.4, 0.5]", "grid.seed=0")
+    better = {0: 0.1, 0.1: 0.2, 0.2: -0.1, 0.3: 0.3, 0.4: 0, 0.5: 0.4}
+    records = measure(study, lambda cell: 0.5 - better[cell.trial.label_noise] * (cell.arm == "mixup"))
+    assert lines(study, records) == [
+        "- ✗ mixup is better (3.4): 4 ✓, 1 ✗, 1 ? of 6, least supported: ✗ 20% +10.00; ? 40% +0.00 · one seed · †"
+    ]
+
+
+def test_of_a_claim_that_needs_some_comparisons_it_is_said_how_many(
+    claiming: str, load: Loader, measure: Measure
+) -> None:
+    study = load(claiming.replace("than: ERM}]", "than: ERM}], at_least: 1"), "grid.seed=0")
+    records = measure(study, lambda cell: 0.4 if cell.arm == "mixup" and cell.trial.label_noise == 0.2 else 0.5)
+    assert lines(study, records) == [
+        "- ✓ mixup is better (3.4): 1 ✓, 1 ? of 2, 1 needed: ? 80% +0.00; ✓ 20% −10.00 · one seed · †"
+    ]
+
+
+def test_a_study_without_claims_prints_nothing(paper_study: str, load: Loader, measure: Measure) -> None:
+    study = load(paper_study)
+    assert verdict_lines(study, judge(study, measure(study, lambda cell: 0.5)), "text") == ""
