@@ -15,8 +15,7 @@ from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
-from mixup_study.training.task import Measured, TrainingDiverged
-from mixup_study.training.tasks import TASKS
+from mixup_study.training.task import Environment, Measured, TrainingDiverged, build_group
 
 Report = Callable[[Trial, Mapping[str, Any], int], None]
 
@@ -42,7 +41,7 @@ def train(
     started = time.perf_counter()
     worker = Worker.current()
     settle(device)
-    task = TASKS[trials[0].task](trials, folder, worker, device)
+    task = build_group(trials, Environment(folder, worker, device))
     kind = {"trial_id": joint_id(trials), "torch": str(torch.__version__), "device": device.type}
     rows: list[list[dict[str, Any]]] = [[] for _ in trials]
     first, before = 0, 0.0
@@ -70,7 +69,7 @@ def train(
                 checkpointing.save({**kind, **task.state(), "rows": rows, "seconds": so_far})
             if stop:
                 raise Stopped(f"after epoch {epoch + 1}")
-    outcomes = task.find(rows)
+    outcomes = task.measure(rows)
     seconds = (before + time.perf_counter() - started) / len(trials)
     return [
         _divergence(own) or Measured(one.measurements, own, seconds, one.points, before / len(trials))

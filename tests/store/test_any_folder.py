@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixup_study import plan, query, tables
-from mixup_study.store.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 
 STUDY = Path(__file__).parents[2] / "studies" / "corrupt_labels.yaml"
@@ -29,7 +29,7 @@ VALUES = st.one_of(
     st.sampled_from(["done", "failed", "started", "", "0123456789abcdef", "quick"]),
     st.binary(max_size=5),
 )
-COLUMNS = st.sampled_from([*TRIALS.names, *EPOCHS.names, "another"])
+COLUMNS = st.sampled_from([*trials_schema().names, *epochs_schema().names, "another"])
 
 
 @st.composite

@@ -14,7 +14,7 @@ import pytest
 
 from mixup_study.catalogue.metrics import METRICS
 from mixup_study.errors import InputError
-from mixup_study.store.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.trial import FIELDS, Trial
 
@@ -157,17 +157,17 @@ def test_plain_pandas_reads_one_row_per_trial(store: ResultStore, record: Record
     store.write(record(seed=3, status="failed"))
     store.write(record(**FULL))
     trials, epochs = (pd.read_parquet(Path(store.location, folder)) for folder in ("trials", "epochs"))
-    assert list(trials.columns) == TRIALS.names
+    assert list(trials.columns) == trials_schema().names
     assert trials["trial_id"].is_unique
     assert len(trials) == 5
-    assert list(epochs.columns) == EPOCHS.names
+    assert list(epochs.columns) == epochs_schema().names
     assert len(epochs) == 4 * 2
 
 
 def test_nothing_is_written_by_reading(store: ResultStore) -> None:
     assert len(store.trials()) == len(store.epochs()) == len(store.done()) == 0
-    assert store.trials().schema == TRIALS
-    assert store.epochs().schema == EPOCHS
+    assert store.trials().schema == trials_schema()
+    assert store.epochs().schema == epochs_schema()
     assert not Path(store.location).exists()
 
 
@@ -321,7 +321,7 @@ def test_a_column_the_record_lacks_reads_as_the_fields_default_or_null(store: Re
     path = Path(store.location, "trials", f"{record(seed=1).trial.trial_id}.parquet")
     pq.write_table(pq.read_table(path).drop_columns(["fused", "test_error_median10"]), path)
     found = rows(store)
-    assert store.trials().schema == TRIALS
+    assert store.trials().schema == trials_schema()
     older, newer = found[record(seed=1).trial.trial_id], found[record(seed=2).trial.trial_id]
     assert (older["fused"], older["test_error_median10"]) == (True, None)
     assert (newer["fused"], newer["test_error_median10"]) == (True, 0.25)
@@ -353,8 +353,10 @@ def test_a_column_of_a_later_version_is_left_out(store: ResultStore, record: Rec
     store.write(record())
     path = Path(store.location, "trials", f"{record().trial.trial_id}.parquet")
     table = pq.read_table(path)
-    pq.write_table(table.append_column("colour", pa.array(["red"])).select(["colour", *reversed(TRIALS.names)]), path)
-    assert store.trials().schema == TRIALS
+    pq.write_table(
+        table.append_column("colour", pa.array(["red"])).select(["colour", *reversed(trials_schema().names)]), path
+    )
+    assert store.trials().schema == trials_schema()
     assert rows(store)[record().trial.trial_id]["test_error_last"] == 0.25
 
 

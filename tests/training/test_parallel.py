@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor, distributed, multiprocessing, nn
 
-from mixup_study.networks import MODELS, StagedNetwork
+from mixup_study.networks import StagedNetwork, preact_resnet
 from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
+from mixup_study.training.task import Environment
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import Draws
 
@@ -45,8 +46,8 @@ def epoch_of(trial: Trial, worker: Worker, float64: bool) -> dict[str, Any]:
     """What one worker saw and learned in an epoch."""
     settle(CPU)
     if float64:
-        MODELS["preact_resnet18"] = WithoutBatchNorm
-    run = Classification(trial, Path("/dev/null"), worker, CPU)
+        preact_resnet.build_preact_resnet18 = WithoutBatchNorm
+    run = Classification(trial, Environment(Path("/dev/null"), worker, CPU))
     shards: list[Tensor] = []
     lams: list[float] = []
     shard = worker.shard
@@ -160,7 +161,7 @@ def test_parameters_and_measurements_stay_equal_on_all_workers(mixup_workers: li
 def test_two_workers_learn_what_one_does_on_the_same_minibatches(
     method: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(MODELS, "preact_resnet18", MODELS["preact_resnet18"])
+    monkeypatch.setattr(preact_resnet, "build_preact_resnet18", preact_resnet.build_preact_resnet18)
     both = two_workers(trial(**method), tmp_path, float64=True)
     alone = epoch_of(trial(**method), Worker(), float64=True)
     for found, expected in zip(both[0]["parameters"], alone["parameters"], strict=True):
