@@ -22,7 +22,7 @@ from mixup_study.study.json_schema import study_schema
 from mixup_study.study.study import StudyFile
 
 REPOSITORY = Path(__file__).parent.parent
-COMMANDS = ["run", "plan", "tables", "query", "schema"]
+COMMANDS = ["run", "plan", "tables", "query", "models", "schema"]
 CORRUPT_LABELS = "studies/corrupt_labels.yaml"
 ABLATION = "studies/ablation.yaml"
 HEAVY = ["torch", "torchvision", "ray", "sklearn"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mixup_study.study.trial import Trial, joint_id
 from mixup_study.training.checkpoint import Checkpointing, Stopped
@@ -19,6 +20,7 @@ from mixup_study.training.task import Measured, TrainingDiverged
 from mixup_study.training.tasks import TASKS
 
 Report = Callable[[Trial, Mapping[str, Any], int], None]
+SaveModel = Callable[[Trial, Mapping[str, Tensor]], None]
 
 
 def train(
@@ -27,6 +29,7 @@ def train(
     device: torch.device,
     report: Report,
     checkpointing: Checkpointing | None = None,
+    save_model: SaveModel | None = None,
 ) -> list[Measured | TrainingDiverged]:
     """Train ``trials`` to their last epoch and return what each measured, or that its loss became infinite.
 
@@ -35,6 +38,8 @@ def train(
     sets. Within a process group of torch's, every worker calls this with the same trial and a device of its own,
     and all of them return the same measurements. ``report`` is called after every epoch with each trial, its row
     (epoch from 1, lr, seconds, and what its task tells) and the training examples that the epoch saw.
+    ``save_model`` is called once at the end, in the first worker alone, with each trial that did not diverge and
+    its model as a state dict; what it raises ends the training.
 
     Raises ValueError for a trial that does not fit its data set, InputError where the data set is not to be
     had, and Stopped where ``checkpointing`` asks for it.
@@ -72,6 +77,10 @@ def train(
                 raise Stopped(f"after epoch {epoch + 1}")
     outcomes = task.find(rows)
     seconds = (before + time.perf_counter() - started) / len(trials)
+    if save_model is not None and worker.rank == 0:
+        for trial, own, model in zip(trials, rows, task.model_states(), strict=True):
+            if _divergence(own) is None:
+                save_model(trial, model)
     return [
         _divergence(own) or Measured(one.measurements, own, seconds, one.points, before / len(trials))
         for own, one in zip(rows, outcomes, strict=True)

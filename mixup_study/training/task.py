@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+from torch import Tensor
 
 Row = Mapping[str, float]
 """What an epoch measured of a trial, by the names of the columns of EPOCHS."""
@@ -38,6 +39,9 @@ class Task(Protocol):
 
     def find(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
         """Return what each trial measured, given its rows of all epochs."""
+
+    def model_states(self) -> Sequence[Mapping[str, Tensor]]:
+        """Return the model of each trial as trained so far: its weights and buffers by plain names."""
 
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on; all random numbers come from the seed and the epoch."""
