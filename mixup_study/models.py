@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from mixup_study import cli
 from mixup_study.errors import InputError, nearest, shown
 from mixup_study.store.envelope import FileUnusable
-from mixup_study.store.models import ModelEntry, ModelFile, list_models, open_model
+from mixup_study.store.models import ModelFile, list_models, open_model
 from mixup_study.store.record import TRIAL_COLUMNS
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import plain
@@ -41,27 +41,21 @@ def _sheet(results: str) -> Sheet:
     """Return a row for each model, by trial_id: what its trial is, the size of its file, what its digest says."""
     models = list_models(results)
     with ThreadPoolExecutor(THREADS) as pool:
-        checks = list(pool.map(lambda model: _check(results, model.trial_id), models))
-    trials = _recorded_trials(results, models)
-    recorded = list(trials.values())
-    varied = [
-        name
-        for name in TRIAL_COLUMNS
-        if name not in COLUMNS and any(row[name] != recorded[0][name] for row in recorded)
+        digests = list(pool.map(lambda model: _check_digest(results, model.trial_id), models))
+    trials = _recorded_trials(results, [model.trial_id for model in models])
+    rows = [
+        [model.trial_id, *_description(model.trial_id, trials), str(model.size), digest]
+        for model, digest in zip(models, digests, strict=True)
     ]
-    rows = []
-    for model, check in zip(models, checks, strict=True):
-        trial = trials.get(model.trial_id)
-        what = [""] * len(COLUMNS) if trial is None else [str(trial[name]) for name in COLUMNS]
-        rows.append([model.trial_id, *what, _settings(trial, varied), str(model.size), check])
     headings = ["trial_id", *COLUMNS, "settings", "bytes", "digest"]
     return Sheet(headings, rows, numeric=frozenset({headings.index("bytes")}))
 
 
-def _check(results: str, trial_id: str) -> str:
+def _check_digest(results: str, trial_id: str) -> str:
+    """Return ``right``, or what is wrong with the file of a trial's model."""
     file = ModelFile(results, trial_id).read()
     if file is None:
-        return "removed meanwhile"
+        return "it was removed"
     try:
         open_model(trial_id, file)
     except FileUnusable as error:
@@ -69,20 +63,24 @@ def _check(results: str, trial_id: str) -> str:
     return "right"
 
 
-def _recorded_trials(results: str, models: Sequence[ModelEntry]) -> dict[str, Mapping[str, Any]]:
-    """Return the rows of the trials that are recorded, by trial_id."""
-    table = ResultStore(results).trials()
-    wanted = table.filter(
-        pc.is_in(table["trial_id"], value_set=pa.array([model.trial_id for model in models], pa.string()))
-    )
-    return {row["trial_id"]: row for row in wanted.select(["trial_id", *TRIAL_COLUMNS]).to_pylist()}
+def _recorded_trials(results: str, trial_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Return the fields of those of the trials that are recorded, by trial_id."""
+    table = ResultStore(results).trials().select(["trial_id", *TRIAL_COLUMNS])
+    recorded = table.filter(pc.is_in(table["trial_id"], value_set=pa.array(trial_ids, pa.string())))
+    return {row["trial_id"]: row for row in recorded.to_pylist()}
 
 
-def _settings(trial: Mapping[str, Any] | None, varied: Sequence[str]) -> str:
-    """Return those of a trial's fields that differ between the models: ``alpha=8, seed=1``; not those without a value."""
-    if trial is None:
-        return "not recorded"
-    return ", ".join(f"{name}={plain(trial[name])}" for name in varied if trial[name] is not None)
+def _description(trial_id: str, trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return what a trial is: an entry for each of COLUMNS, and the other fields that ``trials`` differ in."""
+    if trial_id not in trials:
+        return [*[""] * len(COLUMNS), "not recorded"]
+    fields, others = trials[trial_id], trials.values()
+    settings = [
+        f"{name}={plain(value)}"
+        for name, value in fields.items()
+        if name not in ("trial_id", *COLUMNS) and value is not None and any(other[name] != value for other in others)
+    ]
+    return [*(str(fields[name]) for name in COLUMNS), ", ".join(settings)]
 
 
 def _export_model(results: str, trial_id: str, path: Path) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from pyarrow import fs
-
 from mixup_study.errors import cut, one_line
 from mixup_study.store.envelope import Envelope, FileUnusable
 from mixup_study.store.place import Place
@@ -43,17 +41,9 @@ def list_models(location: str) -> list[ModelEntry]:
     Files that no trial_id names are left out.
     """
     place = Place.of(location)
-    selector = fs.FileSelector(f"{place.root}/{FOLDER}", allow_not_found=True)
     with place.reading():
-        try:
-            files = place.fs.get_file_info(selector)
-        except FileNotFoundError:  # Arrow tripped over a folder that was created while it looked
-            files = place.fs.get_file_info(selector)
-    models = [
-        ModelEntry(info.base_name, info.size)
-        for info in files
-        if info.type == fs.FileType.File and _TRIAL_ID.fullmatch(info.base_name)
-    ]
+        files = place.list_files(f"{place.root}/{FOLDER}")
+    models = [ModelEntry(file.base_name, file.size) for file in files if _TRIAL_ID.fullmatch(file.base_name)]
     if not models:
         place.check_readable()
     return sorted(models, key=lambda model: model.trial_id)

@@ -15,9 +15,8 @@ from mixup_study.training.state_bytes import load_state, save_state
 
 def pack_model(trial_id: str, state: Mapping[str, Tensor]) -> bytes:
     """Return a trial's model as the content of its file."""
-    return seal_model(
-        trial_id, save_state(OrderedDict((name, tensor.detach().cpu()) for name, tensor in state.items()))
-    )
+    on_cpu = OrderedDict((name, tensor.detach().cpu()) for name, tensor in state.items())
+    return seal_model(trial_id, save_state(on_cpu))
 
 
 def unpack_model(trial_id: str, file: bytes) -> OrderedDict[str, Tensor]:
