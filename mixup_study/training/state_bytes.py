@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 from typing import Any
 
 import torch
@@ -21,7 +22,9 @@ def save_state(state: dict[str, Any]) -> bytes:
 def load_state(content: bytes | memoryview) -> dict[str, Any]:
     """Return the state that ``save_state`` took, on the CPU; raise FileUnusable for anything else."""
     try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of some content before it refuses it
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise FileUnusable("it holds more than numbers") from error
     except Exception as error:  # whatever torch.load stumbles over in bytes that it did not write
