@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -43,8 +43,9 @@ def _sheet(results: str) -> Sheet:
     with ThreadPoolExecutor(THREADS) as pool:
         digests = list(pool.map(lambda model: _check_digest(results, model.trial_id), models))
     trials = _recorded_trials(results, [model.trial_id for model in models])
+    varied = [name for name in TRIAL_COLUMNS if name not in COLUMNS and _varies(name, trials.values())]
     rows = [
-        [model.trial_id, *_description(model.trial_id, trials), str(model.size), digest]
+        [model.trial_id, *_description(trials.get(model.trial_id), varied), str(model.size), digest]
         for model, digest in zip(models, digests, strict=True)
     ]
     headings = ["trial_id", *COLUMNS, "settings", "bytes", "digest"]
@@ -70,17 +71,18 @@ def _recorded_trials(results: str, trial_ids: Sequence[str]) -> dict[str, Mappin
     return {row["trial_id"]: row for row in recorded.to_pylist()}
 
 
-def _description(trial_id: str, trials: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what a trial is: an entry for each of COLUMNS, and the other fields that ``trials`` differ in."""
-    if trial_id not in trials:
+def _varies(name: str, trials: Collection[Mapping[str, Any]]) -> bool:
+    """Return whether two of the trials differ in a field."""
+    first = next(iter(trials), {}).get(name)
+    return any(trial[name] != first for trial in trials)
+
+
+def _description(trial: Mapping[str, Any] | None, varied: Sequence[str]) -> list[str]:
+    """Return what a trial is: an entry for each of COLUMNS, and those of the fields ``varied`` that have a value."""
+    if trial is None:
         return [*[""] * len(COLUMNS), "not recorded"]
-    fields, others = trials[trial_id], trials.values()
-    settings = [
-        f"{name}={plain(value)}"
-        for name, value in fields.items()
-        if name not in ("trial_id", *COLUMNS) and value is not None and any(other[name] != value for other in others)
-    ]
-    return [*(str(fields[name]) for name in COLUMNS), ", ".join(settings)]
+    settings = [f"{name}={plain(trial[name])}" for name in varied if trial[name] is not None]
+    return [*(str(trial[name]) for name in COLUMNS), ", ".join(settings)]
 
 
 def _export_model(results: str, trial_id: str, path: Path) -> None:
