@@ -245,15 +245,10 @@ class RecordFolder:
         return self._list(f"{self._path}/{MERGED}")
 
     def _list(self, folder: str) -> list[str]:
-        selector = fs.FileSelector(folder, allow_not_found=True)
-        try:
-            files = self._fs.get_file_info(selector)
-        except FileNotFoundError:  # Arrow tripped over a folder that was created while it looked
-            files = self._fs.get_file_info(selector)
         return sorted(
             info.path
-            for info in files
-            if info.type == fs.FileType.File and info.extension == "parquet" and not info.base_name.startswith(".")
+            for info in self._place.list_files(folder)
+            if info.extension == "parquet" and not info.base_name.startswith(".")
         )
 
     def _read_files(self, paths: Sequence[str]) -> list[Found]:

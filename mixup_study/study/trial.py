@@ -23,7 +23,8 @@ class Trial(CoreFields):
 
     A trial is its content: two trials with equal fields are the same trial, whatever study, arm, machine or
     resources they come from. ``Trial(**fields)`` is of a class that inherits the fields of all components it chooses;
-    a field that it does not take reads as its default, or None. Raises pydantic's ValidationError for fields that make no trial.
+    a field that it does not take reads as its default, or None. Raises pydantic's ValidationError for fields that make
+    no trial.
     """
 
     def __new__(cls, **fields: Any) -> Trial:

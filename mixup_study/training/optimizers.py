@@ -33,13 +33,15 @@ def build_optimizer(parameters: Iterable[Tensor], trial: Trial) -> Optimizer:
     return optimizer
 
 
-def learning_rate(trial: Trial, epoch: int) -> float:
-    """Return the learning rate of an epoch counted from 0."""
+def learning_rate(trial: Trial, epoch: int) -> float | None:
+    """Return the learning rate of an epoch counted from 0; None of a trial that takes none."""
+    if trial.lr is None:
+        return None
     lr: float = trial.lr * trial.lr_factor ** bisect_right(trial.milestones, epoch)
     return lr
 
 
-def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+def set_learning_rate(optimizer: Optimizer, lr: float | None) -> None:
     """Let all later steps take ``lr``."""
     for group in optimizer.param_groups:
         group["lr"] = lr

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mixup_study.study.trial import Trial
 from mixup_study.training.parallel import Worker
 
 Row = Mapping[str, float]
 """What an epoch measured of a trial, by the names of the columns of EPOCHS."""
+LoadModel = Callable[[Trial], Mapping[str, Tensor]]
 Points = Mapping[str, np.ndarray]
 """Points in the plane that a trial keeps, by the names of the columns of POINTS; arrays of one length."""
+
+
+def _load_nothing(trial: Trial) -> Mapping[str, Tensor]:
+    raise ValueError(f"no model of trial {trial.trial_id} is at hand")
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Environment:
     """Of the data sets."""
     worker: Worker
     device: torch.device
+    load_model: LoadModel = _load_nothing
+    """Returns the model of a trial that this one needs, on the CPU."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -54,6 +62,9 @@ class Task(Protocol):
     def measure(self, rows: Sequence[Row]) -> Found:
         """Return what the trial measured, given its rows of all epochs."""
 
+    def model_state(self) -> Mapping[str, Tensor]:
+        """Return the model as trained so far: its weights and buffers by plain names."""
+
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on; all random numbers come from the seed and the epoch."""
 
@@ -73,6 +84,9 @@ class TaskGroup(Protocol):
 
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
         """Return what each trial measured, given its rows of all epochs."""
+
+    def model_states(self) -> Sequence[Mapping[str, Tensor]]:
+        """Return the model of each trial as trained so far."""
 
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on."""
@@ -100,6 +114,10 @@ class Alone:
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
         """Return what the trial measured."""
         return [self._task.measure(rows[0])]
+
+    def model_states(self) -> Sequence[Mapping[str, Tensor]]:
+        """Return the trial's model as trained so far."""
+        return [self._task.model_state()]
 
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on."""

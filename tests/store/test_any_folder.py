@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixup_study import plan, query, tables
+from mixup_study import models, plan, query, tables
 from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 
@@ -57,7 +57,16 @@ def damaged(draw: st.DrawFn) -> Callable[[bytes], bytes]:
 
 
 NAMES = st.sampled_from(
-    ["trials/a.parquet", "trials/b.parquet", "epochs/a.parquet", "trials/.c.parquet", "trials/d", "trials/f/g.parquet"]
+    [
+        "trials/a.parquet",
+        "trials/b.parquet",
+        "epochs/a.parquet",
+        "trials/.c.parquet",
+        "trials/d",
+        "trials/f/g.parquet",
+        "models/0123456789abcdef",
+        "models/h",
+    ]
 )
 
 
@@ -83,6 +92,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
             lambda results: plan.main([str(STUDY), "--results", results]),
             lambda results: query.main(["select * from trials", "--results", results]),
             lambda results: query.main(["select count(*) from epochs", "--results", results]),
+            lambda results: models.main(["--results", results]),
         ]
     ),
 )

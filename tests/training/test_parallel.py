@@ -98,11 +98,18 @@ def two_workers(trial: Trial, folder: Path, float64: bool = False) -> list[dict[
 
 
 def stopped_process(rank: int, port: int, trial: Trial, asked: int, folder: str) -> None:
-    """Train as one of two workers of which only ``asked`` is told to stop; write down when it did."""
+    """Train as one of two workers of which only ``asked`` is told to stop; write down when it did, and its model."""
     distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
     checkpointing = Checkpointing(Kept(Path(folder, "checkpoint")), 1e9, lambda: rank == asked, print)
     try:
-        train([trial], Path(folder), CPU, lambda trial, row, examples: None, checkpointing)
+        train(
+            [trial],
+            Path(folder),
+            CPU,
+            lambda trial, row, examples: None,
+            checkpointing,
+            lambda trial, model: torch.save(dict(model), f"{folder}/{rank}.model"),
+        )
         said = "finished"
     except Stopped as stopped:
         said = str(stopped)
@@ -128,6 +135,10 @@ def test_all_workers_stop_when_the_first_is_told_to_and_it_has_saved(asked: int,
     multiprocessing.spawn(stopped_process, (free_port(), trial(epochs=2), asked, str(tmp_path)), nprocs=2)
     assert [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)] == [said] * 2
     assert (tmp_path / "checkpoint").exists() == (asked == 0)
+    if said == "finished":
+        model = torch.load(tmp_path / "0.model", weights_only=True)
+        assert list(model) == list(Classification(trial(), tmp_path, Worker(), CPU).model.state_dict())
+    assert [(tmp_path / f"{rank}.model").exists() for rank in range(2)] == [said == "finished", False]
 
 
 @pytest.fixture(scope="module")

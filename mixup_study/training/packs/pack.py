@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,14 +58,20 @@ class Pack:
         for block, saved in zip(self._blocks, state["blocks"], strict=True):
             block.load(saved)
 
+    def model_states(self) -> Sequence[Mapping[str, Tensor]]:
+        """Return each trial's network by itself, named as that of a trial alone."""
+        return [member.model.state_dict() for member in self._members_trained()]
+
     def run_epoch(self, epoch: int) -> Sequence[Row]:
         """Train for an epoch; return each trial's training loss and test error."""
         return [row for block in self._blocks for row in block.run_epoch(epoch)]
 
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
         """Return what each trial measures at its end, as it would alone."""
-        members = [member for block in self._blocks for member in block.members_trained()]
-        return [member.measure(own) for member, own in zip(members, rows, strict=True)]
+        return [member.measure(own) for member, own in zip(self._members_trained(), rows, strict=True)]
+
+    def _members_trained(self) -> list[Classification]:
+        return [member for block in self._blocks for member in block.members_trained()]
 
 
 class _Block:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -68,6 +68,10 @@ class Classification:
         """Take over what ``state`` returned."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+    def model_state(self) -> Mapping[str, Tensor]:
+        """Return the network's weights and buffers, those of this worker."""
+        return self.model.state_dict()
 
     def run_epoch(self, epoch: int) -> Row:
         """Train for an epoch; return its training loss and test error."""

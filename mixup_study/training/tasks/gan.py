@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,14 @@ class GAN:
             network.load_state_dict(state["networks"][name])
             self._optimizers[name].load_state_dict(state["optimizers"][name])
         self._kept = {iteration: samples.to(self._device) for iteration, samples in state["samples"].items()}
+
+    def model_state(self) -> Mapping[str, Tensor]:
+        """Return the weights of both networks, named ``generator.…`` and ``discriminator.…``."""
+        return {
+            f"{prefix}.{name}": tensor
+            for prefix, network in self._networks().items()
+            for name, tensor in network.state_dict().items()
+        }
 
     def run_epoch(self, epoch: int) -> Row:
         """Take STEPS steps of the generator; return both mean losses, and how well its samples fit the modes."""
