@@ -220,6 +220,11 @@ class Trial(BaseModel):
         canonical = json.dumps([RESULTS_VERSION, content], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
+    @property
+    def needs(self) -> tuple[Trial, ...]:
+        """Return the trials whose trained models this one needs; none of today's does."""
+        return ()
+
     def flat(self) -> dict[str, Any]:
         """Return every field by name, in the order of the result columns; milestones become a list."""
         return self.model_dump(mode="json")

@@ -3,15 +3,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from mixup_study.catalogue.rules import METHOD_RULES, layers_of
-from mixup_study.cluster.job import Job
-from mixup_study.study.document import Resources
 from mixup_study.study.study import Study
 from mixup_study.study.trial import FIELDS, Trial
 
@@ -92,18 +89,7 @@ def test_the_order_of_the_keys_does_not_change_the_id() -> None:
 
 def test_infinity_survives_the_way_to_a_worker() -> None:
     averaging = trial(alpha=math.inf)
-    job = Job(
-        trials=(averaging,),
-        resources=Resources(),
-        results="r",
-        data=Path("d"),
-        code_version="1",
-        checkpoint_seconds=60,
-        study="s",
-        arms={averaging.trial_id: "mixup"},
-        labels={averaging.trial_id: "mixup, α=∞"},
-    )
-    assert Job.model_validate_json(job.model_dump_json()).trials == (averaging,)
+    assert Trial.model_validate_json(averaging.model_dump_json()) == averaging
     assert averaging.trial_id != trial().trial_id
 
 
