@@ -12,21 +12,21 @@ from pyarrow import fs
 
 from mixup_study.analysis.table import Records, records_by_id
 from mixup_study.catalogue.metrics import METRICS
-from mixup_study.store.record import Status, TrialRecord, trials_schema
+from mixup_study.store.record import Provenance, Status, TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Cell, Study, StudyFile
 from mixup_study.study.trial import Trial
 from mixup_study.views.layout import study_sheet
 
-MADE = {
-    "pack_size": 1,
-    "started_at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
-    "device": "a CPU",
-    "code_version": "0.1.0",
-    "python_version": "3.11.0",
-    "torch_version": "2.7.0",
-    "ray_version": "2.60.0",
-}
+PROVENANCE = Provenance(
+    pack_size=1,
+    started_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    device="a CPU",
+    code_version="0.1.0",
+    python_version="3.11.0",
+    torch_version="2.7.0",
+    ray_version="2.60.0",
+)
 
 RecordMaker: TypeAlias = Callable[..., TrialRecord]
 Measured: TypeAlias = Mapping[str, float | None] | float | str | None
@@ -100,13 +100,15 @@ def make_record(
     """Return a finished or failed record of ``trial``, or of the trial with these fields."""
     found = make_trial(**fields) if trial is None else trial
     if status == "failed":
-        return TrialRecord(found, status, MADE, train_seconds, error="RuntimeError: diverged", traceback="Traceback …")
+        return TrialRecord(
+            found, status, PROVENANCE, train_seconds, error="RuntimeError: diverged", traceback="Traceback …"
+        )
     epochs = [
         {"epoch": epoch, "lr": found.lr, "train_loss": 1 / epoch, "test_error": 0.5 / epoch, "seconds": 1.5}
         for epoch in range(1, found.epochs + 1)
     ]
     given = dict.fromkeys(METRICS, 0.25) if measurements is None else measurements
-    return TrialRecord(found, status, MADE, train_seconds, given, epochs)
+    return TrialRecord(found, status, PROVENANCE, train_seconds, given, epochs)
 
 
 @pytest.fixture(scope="session")

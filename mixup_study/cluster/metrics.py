@@ -18,8 +18,8 @@ from typing import Any, Literal, Self, get_args
 
 from ray.util import metrics as ray_metrics
 
-from mixup_study.cluster.job import Job
-from mixup_study.study.study import Study
+from mixup_study.cluster.assignment import Assignment
+from mixup_study.study.plan import Job, Plan
 
 REFRESH_SECONDS = 5.0
 """Every gauge is set again so often. Ray's exporter passes a value on once, every 10 s, and Ray's agent drops a gauge
@@ -79,7 +79,7 @@ def label(text: str) -> str:
     return "".join(signs)
 
 
-class _Shown(ABC):
+class _Gauges(ABC):
     """Gauges of this process, shown as long as the block lasts; the last values are shown once more at its end."""
 
     def __init__(self) -> None:
@@ -116,26 +116,26 @@ class _Shown(ABC):
             self._gauges[name].set(value, tags=dict(labels))
 
 
-class TrialMetrics(_Shown):
-    """How the trials that this process trains are doing."""
+class TrialMetrics(_Gauges):
+    """How the trials that this process trains are doing; the Monitor of a process that Ray started."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, assignment: Assignment) -> None:
         """Show nothing of a trial before its first epoch ends."""
         super().__init__()
-        self._share = len(job.trials)
+        self._share = len(assignment.trials)
         self._labels = {
-            trial.trial_id: {"study": job.study, "arm": label(job.arms[trial.trial_id]), "trial_id": trial.trial_id}
-            for trial in job.trials
+            trial_id: {"study": assignment.study, "arm": label(assignment.arms[trial_id]), "trial_id": trial_id}
+            for trial_id in assignment.trials
         }
         self._rows: dict[str, tuple[Mapping[str, Any], int]] = {}
         self._checkpoint: tuple[float, int] | None = None
 
-    def epoch(self, trial_id: str, row: Mapping[str, Any], examples: int) -> None:
+    def note_epoch(self, trial_id: str, row: Mapping[str, Any], examples: int) -> None:
         """Take note of a trial's last epoch, and of the training examples that it saw."""
         with self._lock:
             self._rows[trial_id] = row, examples
 
-    def checkpoint(self, seconds: float, size: int) -> None:
+    def note_checkpoint(self, seconds: float, size: int) -> None:
         """Take note of what a checkpoint of all trials took, in seconds and bytes."""
         with self._lock:
             self._checkpoint = seconds / self._share, size // self._share
@@ -154,34 +154,37 @@ class TrialMetrics(_Shown):
                 yield "mixup_study_trial_checkpoint_bytes", labels, float(self._checkpoint[1])
 
 
-class StudyMetrics(_Shown):
+class StudyMetrics(_Gauges):
     """How a study is doing, as its driver sees it; a Listener of its trials."""
 
-    def __init__(self, study: Study, left: Collection[str], jobs: Sequence[Job]) -> None:
-        """Show ``study``, of which the trials of ``jobs``, those whose trial_ids are ``left``, are yet to be done."""
+    def __init__(self, plan: Plan, done: Collection[str]) -> None:
+        """Show the study of ``plan``; the trials whose trial_ids are not among ``done`` are yet to be trained."""
         super().__init__()
-        self._study = study
-        self._arms = {cell.trial.trial_id: label(cell.arm) for cell in study.cells}
-        self._job_of = {trial.trial_id: job for job in jobs for trial in job.trials}
-        self._states: dict[str, State] = dict.fromkeys(study.trials, "done")
+        self._study = plan.study
+        self._arms = {trial_id: label(arm) for trial_id, arm in plan.arms.items()}
+        self._job_of: dict[str, Job] = {}
+        left = [trial_id for trial_id in plan.trials if trial_id not in done]
+        self._states: dict[str, State] = dict.fromkeys(plan.trials, "done")
         self._states.update(dict.fromkeys(left, "pending"))
         self._counts = dict.fromkeys(itertools.product(self._arms.values(), get_args(State)), 0)
         for trial_id, state in self._states.items():
             self._counts[self._arms[trial_id], state] += 1
-        self._finished = len(study.trials) - len(left)
+        self._finished = len(self._states) - len(left)
         self._epochs: dict[str, int] = {}
         self._retries: Counter[str] = Counter()
         self._waiting_since = dict.fromkeys(left, time.monotonic())
         self._waited: dict[str, float] = {}
         self._counter = ray_metrics.Counter(RETRIES, "Trials that started again", ("study", "arm"))
 
-    def started(self, trial_id: str) -> None:
-        """Show that a trial runs."""
+    def started(self, job: Job, trial_ids: Sequence[str]) -> None:
+        """Show that the trials of a job run."""
         with self._lock:
-            self._move(trial_id, "running")
-            self._waited[trial_id] = time.monotonic() - self._waiting_since[trial_id]
+            for trial_id in trial_ids:
+                self._job_of[trial_id] = job
+                self._move(trial_id, "running")
+                self._waited[trial_id] = time.monotonic() - self._waiting_since[trial_id]
 
-    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
+    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
         """Show how far a trial is, and with it all of its job, which train side by side."""
         with self._lock:
             self._epochs[self._job_of[trial_id].name] = epoch
@@ -193,7 +196,7 @@ class StudyMetrics(_Shown):
                 self._move(trial_id, "pending")
                 self._retries[trial_id] += 1
                 self._waiting_since[trial_id] = time.monotonic()
-                self._counter.inc(tags={"study": self._study.name, "arm": self._arms[trial_id]})
+                self._counter.inc(tags={"study": self._study, "arm": self._arms[trial_id]})
 
     def warned(self, trial_id: str, line: str) -> None:
         """Show nothing of a warning."""
@@ -212,7 +215,7 @@ class StudyMetrics(_Shown):
         self._waited.pop(trial_id, None)
 
     def _samples(self) -> Iterator[Sample]:
-        study = self._study.name
+        study = self._study
         for (arm, state), count in self._counts.items():
             yield "mixup_study_trials", {"study": study, "arm": arm, "state": state}, float(count)
         whole = float(self._finished)
@@ -221,5 +224,5 @@ class StudyMetrics(_Shown):
             yield "mixup_study_trial_wait_seconds", labels, waited
             yield "mixup_study_trial_retries", labels, float(self._retries[trial_id])
             job = self._job_of[trial_id]
-            whole += self._epochs.get(job.name, 0) / job.trials[0].epochs
+            whole += self._epochs.get(job.name, 0) / job.epochs
         yield "mixup_study_progress_ratio", {"study": study}, whole / len(self._states)

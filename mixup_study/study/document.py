@@ -131,6 +131,7 @@ class Document(BaseModel):
     resources: Resources = Resources()
     retries: int = Field(default=2, ge=0, le=1000)
     checkpoint_seconds: float = Field(default=60, ge=0, le=86400)
+    keep_models: bool = False
     table: Table
     figures: list[Figure] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)

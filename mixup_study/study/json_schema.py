@@ -66,6 +66,11 @@ def study_schema() -> dict[str, Any]:
                 "default": 60,
                 "description": "A trial saves a checkpoint at the end of an epoch where the last is at least so old.",
             },
+            "keep_models": {
+                "type": "boolean",
+                "default": False,
+                "description": "Every trial trained from now on leaves its model, not only those that others need.",
+            },
             "table": {
                 **_model(Table),
                 "properties": {

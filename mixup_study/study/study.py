@@ -44,6 +44,8 @@ class Study:
     """How often a trial that raised, or whose process died, is trained again, each time by a fresh process."""
     checkpoint_seconds: float
     """A trial saves a checkpoint at the end of an epoch where the last one is at least so old."""
+    keep_models: bool
+    """Whether every trial leaves its model, not only those that others need."""
     table: Table
     cells: tuple[Cell, ...]
     overrides: tuple[str, ...] = ()
@@ -132,6 +134,7 @@ class StudyFile:
             resources=document.resources,
             retries=document.retries,
             checkpoint_seconds=document.checkpoint_seconds,
+            keep_models=document.keep_models,
             table=_without_removed(document),
             cells=cells,
             overrides=self.overrides,

@@ -106,6 +106,12 @@ def _name_trial(trial: Trial) -> str:
     return trial.trial_id
 
 
+def _fields_of(trial: Trial) -> dict[str, Any]:
+    return trial.to_dict()
+
+
+SentTrial = Annotated[Trial, PlainValidator(_read_trial), PlainSerializer(_fields_of)]
+"""Type of a trial that travels as JSON, by its fields."""
 NeededTrial = Annotated[
     Trial,
     PlainValidator(_read_trial),

@@ -9,11 +9,12 @@ from typing import Any
 
 from mixup_study.analysis.compare import is_split, paired_p
 from mixup_study.analysis.table import Records, TableRow, cell_ids, table_rows
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.catalogue.metrics import COUNTS, scaled
 from mixup_study.study.document import Column, Table
 from mixup_study.study.labels import ARM_SEPARATOR, key_text, plain, setting_text, title_text
 from mixup_study.study.study import Study
-from mixup_study.study.trial import FIELDS, Trial
+from mixup_study.study.trial import FIELDS
 from mixup_study.views.render import Sheet
 
 Tests = Mapping[int, Sequence[float | None]]
@@ -263,7 +264,7 @@ def what_ran(study: Study, records: Records, reason: str) -> str:
     noted = [
         f"{name} {all_of(name)}, "
         for name in NOTED
-        if set(map(attrgetter(name), trials)) != {Trial.model_fields[name].default}
+        if set(map(attrgetter(name), trials)) != {CATALOGUE.fields[name].default}
     ]
     changed = f" Changed with --set: {'; '.join(study.overrides)}." if study.overrides else ""
     return (

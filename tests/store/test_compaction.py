@@ -45,9 +45,8 @@ def seen(location: str) -> dict[str, str]:
 
 
 def later(record: TrialRecord, minutes: int) -> TrialRecord:
-    return dataclasses.replace(
-        record, made={**record.made, "started_at": record.made["started_at"] + timedelta(minutes=minutes)}
-    )
+    started_at = record.provenance.started_at + timedelta(minutes=minutes)
+    return dataclasses.replace(record, provenance=dataclasses.replace(record.provenance, started_at=started_at))
 
 
 def written(store: ResultStore, record: RecordMaker, seeds: Iterable[int], **fields: Any) -> dict[str, str]:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from pyarrow import fs
 
-from mixup_study.cluster.output import kept
+from mixup_study.cluster.output import redirect_output
 from mixup_study.errors import InputError
 from mixup_study.store import folder as folders
 from mixup_study.store.checkpoints import CheckpointFile
@@ -178,7 +178,7 @@ def test_checkpoints_are_kept_in_the_bucket_too(url: str) -> None:
 
 def test_logs_are_kept_in_the_bucket_too(url: str) -> None:
     for attempt in (1, 2):
-        with kept(url, "a trial", "tiny: ERM") as output:
+        with redirect_output(url, "a trial", "tiny: ERM") as output:
             os.write(1, f"attempt {attempt}\n".encode())
             output.save()
             assert files(url) == ["logs/a trial.log"]  # for a process that is killed from here on

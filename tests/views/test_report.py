@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from mixup_study.study.study import StudyFile
 from mixup_study.views.report import write
 from mixup_study.views.report.curves import thinned
 from tests.browser import Browser
-from tests.fixtures import MADE
+from tests.fixtures import PROVENANCE
 from tests.views.test_figures import GAN, PLANE, epochs_of, points_of
 
 MARKUP = "<b>mix</b></script><script>alert(1)</script>"
@@ -66,9 +67,12 @@ def recorded(text: str, folder: Path) -> tuple[Path, ResultStore]:
     trials = list(StudyFile(file).load("paper").trials.values())
     for number, trial in enumerate(trials[:-1]):
         pause = timedelta(days=number // (len(trials) // 2))
-        made = {**MADE, "started_at": MADE["started_at"] + timedelta(seconds=60 * (number // 2)) + pause}
+        started_at = PROVENANCE.started_at + timedelta(seconds=60 * (number // 2)) + pause
+        provenance = replace(PROVENANCE, started_at=started_at)
         if number % 10 == 9:
-            store.write(TrialRecord(trial, "failed", made, 5.0, error=f"ValueError: {MARKUP}", traceback="Traceback …"))
+            store.write(
+                TrialRecord(trial, "failed", provenance, 5.0, error=f"ValueError: {MARKUP}", traceback="Traceback …")
+            )
             continue
         rows = epochs_of(trial.model_copy(update={"alpha": min(trial.alpha or 0, 32)}))
         last = rows[-1].get("test_error")
@@ -76,7 +80,7 @@ def recorded(text: str, folder: Path) -> tuple[Path, ResultStore]:
         measured |= {"train_error_corrupted": 0.7 if trial.label_noise else None}
         if trial.task == "gan":
             measured = dict.fromkeys(("modes_covered_last", "modes_covered_lowest"), rows[-1]["modes_covered"])
-        store.write(TrialRecord(trial, "done", made, 50.0, measured, rows, points_of(trial)))
+        store.write(TrialRecord(trial, "done", provenance, 50.0, measured, rows, points_of(trial)))
     return file, store
 
 

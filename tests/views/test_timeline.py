@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from mixup_study.store.record import TrialRecord
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.views.report.facts import facts
 from mixup_study.views.report.timeline import Timeline, timeline
+from tests.fixtures import PROVENANCE
 
 BEGUN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TEXT = """\
@@ -36,10 +38,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
 def records(study: Study, took: Sequence[Mapping[str, float]]) -> Records:
     """Return records of the first trials: when each started, how long it trained, and how much of that before."""
-    made = [{"pack_size": 1, "started_at": BEGUN + timedelta(seconds=one["start"])} for one in took]
+    sources = [replace(PROVENANCE, started_at=BEGUN + timedelta(seconds=one["start"])) for one in took]
     tables = [
-        TrialRecord(trial, "done", how, one["seconds"], resumed_seconds=one.get("before", 0.0)).trials_table()
-        for trial, how, one in zip(study.trials.values(), made, took, strict=False)
+        TrialRecord(trial, "done", source, one["seconds"], resumed_seconds=one.get("before", 0.0)).trials_table()
+        for trial, source, one in zip(study.trials.values(), sources, took, strict=False)
     ]
     return records_by_id(pa.concat_tables(tables))
 
