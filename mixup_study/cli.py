@@ -11,6 +11,7 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from mixup_study.catalogue import load_plugins
 from mixup_study.errors import InputError, one_line
 from mixup_study.store.place import Place, without_secrets
 from mixup_study.study.profile import choose_profile
@@ -24,7 +25,16 @@ DEFAULT_DATA = Path("~/.cache/mixup_study")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and that loads the plugins named."""
+
+    def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]  # always given
+        """Return the options, once the catalogue holds what the plugins add. Raises InputError for a bad plugin."""
+        options = super().parse_args(arguments)
+        here = os.getcwd()
+        if here not in sys.path and "" not in sys.path:  # the console script, unlike python -m, leaves it out
+            sys.path.insert(0, here)
+        load_plugins(options.plugins)
+        return options
 
     def error(self, message: str) -> NoReturn:
         """Print ``message`` and leave with exit status 2."""
@@ -33,7 +43,16 @@ class Parser(argparse.ArgumentParser):
 
 def parser(command: str, description: str) -> Parser:
     """Return the parser of ``python -m mixup_study.<command>``."""
-    return Parser(prog=f"python -m mixup_study.{command}", description=description)
+    arguments = Parser(prog=f"python -m mixup_study.{command}", description=description)
+    arguments.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        dest="plugins",
+        help="Python module whose ENTRIES add data sets, networks, methods, optimizers or tasks; repeatable",
+    )
+    return arguments
 
 
 def add_study(arguments: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Job, Plan
 from mixup_study.study.study import Study
@@ -30,6 +31,8 @@ class RunSettings(BaseModel):
     """A trial saves a checkpoint at the end of an epoch where the last one is at least so old."""
     retries: int
     """How often a job that raised, or whose process died, is trained again."""
+    plugins: tuple[str, ...] = ()
+    """Modules whose entries the trials may choose."""
 
     @classmethod
     def of(cls, study: Study, results: str, data: Path, code_version: str) -> Self:
@@ -41,6 +44,7 @@ class RunSettings(BaseModel):
             code_version=code_version,
             checkpoint_seconds=study.checkpoint_seconds,
             retries=study.retries,
+            plugins=CATALOGUE.plugins,
         )
 
 

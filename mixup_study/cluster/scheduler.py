@@ -153,7 +153,8 @@ class PlanSearcher(_Live, Searcher):
             return Searcher.FINISHED if self._driver.exhausted else None
         self._board.post(job.name, self._driver.assignment(job).model_dump_json())
         self._names[trial_id] = job.name
-        return {"job": job.name, "workers": job.workers, "board": self._board.name}
+        plugins = list(self._driver.settings.plugins)
+        return {"job": job.name, "workers": job.workers, "board": self._board.name, "plugins": plugins}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Give back the slots of a job that is over; one that failed is first recorded."""

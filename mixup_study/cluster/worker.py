@@ -17,6 +17,7 @@ from ray.train import ScalingConfig
 from ray.train.torch import TorchTrainer, get_device
 from ray.tune.integration.ray_train import TuneReportCallback
 
+from mixup_study.catalogue import load_plugins
 from mixup_study.cluster.assignment import Assignment
 from mixup_study.cluster.board import StopRequests, fetch_assignment
 from mixup_study.cluster.execution import (
@@ -51,6 +52,7 @@ FINAL = (TrainingDiverged, ValueError)
 
 def run_job(config: dict[str, Any]) -> None:
     """Train and record the trials of the job that ``config`` names; this is what Tune's actors run."""
+    load_plugins(config["plugins"])
     assignment = Assignment.model_validate_json(fetch_assignment(config["board"], config["job"]))
     in_process = assignment.workers == 1
     run_assignment(
@@ -83,7 +85,11 @@ def _train_in_group(assignment: Assignment, board: str) -> None:
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
         trainer = TorchTrainer(
             _train_as_worker,
-            train_loop_config={"assignment": assignment.model_dump_json(), "board": board},
+            train_loop_config={
+                "assignment": assignment.model_dump_json(),
+                "board": board,
+                "plugins": assignment.settings.plugins,
+            },
             scaling_config=ScalingConfig(
                 num_workers=assignment.workers, use_gpu=slot.gpus > 0, resources_per_worker=resources
             ),
@@ -111,6 +117,7 @@ def _train_as_worker(config: dict[str, Any]) -> None:
     Every worker reports the same epochs, for Train's reports wait for each other; the first decides which. An
     exception is left to Train, which ends the whole group.
     """
+    load_plugins(config["plugins"])
     assignment = Assignment.model_validate_json(config["assignment"])
     (trial,) = assignment.trials.values()
     worker = Worker.current()
