@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 from mixup_study import cli
-from mixup_study.analysis.claims import judge
-from mixup_study.analysis.table import records_by_id
+from mixup_study.analysis.efficiency import efficiency_text
+from mixup_study.analysis.findings import Findings
 from mixup_study.errors import InputError
 from mixup_study.progress import RunProgress
 from mixup_study.store.logs import LogFile
@@ -20,8 +20,8 @@ from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import cell_labels
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.study import Study, StudyFile
-from mixup_study.views.layout import study_sheet
 from mixup_study.views.render import render
+from mixup_study.views.study_table import study_sheet
 from mixup_study.views.verdicts import verdict_lines
 
 
@@ -34,15 +34,6 @@ class Trained:
     """By trial_id, in the order of the study."""
     slots: int
     seconds: float
-
-    @property
-    def efficiency(self) -> str:
-        """Return which part of the time the slots trained."""
-        train_seconds = self.progress.train_seconds
-        return (
-            f"efficiency: {train_seconds:.1f} s of training in {self.slots} slots x {self.seconds:.1f} s ="
-            f" {train_seconds / (self.slots * self.seconds):.0%}"
-        )
 
     def failures(self, done: Collection[str]) -> dict[str, str]:
         """Return by trial_id what ended those that are not ``done``, and where their logs are."""
@@ -144,26 +135,25 @@ def _on_ray(options: argparse.Namespace, file: StudyFile, store: ResultStore, na
 
 def _show(options: argparse.Namespace, study: Study, reason: str, store: ResultStore, trained: Trained | None) -> int:
     """Print the table and what else the results tell; return the exit status. ``trained`` says what was left."""
-    records = records_by_id(store.trials())
-    print(f"\n{render(study_sheet(study, records, reason), 'text')}")
+    findings = Findings.read(study, store, reason)
+    print(f"\n{render(study_sheet(findings), 'text')}")
     if study.claims:
-        print(verdict_lines(study, judge(study, records), "text"))
+        print(verdict_lines(findings, "text"))
     print(f"results: {store.shown}")
     if trained is not None:
-        print(trained.efficiency)
+        print(f"efficiency: {efficiency_text(trained.progress.train_seconds, trained.slots, trained.seconds)}")
     failures = trained.failures(store.done()) if trained else {}
-    labels = cell_labels(study)
     for trial_id, error in failures.items():
-        print(f"failed: {trial_id} {labels[trial_id]}: {error}")
+        print(f"failed: {trial_id} {findings.labels[trial_id]}: {error}")
     if study.figures:
-        from mixup_study.views.figures import write
+        from mixup_study.views.figures import write_figures
 
-        for path in write(study, records, store, reason):
+        for path in write_figures(findings):
             print(f"figure: {path}")
     if options.open:
-        from mixup_study.views.report import write as write_report
+        from mixup_study.views.report import write_report
 
-        path = write_report(study, records, store, reason)
+        path = write_report(findings)
         print(f"report: {path}")
         cli.open_file(path)
     return cli.SOME_FAILED if failures else cli.DONE

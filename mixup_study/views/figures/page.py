@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Affine2D
 
-from mixup_study.views.figures.style import LABEL, MUTED, SMALL, TITLE, line_height, text_width, wrapped
+from mixup_study.views.figures.print_style import LABEL, MUTED, SMALL, TITLE, line_height, text_width, wrapped
 
 EDGE = 0.12
 """Inches left free around everything."""

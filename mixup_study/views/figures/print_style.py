@@ -1,4 +1,4 @@
-"""How figures look: colours, lines and type that survive a grey printer and a colour-blind reader."""
+"""How static figures look: matplotlib's settings, lines, and the sizes of type."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import matplotlib
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from mixup_study.views.style import COLOURS, DASHES, MARKERS
+
 DPI = 150
 """Of the PNG, and of what an SVG holds as an image."""
 
@@ -19,13 +21,6 @@ TITLE, LABEL, SMALL = 10.0, 8.0, 7.0
 
 MUTED = "#666666"
 """Of what stands for something that is not there."""
-DARK, LIGHT = "#004488", "#DDAA33"
-"""Two colours that are apart in luminance as well as in hue."""
-
-COLOURS = ("#000000", "#BB5566", "#DDAA33", "#004488", "#009E73", "#56B4E9", "#CC79A7")
-"""Paul Tol's high-contrast colours and black, which differ in luminance, then some of Okabe and Ito's."""
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
-MARKERS = ("o", "^", "s", "D", "v", "X", "P", "<", ">")
 
 _RC: Any = {
     "font.family": "sans-serif",
@@ -58,9 +53,10 @@ def styled() -> Iterator[None]:
 
 def line_style(index: int) -> dict[str, Any]:
     """Return the look of the line of arm ``index``; dash and marker together tell 36 apart without their colours."""
+    dash = DASHES[index % len(DASHES)]
     return {
         "color": COLOURS[index % len(COLOURS)],
-        "linestyle": DASHES[index % len(DASHES)],
+        "linestyle": (0, dash) if dash else "-",
         "marker": MARKERS[index % len(MARKERS)],
         "linewidth": 1.2,
         "markersize": 3.5,
