@@ -28,7 +28,7 @@ from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
 from mixup_study.views.figures import draw_figure, write_figures
-from mixup_study.views.figures.print_style import line_style, text_width, wrapped
+from mixup_study.views.figures.print_style import line_style, text_width, wrap_text
 from mixup_study.views.style import COLOURS, DARK, LIGHT
 from tests.analysis.test_findings import SEVERAL_TASKS
 
@@ -359,7 +359,7 @@ def test_lines_are_told_apart_without_their_colours() -> None:
 
 @pytest.mark.parametrize("text", ["a few words of a caption", "x" * 200, "a " + "long" * 50 + " word", "", "α=∞ ≥"])
 def test_lines_of_type_are_no_wider_than_they_may(text: str) -> None:
-    lines = wrapped(text, 1.0, 8.0)
+    lines = wrap_text(text, 1.0, 8.0)
     assert all(text_width(line, 8.0) <= 1.0 for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 

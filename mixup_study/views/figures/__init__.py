@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable
 from typing import Literal
 
-from matplotlib.figure import Figure as Drawing
+from matplotlib.figure import Figure as PrintedFigure
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.store.place import Place
@@ -14,7 +14,7 @@ from mixup_study.study.document import Figure, FigureKind
 from mixup_study.views.captions import what_ran
 from mixup_study.views.figures import curves, regions, samples
 from mixup_study.views.figures.page import Page
-from mixup_study.views.figures.print_style import DPI, styled
+from mixup_study.views.figures.print_style import DPI, apply_style
 
 FIGURES: dict[FigureKind, Callable[[Page, Findings], str]] = {
     "curves": curves.draw,
@@ -26,13 +26,13 @@ FIGURES: dict[FigureKind, Callable[[Page, Findings], str]] = {
 FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
 
-def draw_figure(findings: Findings, figure: Figure) -> Drawing:
+def draw_figure(findings: Findings, figure: Figure) -> PrintedFigure:
     """Return a figure of the study with its caption. Panels of what has not been run say so.
 
     The first of the study is the paper's. Raises StorageError.
     """
     study = findings.study
-    with styled():
+    with apply_style():
         page = Page()
         notes = FIGURES[figure.kind](page, findings)
         number = study.paper.figure if study.paper and figure is study.figures[0] else None
@@ -49,9 +49,9 @@ def write_figures(findings: Findings, out: str | None = None) -> list[str]:
     study, store = findings.study, findings.store
     files = {}
     for figure in study.figures:
-        drawing = draw_figure(findings, figure)
+        printed = draw_figure(findings, figure)
         for format in FORMATS:
-            files[f"{study.name}_{figure.kind}.{format}"] = _file_content(drawing, format)
+            files[f"{study.name}_{figure.kind}.{format}"] = _file_content(printed, format)
     place = Place.of(store.location) if out is None else Place.of(out, "--out")
     folder = f"{place.root}/figures" if out is None else place.root
     for name, content in files.items():
@@ -59,9 +59,9 @@ def write_figures(findings: Findings, out: str | None = None) -> list[str]:
     return [place.shown_path(f"{folder}/{name}") for name in files]
 
 
-def _file_content(drawing: Drawing, format: Literal["png", "svg"]) -> bytes:
-    """Return a drawing as a file that says nothing of when it was made."""
+def _file_content(printed: PrintedFigure, format: Literal["png", "svg"]) -> bytes:
+    """Return a figure as a file that says nothing of when it was made."""
     out = io.BytesIO()
-    with styled():
-        drawing.savefig(out, format=format, dpi=DPI, metadata={"Date": None} if format == "svg" else None)
+    with apply_style():
+        printed.savefig(out, format=format, dpi=DPI, metadata={"Date": None} if format == "svg" else None)
     return out.getvalue()

@@ -8,9 +8,9 @@ from matplotlib.ticker import MaxNLocator
 from mixup_study.analysis.curves import BAND, Curve, CurveGroup, CurvePanel, Line, marker_places
 from mixup_study.analysis.findings import Findings
 from mixup_study.study.quantities import PERCENT
-from mixup_study.views.figures.page import GAP, KeyEntry, Page, say, without_scale
-from mixup_study.views.figures.print_style import LABEL, line_height, line_style, wrapped
-from mixup_study.views.rows import absence, pick_note, row_label
+from mixup_study.views.figures.page import GAP, KeyEntry, Page, remove_scale, write_in_middle
+from mixup_study.views.figures.print_style import LABEL, line_height, line_style, wrap_text
+from mixup_study.views.rows import absence_text, pick_note, row_label
 
 MANY = 8
 """Arms from which on a panel is made taller."""
@@ -40,7 +40,7 @@ def _draw_group(page: Page, findings: Findings, group: CurveGroup, top: float, *
     side_by_side = min(len(group.panels), len(_SIZES))
     width, height = _SIZES[side_by_side - 1]
     height *= 1.5 if len(findings.arms) > MANY else 1
-    titles = [wrapped(panel.title, width, LABEL) for panel in group.panels]
+    titles = [wrap_text(panel.title, width, LABEL) for panel in group.panels]
     title_height = max(map(len, titles)) * line_height(LABEL)
     bottom = top
     for index, (panel, title) in enumerate(zip(group.panels, titles, strict=True)):
@@ -66,7 +66,7 @@ def _draw_group(page: Page, findings: Findings, group: CurveGroup, top: float, *
 def _key_entry(findings: Findings, line: Line) -> KeyEntry:
     arm = line.row.keys["arm"]
     if line.curve is None:
-        return KeyEntry(f"{arm}: {absence(line.row, 'epochs')}", None)
+        return KeyEntry(f"{arm}: {absence_text(line.row, 'epochs')}", None)
     return KeyEntry(row_label(findings, line.row), line_style(findings.arms.index(arm)))
 
 
@@ -80,12 +80,12 @@ def _draw_panel(axes: Axes, findings: Findings, group: CurveGroup, panel: CurveP
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.5)
     axes.set_axisbelow(True)
     if not group.curves:
-        without_scale(axes)
+        remove_scale(axes)
     for line in panel.lines:
         if line.curve is not None:
             _draw_line(axes, line.curve, findings.arms.index(line.row.keys["arm"]), len(findings.arms))
     if all(line.curve is None for line in panel.lines):
-        say(axes, " / ".join(dict.fromkeys(absence(line.row, "epochs") for line in panel.lines)))
+        write_in_middle(axes, " / ".join(dict.fromkeys(absence_text(line.row, "epochs") for line in panel.lines)))
 
 
 def _draw_line(axes: Axes, curve: Curve, arm: int, arms: int) -> None:

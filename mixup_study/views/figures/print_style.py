@@ -35,7 +35,7 @@ _RC: Any = {
     "ytick.major.width": 0.6,
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
-    "text.hinting": "no_hinting",  # letters as wide in the PNG as wrapped() takes them to be
+    "text.hinting": "no_hinting",  # letters as wide in the PNG as wrap_text() takes them to be
     "text.parse_math": False,  # an arm may have a $ in its name
     "svg.fonttype": "none",  # text that can be searched and edited
     "svg.hashsalt": "mixup_study",  # ids that are the same in every drawing
@@ -43,7 +43,7 @@ _RC: Any = {
 
 
 @contextmanager
-def styled() -> Iterator[None]:
+def apply_style() -> Iterator[None]:
     """Draw or save in the project's style, whatever the user's own; matplotlib's settings are as before after it."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -78,7 +78,7 @@ def text_width(text: str, size: float) -> float:
     return float(width) / 72
 
 
-def wrapped(text: str, width: float, size: float) -> list[str]:
+def wrap_text(text: str, width: float, size: float) -> list[str]:
     """Return the lines of ``text``, each at most ``width`` inches wide; a word that is wider is broken."""
     lines: list[str] = []
     line = ""

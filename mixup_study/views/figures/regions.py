@@ -15,9 +15,9 @@ from matplotlib.ticker import MaxNLocator
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import TableRow
-from mixup_study.views.figures.page import KeyEntry, Page, say, without_scale
-from mixup_study.views.figures.print_style import LABEL, line_height, wrapped
-from mixup_study.views.rows import absence, pick_note, row_label, seeds_note
+from mixup_study.views.figures.page import KeyEntry, Page, remove_scale, write_in_middle
+from mixup_study.views.figures.print_style import LABEL, line_height, wrap_text
+from mixup_study.views.rows import absence_text, pick_note, row_label, seeds_note
 
 SHADES = "Blues"
 """The paper's shading; its luminance falls with p."""
@@ -64,7 +64,7 @@ def draw(page: Page, findings: Findings) -> str:
     columns = min(max(map(len, groups.values())), SIDE_BY_SIDE)
     side = _SIDES[columns - 1]
     named = any(groups)
-    left = _TICKS + (line_height(LABEL) * max(len(wrapped(title, side, LABEL)) for title in groups) if named else 0)
+    left = _TICKS + (line_height(LABEL) * max(len(wrap_text(title, side, LABEL)) for title in groups) if named else 0)
     lines = [
         (title, group[start : start + columns])
         for title, group in groups.items()
@@ -74,7 +74,7 @@ def draw(page: Page, findings: Findings) -> str:
     top, bar_top = 0.0, 0.0
     above: list[list[str]] = []
     for title, line in lines:
-        labels = [wrapped(row_label(findings, row), side, LABEL) for row in line]
+        labels = [wrap_text(row_label(findings, row), side, LABEL) for row in line]
         if labels != above:
             room = max(map(len, labels)) * line_height(LABEL)
             for column, label in enumerate(labels):
@@ -84,7 +84,7 @@ def draw(page: Page, findings: Findings) -> str:
             bar_top = bar_top or top
         above = labels
         if named:
-            page.text_upwards(0, top, side, wrapped(title, side, LABEL))
+            page.text_upwards(0, top, side, wrap_text(title, side, LABEL))
         for column, row in enumerate(line):
             axes = page.axes(left + column * (side + _BETWEEN), top, side, side)
             axes.set_xlabel("x₁ (standardised)", labelpad=2)
@@ -93,12 +93,12 @@ def draw(page: Page, findings: Findings) -> str:
             axes.tick_params(labelleft=column == 0)
             plane = _plane_of_row(planes, row)
             if plane is None:
-                say(axes, absence(row, "points"))
+                write_in_middle(axes, absence_text(row, "points"))
             else:
                 _panel(axes, plane)
             shared = limits[title]
             if shared is None:
-                without_scale(axes)
+                remove_scale(axes)
                 continue
             axes.axis(shared)
             for axis in (axes.xaxis, axes.yaxis):

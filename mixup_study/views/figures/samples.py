@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 from matplotlib.ticker import MaxNLocator
 
 from mixup_study.analysis.findings import Findings
-from mixup_study.views.figures.page import KeyEntry, Page, say, without_scale
-from mixup_study.views.figures.print_style import LABEL, SMALL, line_height, wrapped
-from mixup_study.views.rows import absence, pick_note, row_label, seeds_note
+from mixup_study.views.figures.page import KeyEntry, Page, remove_scale, write_in_middle
+from mixup_study.views.figures.print_style import LABEL, SMALL, line_height, wrap_text
+from mixup_study.views.rows import absence_text, pick_note, row_label, seeds_note
 from mixup_study.views.style import DARK, LIGHT
 
 BEYOND = 1.5
@@ -43,7 +43,7 @@ def draw(page: Page, findings: Findings) -> str:
     drawn = {trial_id: _places(table) for trial_id, table in findings.points.items()}
     iterations = sorted({iteration for places in drawn.values() for iteration in places.samples})
     side = _SIDE if len(rows) <= _ROWS and len(iterations) <= _COLUMNS else _SMALL_SIDE
-    labels = [wrapped(row_label(findings, row), side + _BETWEEN, LABEL) for row in rows]
+    labels = [wrap_text(row_label(findings, row), side + _BETWEEN, LABEL) for row in rows]
     left = max(map(len, labels)) * line_height(LABEL) + _TICKS
     count = max(len(iterations), 1)
     right = left + count * (side + _BETWEEN) - _BETWEEN
@@ -52,7 +52,7 @@ def draw(page: Page, findings: Findings) -> str:
     top, outside = 0.0, 0.0
     for title, group in findings.conditions.items():
         if title:
-            top = page.text(left, top, wrapped(title, page.width - left, LABEL), weight="bold") + 0.05
+            top = page.text(left, top, wrap_text(title, page.width - left, LABEL), weight="bold") + 0.05
         for column, iteration in enumerate(iterations):
             words = ["iteration", f"{iteration:,}"] if side < _SIDE else [f"iteration {iteration:,}"]
             under = page.text(left + column * (side + _BETWEEN) + side / 2, top, words, SMALL, ha="center")
@@ -61,7 +61,7 @@ def draw(page: Page, findings: Findings) -> str:
         group_places = [drawn.get(row.trials[0]) if row.trials else None for row in group]
         middle, reach = _extent([places for places in group_places if places is not None])
         for row, places in zip(group, group_places, strict=True):
-            page.text_upwards(0, top, side, wrapped(row_label(findings, row), side + _BETWEEN, LABEL))
+            page.text_upwards(0, top, side, wrap_text(row_label(findings, row), side + _BETWEEN, LABEL))
             for column in range(count):
                 axes = page.axes(left + column * (side + _BETWEEN), top, side, side)
                 axes.set_xlim(middle[0] - reach, middle[0] + reach)
@@ -75,9 +75,9 @@ def draw(page: Page, findings: Findings) -> str:
                     axes.set_xlabel("x₁", labelpad=1)
                 samples = places.samples.get(iterations[column]) if places is not None and iterations else None
                 if not any(group_places):
-                    without_scale(axes)
+                    remove_scale(axes)
                 if places is None or samples is None:
-                    say(axes, absence(row, "points"))
+                    write_in_middle(axes, absence_text(row, "points"))
                     continue
                 for points, look in zip((places.data, samples), _LOOKS.values(), strict=True):
                     axes.plot(points[:, 0], points[:, 1], linestyle="", markeredgewidth=0, rasterized=True, **look)

@@ -96,7 +96,7 @@ class Chart:
     """Panels take the whole width of the page."""
 
 
-def view(height: int, layers: Sequence[Spec]) -> Spec:
+def layered_view(height: int, layers: Sequence[Spec]) -> Spec:
     """Return a view as wide as its place on the page, of so many pixels' height; its data set is ``points``."""
     return {
         "width": "container",
@@ -108,7 +108,7 @@ def view(height: int, layers: Sequence[Spec]) -> Spec:
     }
 
 
-def by_arm(kind: Literal["color", "strokeDash", "shape"], arms: int) -> Spec:
+def arm_encoding(kind: Literal["color", "strokeDash", "shape"], arms: int) -> Spec:
     """Return the encoding of an arm's number as ``kind``."""
     looks = [arm_look(arm) for arm in range(arms)]
     values: Mapping[str, list[Any]] = {
@@ -120,10 +120,10 @@ def by_arm(kind: Literal["color", "strokeDash", "shape"], arms: int) -> Spec:
     return {kind: {"field": "a", "type": "nominal", "scale": scale, "legend": None}}
 
 
-def along(channel: Literal["x", "y"], field: str, title: str, low: float, high: float, **scale: Any) -> Spec:
+def axis_encoding(channel: Literal["x", "y"], field: str, title: str, low: float, high: float, **scale: Any) -> Spec:
     """Return the encoding of a number along an axis from ``low`` to ``high``."""
     limits = {
-        "domain": [rounded(low), rounded(high)],
+        "domain": [round_digits(low), round_digits(high)],
         "nice": False,
         **({} if "type" in scale else {"zero": False}),
         **scale,
@@ -131,11 +131,11 @@ def along(channel: Literal["x", "y"], field: str, title: str, low: float, high: 
     return {channel: {"field": field, "type": "quantitative", "title": title, "scale": limits}}
 
 
-def rounded(value: float) -> float:
+def round_digits(value: float) -> float:
     """Return a number with as many digits as a figure can show."""
     return float(f"{value:.5g}")
 
 
-def hovered(value: float, otherwise: float) -> Spec:
+def hover_opacity(value: float, otherwise: float) -> Spec:
     """Return the opacity of what is, and is not, under the pointer."""
     return {"condition": {"param": "hover", "empty": False, "value": value}, "value": otherwise}

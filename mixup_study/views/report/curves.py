@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from mixup_study.analysis.curves import BAND, Curve, CurveGroup, CurvePanel, Line, marker_places, thin
 from mixup_study.analysis.findings import Findings
-from mixup_study.study.quantities import Quantity
+from mixup_study.study.quantities import PERCENT, Quantity
 from mixup_study.views.report.charts import (
     HOVER,
     LINE_WIDTH,
@@ -19,13 +19,13 @@ from mixup_study.views.report.charts import (
     Label,
     Panel,
     Spec,
-    along,
-    by_arm,
-    hovered,
-    rounded,
-    view,
+    arm_encoding,
+    axis_encoding,
+    hover_opacity,
+    layered_view,
+    round_digits,
 )
-from mixup_study.views.rows import absence, pick_note, row_label
+from mixup_study.views.rows import absence_text, pick_note, row_label
 from mixup_study.views.sheet import Sheet
 
 POINTS = 24_000
@@ -90,10 +90,10 @@ def _points(curve: Curve, arm: int, arms: int, limit: int) -> list[tuple[int, fl
     points = []
     for order, place in enumerate(places.tolist()):
         epoch, mean = int(curve.epochs[place]), float(curve.mean[place])
-        datum: Datum = {"x": epoch, "a": arm, "y": rounded(mean)}
+        datum: Datum = {"x": epoch, "a": arm, "y": round_digits(mean)}
         text = f"{mean:.1f}"
         if curve.deviation is not None:
-            datum |= {"lo": rounded(float(curve.low[place])), "hi": rounded(float(curve.high[place]))}
+            datum |= {"lo": round_digits(float(curve.low[place])), "hi": round_digits(float(curve.high[place]))}
             text += f" ± {curve.deviation[place]:.1f}"
         if order in markers:
             datum["m"] = 1
@@ -120,35 +120,37 @@ def _tooltips(at_epoch: dict[int, list[tuple[float, int, str]]], labels: Sequenc
 def _numbers(findings: Findings, title: str, line: Line, quantity: Quantity) -> list[str]:
     label, curve = row_label(findings, line.row), line.curve
     if curve is None:
-        return [title, label, absence(line.row, "epochs"), "", ""]
+        return [title, label, absence_text(line.row, "epochs"), "", ""]
     best = int(curve.mean.argmin() if quantity.better == "lower" else curve.mean.argmax())
     return [title, label, f"{curve.mean[best]:.1f}", str(curve.epochs[best]), f"{curve.mean[-1]:.1f}"]
 
 
 def _spec(arms: int, group: CurveGroup) -> Spec:
-    x = along("x", "x", group.epoch_label, 0, group.x_limit)
+    x = axis_encoding("x", "x", group.epoch_label, 0, group.x_limit)
     x["x"]["axis"] = {"grid": False, "tickCount": 6, "tickMinStep": 1}
-    y = along("y", "y", group.quantity.label, 0, group.y_limit)
+    y = axis_encoding("y", "y", group.quantity.label, 0, group.y_limit)
+    if group.quantity.unit != PERCENT:
+        y["y"]["axis"] = {"tickMinStep": 1}
     band = {
         "transform": [VISIBLE, {"filter": "isValid(datum.lo)"}],
         "mark": {"type": "area", "clip": True, "opacity": 0.16},
-        "encoding": {**x, "y": {**y["y"], "field": "lo"}, "y2": {"field": "hi"}, **by_arm("color", arms)},
+        "encoding": {**x, "y": {**y["y"], "field": "lo"}, "y2": {"field": "hi"}, **arm_encoding("color", arms)},
     }
     line = {
         "transform": [VISIBLE],
         "params": [ZOOM],
         "mark": {"type": "line", "clip": True, "strokeWidth": LINE_WIDTH},
-        "encoding": {**x, **y, **by_arm("color", arms), **by_arm("strokeDash", arms)},
+        "encoding": {**x, **y, **arm_encoding("color", arms), **arm_encoding("strokeDash", arms)},
     }
     markers = {
         "transform": [VISIBLE, {"filter": "datum.m"}],
         "mark": {"type": "point", "clip": True, "filled": True, "opacity": 1, "size": 42},
-        "encoding": {**x, **y, **by_arm("color", arms), **by_arm("shape", arms)},
+        "encoding": {**x, **y, **arm_encoding("color", arms), **arm_encoding("shape", arms)},
     }
     pointer = {
         "data": {"name": "epochs"},
         "params": [HOVER],
         "mark": {"type": "rect", "clip": True, "color": "var(--ink)", **TOOLTIP},
-        "encoding": {**x, "x2": {"field": "x2"}, "opacity": hovered(0.1, 0)},
+        "encoding": {**x, "x2": {"field": "x2"}, "opacity": hover_opacity(0.1, 0)},
     }
-    return view(230, [band, line, markers, pointer])
+    return layered_view(230, [band, line, markers, pointer])

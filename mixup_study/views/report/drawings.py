@@ -28,13 +28,13 @@ def embed_drawings(findings: Findings) -> list[Drawing]:
     if not figures:
         return []
     from mixup_study.views.figures import draw_figure  # imports matplotlib, which nothing else of the report needs
-    from mixup_study.views.figures.print_style import styled
+    from mixup_study.views.figures.print_style import apply_style
 
     drawings = []
     for figure in figures:
         drawing = draw_figure(findings, figure)
         out = io.BytesIO()
-        with styled():
+        with apply_style():
             drawing.savefig(out, format="png", dpi=DPI)
         encoded = base64.b64encode(out.getvalue()).decode()
         drawings.append(Drawing(figure.title, f"data:image/png;base64,{encoded}", round(96 * drawing.get_figwidth())))

@@ -23,10 +23,10 @@ from mixup_study.views.report.charts import (
     Label,
     Panel,
     Spec,
-    along,
-    by_arm,
-    rounded,
-    view,
+    arm_encoding,
+    axis_encoding,
+    layered_view,
+    round_digits,
 )
 from mixup_study.views.sheet import Sheet
 
@@ -62,9 +62,9 @@ class ValueAxis:
     def place(self, value: float) -> float:
         """Return where a value stands."""
         if math.isfinite(value):
-            return rounded(value)
+            return round_digits(value)
         least, most = self._finite[0], self._finite[-1]
-        return rounded(most + (most - least or 1) / 4 if self.scale["type"] == "linear" else 4 * most)
+        return round_digits(most + (most - least or 1) / 4 if self.scale["type"] == "linear" else 4 * most)
 
     def encoding(self, title: str) -> Spec:
         """Return the encoding of the places, which stand under ``x``."""
@@ -77,7 +77,7 @@ class ValueAxis:
             low, high = low / 1.25, high * 1.25
         else:
             low, high = low - 0.3 * min(place for place in places if place > 0), high * 1.25
-        encoding = along("x", "x", title, low, high, **self.scale)
+        encoding = axis_encoding("x", "x", title, low, high, **self.scale)
         axis: Spec = {"grid": False, "labelExpr": f"datum.value === {places[-1]} ? '∞' : format(datum.value, '~r')"}
         if math.isfinite(self.values[-1]):
             axis["labelExpr"] = "format(datum.value, '~r')"
@@ -235,10 +235,10 @@ def _few(settings: Sequence[Setting], name: str) -> list[Setting]:
 def _datum(setting: Setting, arms: Sequence[str], quantity: Quantity, labels: list[Label]) -> Datum:
     mean, deviation = setting.measured.mean, setting.measured.deviation
     arm = arms.index(setting.arm)
-    datum: Datum = {"a": arm, "y": rounded(mean), "t": [[len(labels), _measured_text(setting, quantity)]]}
+    datum: Datum = {"a": arm, "y": round_digits(mean), "t": [[len(labels), _measured_text(setting, quantity)]]}
     labels.append(Label(setting.label, arm))
     if deviation is not None:
-        datum |= {"lo": rounded(max(mean - deviation, 0)), "hi": rounded(mean + deviation)}
+        datum |= {"lo": round_digits(max(mean - deviation, 0)), "hi": round_digits(mean + deviation)}
     return datum
 
 
@@ -253,18 +253,18 @@ def _value_text(value: float | None) -> str:
 
 
 def _spec(x: Spec, y_title: str, highest: float, arms: int) -> Spec:
-    y = along("y", "y", y_title, 0, highest)
-    look = {**by_arm("color", arms), **by_arm("shape", arms)}
+    y = axis_encoding("y", "y", y_title, 0, highest)
+    look = {**arm_encoding("color", arms), **arm_encoding("shape", arms)}
     deviation = {
         "transform": [VISIBLE, {"filter": "isValid(datum.lo)"}],
         "mark": {"type": "rule", "clip": True, "opacity": 0.5},
-        "encoding": {**x, "y": {**y["y"], "field": "lo"}, "y2": {"field": "hi"}, **by_arm("color", arms)},
+        "encoding": {**x, "y": {**y["y"], "field": "lo"}, "y2": {"field": "hi"}, **arm_encoding("color", arms)},
     }
     level = {
         "data": {"name": "levels"},
         "transform": [VISIBLE],
         "mark": {"type": "rule", "clip": True, "strokeWidth": LINE_WIDTH, **TOOLTIP},
-        "encoding": {**y, **by_arm("color", arms), **by_arm("strokeDash", arms)},
+        "encoding": {**y, **arm_encoding("color", arms), **arm_encoding("strokeDash", arms)},
     }
     line = {
         "transform": [VISIBLE, {"filter": "isValid(datum.l)"}],
@@ -272,8 +272,8 @@ def _spec(x: Spec, y_title: str, highest: float, arms: int) -> Spec:
         "encoding": {
             **x,
             **y,
-            **by_arm("color", arms),
-            **by_arm("strokeDash", arms),
+            **arm_encoding("color", arms),
+            **arm_encoding("strokeDash", arms),
             "detail": {"field": "l", "type": "nominal"},
         },
     }
@@ -283,4 +283,4 @@ def _spec(x: Spec, y_title: str, highest: float, arms: int) -> Spec:
         "mark": {"type": "point", "clip": True, "filled": True, "opacity": 1, "size": 70, **TOOLTIP},
         "encoding": {**x, **y, **look},
     }
-    return view(230, [level, deviation, line, point])
+    return layered_view(230, [level, deviation, line, point])

@@ -16,9 +16,9 @@ from mixup_study.views.report.charts import (
     Label,
     Panel,
     Spec,
-    along,
-    rounded,
-    view,
+    axis_encoding,
+    layered_view,
+    round_digits,
 )
 from mixup_study.views.rows import pick_note, row_label
 from mixup_study.views.sheet import Sheet
@@ -45,7 +45,7 @@ def chart_memorisation(findings: Findings) -> Chart | None:
             numbers.append([title, name, *texts])
             tooltip = [[number, f"{text} %"] for number, text in enumerate(texts)]
             for part, (metric, error) in enumerate(errors.items()):
-                x = rounded(quantity(metric).scaled(error.mean))
+                x = round_digits(quantity(metric).scaled(error.mean))
                 points.append({"n": name, "p": part, "x": x, "h": name, "t": tooltip})
         if points:
             where = f" at {title}" if title else ""
@@ -75,7 +75,7 @@ def _errors(findings: Findings, row: TableRow) -> dict[Metric, Statistic] | None
 
 
 def _spec(names: Sequence[str]) -> Spec:
-    x = along("x", "x", "training error (%)", -4, 104)
+    x = axis_encoding("x", "x", "training error (%)", -4, 104)
     x["x"]["axis"] = {"tickCount": 5}
     y = {
         "y": {
@@ -111,4 +111,4 @@ def _spec(names: Sequence[str]) -> Spec:
             },
         },
     }
-    return view(_ROW * len(names) + 10, [between, point])
+    return layered_view(_ROW * len(names) + 10, [between, point])

@@ -18,10 +18,10 @@ from mixup_study.views.report.charts import (
     Label,
     Panel,
     Spec,
-    along,
-    by_arm,
-    rounded,
-    view,
+    arm_encoding,
+    axis_encoding,
+    layered_view,
+    round_digits,
 )
 from mixup_study.views.sheet import Sheet
 
@@ -51,7 +51,7 @@ def chart_timeline(findings: Findings) -> Chart | None:
     unit_name, unit = ("h", 3600.0) if total > 3 * 3600 else ("min", 60.0) if total > 180 else ("s", 1.0)
     points = [_datum(bar, arm_of, arms, findings.labels, unit) for bar in bars]
     cuts: list[Datum] = [
-        {"x": rounded(pause.place / unit), "h": "nothing trained", "t": [[0, duration_text(pause.seconds)]]}
+        {"x": round_digits(pause.place / unit), "h": "nothing trained", "t": [[0, duration_text(pause.seconds)]]}
         for pause in use.pauses
     ]
     rows = [
@@ -107,8 +107,8 @@ def _datum(bar: Bar, arm_of: Mapping[str, str], arms: Sequence[str], labels: Map
     failed = any(job.failed for job in bar.jobs)
     datum: Datum = {
         "s": bar.slot + 1,
-        "x": rounded(bar.start / unit),
-        "x2": rounded(bar.end / unit),
+        "x": round_digits(bar.start / unit),
+        "x2": round_digits(bar.end / unit),
         "a": arms.index(arm_of[trials[0]]),
         "h": heading,
         "t": [[0, f"{duration_text(seconds)}{', failed' if failed else ''}"]],
@@ -117,7 +117,7 @@ def _datum(bar: Bar, arm_of: Mapping[str, str], arms: Sequence[str], labels: Map
 
 
 def _spec(slots: int, arms: int, x_title: str, total: float) -> Spec:
-    x = along("x", "x", x_title, 0, total or 1)
+    x = axis_encoding("x", "x", x_title, 0, total or 1)
     x["x"]["axis"] = {"tickCount": 8, "grid": False}
     step = max(6, min(26, 400 // slots))
     y = {
@@ -137,7 +137,7 @@ def _spec(slots: int, arms: int, x_title: str, total: float) -> Spec:
             **x,
             "x2": {"field": "x2"},
             **y,
-            **by_arm("color", arms),
+            **arm_encoding("color", arms),
             "stroke": {"condition": {"test": "datum.f", "value": "var(--bad)"}, "value": "var(--surface)"},
             "strokeWidth": {"condition": {"test": "datum.f", "value": 2}, "value": 0.5},
         },
@@ -154,4 +154,4 @@ def _spec(slots: int, arms: int, x_title: str, total: float) -> Spec:
         },
         "encoding": {"x": x["x"]},
     }
-    return view(step * slots, [bars, cuts])
+    return layered_view(step * slots, [bars, cuts])
