@@ -21,13 +21,13 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixup_study.analysis.table import records_by_id
+from mixup_study.analysis.findings import Findings
 from mixup_study.store.record import Provenance, TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
-from mixup_study.views.layout import study_sheet
 from mixup_study.views.render import render
+from mixup_study.views.study_table import study_sheet
 
 Result = TypeVar("Result")
 
@@ -123,9 +123,7 @@ def measure(trials: int, own_files: int, folder: Path) -> dict[str, float]:
     assert left == trials - len(records)
     asking, done = timed(lambda: ResultStore(store.location).done_among([records[-1][0]]))
     assert done
-    table, _ = timed(
-        lambda: render(study_sheet(study, records_by_id(ResultStore(store.location).trials()), "measured"), "text")
-    )
+    table, _ = timed(lambda: render(study_sheet(Findings.read(study, ResultStore(store.location), "measured")), "text"))
     return {
         "writing, ms per trial": 1000 * writing / len(own),
         f"deciding, {len(own):,} own files": before,

@@ -7,7 +7,7 @@ import sys
 from typing import NoReturn
 
 from mixup_study import cli
-from mixup_study.errors import nearest
+from mixup_study.errors import nearest, one_line
 
 COMMANDS = {
     "run": "train what the results do not hold yet, then print the study's table",
@@ -30,7 +30,7 @@ def main() -> NoReturn:
         sys.exit(cli.DONE)
     if name not in COMMANDS:
         expected = f"expected one of {', '.join(COMMANDS)}{nearest(name, COMMANDS)}"
-        print(f"error: {cli.one_line(name)!r}: no such command; {expected}", file=sys.stderr)
+        print(f"error: {one_line(name)!r}: no such command; {expected}", file=sys.stderr)
         sys.exit(cli.BAD_INPUT)
     del sys.argv[1]
     cli.command(importlib.import_module(f"mixup_study.{name}").main)

@@ -18,7 +18,8 @@ from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.models import ModelFile, list_models, open_model
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import plain
-from mixup_study.views.render import FORMATS, Sheet, render
+from mixup_study.views.render import FORMATS, render
+from mixup_study.views.sheet import Sheet
 
 COLUMNS = ("dataset", "model", "method")
 """Fields of the trial that have a column of their own; the others stand under ``settings`` where they differ."""

@@ -28,7 +28,7 @@ class JobProgress:
     epoch: int = 0
     telling: str = ""
     """trial_id of the one that ``headline`` is of."""
-    headline: float = 0.0
+    headline: float | None = None
 
 
 class RunProgress:
@@ -87,7 +87,7 @@ class RunProgress:
         self._jobs.update(dict.fromkeys(job.trial_ids, progress))
         self._running.update(dict.fromkeys(trial_ids))
 
-    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
+    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
         """Show a running job's epoch and how one of its trials is doing."""
         progress = self._jobs[trial_id]
         progress.epoch, progress.telling, progress.headline = epoch, trial_id, headline
@@ -129,7 +129,11 @@ class RunProgress:
         running = list(self._running)
         for trial_id in running[:SHOWN]:
             trial, progress = self._plan.trials[trial_id], self._jobs[trial_id]
-            doing = headline_text(trial.task, progress.headline) if progress.telling == trial_id else ""
+            doing = (
+                headline_text(trial.task, progress.headline)
+                if progress.telling == trial_id and progress.headline is not None
+                else ""
+            )
             table.add_row(trial_id, self._plan.labels[trial_id], f"epoch {progress.epoch}/{trial.epochs}", doing)
         if len(running) > SHOWN:
             table.add_row("…", f"and {len(running) - SHOWN} more")

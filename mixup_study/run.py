@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from mixup_study import cli
-from mixup_study.analysis.claims import judge
-from mixup_study.analysis.table import records_by_id
+from mixup_study.analysis.efficiency import efficiency_text
+from mixup_study.analysis.findings import Findings
 from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
@@ -26,8 +26,8 @@ from mixup_study.store.store import ResultStore
 from mixup_study.study.plan import Ending, GridPlan, Plan
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.study import Study, StudyFile
-from mixup_study.views.layout import study_sheet
 from mixup_study.views.render import render
+from mixup_study.views.study_table import study_sheet
 from mixup_study.views.verdicts import verdict_lines
 
 
@@ -45,11 +45,7 @@ class Outcome:
     @property
     def efficiency(self) -> str:
         """Return which part of the time the slots trained."""
-        train_seconds = self.progress.train_seconds
-        return (
-            f"efficiency: {train_seconds:.1f} s of training in {self.slots} slots x {self.seconds:.1f} s ="
-            f" {train_seconds / (self.slots * self.seconds):.0%}"
-        )
+        return f"efficiency: {efficiency_text(self.progress.train_seconds, self.slots, self.seconds)}"
 
     def failure_lines(self, done: Collection[str]) -> list[str]:
         """Return a line for each trial that is not ``done``: what ended it and where its log is, or what it waits for.
@@ -194,23 +190,23 @@ def _show_results(
     options: argparse.Namespace, study: Study, reason: str, store: ResultStore, outcome: Outcome | None = None
 ) -> int:
     """Print the table and what else the results tell; return the exit status. ``outcome`` is that of what was left."""
-    records = records_by_id(store.trials())
-    print(f"\n{render(study_sheet(study, records, reason), 'text')}")
+    findings = Findings.read(study, store, reason)
+    print(f"\n{render(study_sheet(findings), 'text')}")
     if study.claims:
-        print(verdict_lines(study, judge(study, records), "text"))
+        print(verdict_lines(findings, "text"))
     print(f"results: {store.shown}")
     failures = outcome.failure_lines(store.done()) if outcome else []
     for line in [outcome.efficiency, *failures] if outcome else []:
         print(line)
     if study.figures:
-        from mixup_study.views.figures import write
+        from mixup_study.views.figures import write_figures
 
-        for path in write(study, records, store, reason):
+        for path in write_figures(findings):
             print(f"figure: {path}")
     if options.open:
-        from mixup_study.views.report import write as write_report
+        from mixup_study.views.report import write_report
 
-        path = write_report(study, records, store, reason)
+        path = write_report(findings)
         print(f"report: {path}")
         cli.open_file(path)
     return cli.SOME_FAILED if failures else cli.DONE

@@ -10,13 +10,14 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
+from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import Records, records_by_id
 from mixup_study.catalogue.metrics import METRICS
 from mixup_study.store.record import Provenance, Status, TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Cell, Study, StudyFile
 from mixup_study.study.trial import Trial
-from mixup_study.views.layout import study_sheet
+from mixup_study.views.study_table import study_sheet
 
 PROVENANCE = Provenance(
     pack_size=1,
@@ -197,14 +198,19 @@ def measure(record: RecordMaker) -> Measure:
     return measured
 
 
+def findings_of(study: Study, records: Records, reason: str = "for a test") -> Findings:
+    """Return the findings of records alone: their trials kept no epochs and no points."""
+    return Findings(study, ResultStore("nowhere"), reason, records)
+
+
 @pytest.fixture(scope="session")
 def entries() -> Callable[..., list[dict[str, str]]]:
     """Returns the rows of a study's sheet by heading; headings lose their ``(paper)``."""
 
     def shown(study: Study, records: Records, **options: bool) -> list[dict[str, str]]:
-        sheet = study_sheet(study, records, "for a test", **options)
+        sheet = study_sheet(findings_of(study, records), **options)
         headings = [heading.removesuffix(" (paper)") for heading in sheet.headings]
-        return [dict(zip(headings, row, strict=True)) for row in sheet.shown()]
+        return [dict(zip(headings, row, strict=True)) for row in sheet.texts()]
 
     return shown
 

@@ -43,6 +43,7 @@ class Catalogue:
         if named.setdefault(entry.name, entry) != entry:
             raise InputError(f"{entry.noun} {entry.name!r}: there is another of that name; expected a new name")
         self.__dict__.pop("fields", None)
+        self.__dict__.pop("seeds", None)
         self.__dict__.pop("metrics", None)
         self.__dict__.pop("curves", None)
 
@@ -114,7 +115,7 @@ class Catalogue:
                     if field.name == name:
                         yield entry, field
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[str, ...]:
         """Return the fields that tables take means over."""
         return self.fields_with("seed")

@@ -16,7 +16,6 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor
 
-from mixup_study.catalogue.metrics import HEADLINE, headline_metric
 from mixup_study.cluster.assignment import Assignment
 from mixup_study.cluster.messages import EpochEnded, InputUnusable, Interrupted, Send, TrialEnded, TrialWarning
 from mixup_study.cluster.output import Output
@@ -183,12 +182,13 @@ def report_epochs(assignment: Assignment, send: Send, monitor: Monitor) -> Repor
     """Return what sends each epoch of a trial, and has the first worker's monitor take note of it."""
     ids = {id(trial): trial_id for trial_id, trial in assignment.trials.items()}  # a pack's epochs may be short
     watched = Worker.current().rank == 0
+    headline = next(iter(assignment.trials.values())).components.task.headline or ""
 
     def report(trial: Trial, row: Mapping[str, Any], examples: int) -> None:
         trial_id = ids[id(trial)]
         if watched:
             monitor.note_epoch(trial_id, row, examples)
-        send(EpochEnded(trial_id, row["epoch"], row[HEADLINE[trial.task]]))
+        send(EpochEnded(trial_id, row["epoch"], row.get(headline)))
 
     return report
 
@@ -211,7 +211,7 @@ def save_record(assignment: Assignment, record: TrialRecord, send: Send, warn: C
             warn(TrialWarning(trial_id, change))
         if change is None:
             ResultStore(assignment.settings.results).write(record)
-    headline = record.measurements.get(headline_metric(record.trial.task))
+    headline = record.measurements.get(record.trial.components.task.headline_metric.name)
     seconds = record.train_seconds - record.resumed_seconds
     send(TrialEnded(trial_id, record.status, headline, seconds, record.error))
 

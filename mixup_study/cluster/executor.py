@@ -16,8 +16,8 @@ class Listener(Protocol):
     def started(self, job: Job, trial_ids: Sequence[str]) -> None:
         """Take note that a process trains these trials of a job: those that have not ended."""
 
-    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
-        """Take note of an epoch, counted from 1, and of the column that says how the trial is doing (HEADLINE).
+    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
+        """Take note of an epoch, counted from 1, and of the column that says how the trial is doing.
 
         Of a pack, one trial at a time is told of; the others have trained as many epochs. Called most often of all,
         so it must take no longer for a trial of a large pack.

@@ -16,8 +16,8 @@ class EpochEnded:
     trial_id: str
     epoch: int
     """Counted from 1."""
-    headline: float
-    """The column of the epoch that says how the trial is doing (HEADLINE of its task)."""
+    headline: float | None
+    """The column of the epoch that says how the trial is doing, the headline of its task; None of one without."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TrialEnded:
     trial_id: str
     ending: Ending
     headline: float | None
-    """The measurement that says how the trial did (headline_metric of its task); None where it failed."""
+    """The measurement that says how the trial did (the headline metric of its task); None where it failed."""
     train_seconds: float = 0.0
     """Wall seconds in the process that ended it; 0 where it was recorded before."""
     error: str | None = None

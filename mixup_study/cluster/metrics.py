@@ -18,6 +18,7 @@ from typing import Any, Literal, Self, get_args
 
 from ray.util import metrics as ray_metrics
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.cluster.assignment import Assignment
 from mixup_study.study.plan import Job, Plan
 
@@ -44,17 +45,11 @@ WAITED = {
 RETRIES = "mixup_study_retries"
 """A counter, so that it outlives the trials; Prometheus sees it with ``_total`` at the end."""
 
-ROW = {
+EPOCH = {
     "epoch": ("mixup_study_trial_epoch", "Epochs that the trial has trained"),
     "lr": ("mixup_study_trial_learning_rate", "Learning rate of the last epoch"),
-    "train_loss": ("mixup_study_trial_train_loss", "Mean training loss of the last epoch"),
-    "test_error": ("mixup_study_trial_test_error_ratio", "Top-1 test error after the last epoch, in [0, 1]"),
-    "discriminator_loss": ("mixup_study_trial_discriminator_loss", "Mean loss of a GAN's discriminator"),
-    "generator_loss": ("mixup_study_trial_generator_loss", "Mean loss of a GAN's generator"),
-    "modes_covered": ("mixup_study_trial_modes_covered", "Modes of the density that a GAN's samples lie near"),
-    "near_modes": ("mixup_study_trial_near_modes_ratio", "Part of a GAN's samples that lie near a mode, in [0, 1]"),
 }
-"""What a training process shows of each column of a trial's last epoch."""
+"""What a training process shows of the columns of a trial's last epoch that every task has."""
 
 PACE = {
     "mixup_study_trial_epoch_seconds": "Wall seconds of the last epoch, its test included; a pack's trials share it",
@@ -64,7 +59,19 @@ PACE = {
 }
 """What a training process shows of how fast a trial trains."""
 
-_DESCRIPTIONS = {**STUDY, **WAITED, **dict(ROW.values()), **PACE}
+
+def _epoch_gauges() -> dict[str, tuple[str, str]]:
+    """Return the name and the meaning of the gauge of each column of an epoch, those of all tasks' curves included."""
+    curves = {
+        name: (f"mixup_study_trial_{curve.gauge}", curve.description)
+        for name, curve in CATALOGUE.curves.items()
+        if curve.gauge is not None
+    }
+    return EPOCH | curves
+
+
+def _descriptions() -> dict[str, str]:
+    return {**STUDY, **WAITED, **dict(_epoch_gauges().values()), **PACE}
 
 
 def label(text: str) -> str:
@@ -112,7 +119,7 @@ class _Gauges(ABC):
             samples = list(self._samples())
         for name, labels, value in samples:
             if name not in self._gauges:
-                self._gauges[name] = ray_metrics.Gauge(name, _DESCRIPTIONS[name], tuple(labels))
+                self._gauges[name] = ray_metrics.Gauge(name, _descriptions()[name], tuple(labels))
             self._gauges[name].set(value, tags=dict(labels))
 
 
@@ -143,7 +150,7 @@ class TrialMetrics(_Gauges):
     def _samples(self) -> Iterator[Sample]:
         for trial_id, (row, examples) in self._rows.items():
             labels = self._labels[trial_id]
-            for column, (name, _) in ROW.items():
+            for column, (name, _) in _epoch_gauges().items():
                 if column in row:
                     yield name, labels, float(row[column])
             wall = row["seconds"] * self._share
@@ -184,7 +191,7 @@ class StudyMetrics(_Gauges):
                 self._move(trial_id, "running")
                 self._waited[trial_id] = time.monotonic() - self._waiting_since[trial_id]
 
-    def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
+    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
         """Show how far a trial is, and with it all of its job, which train side by side."""
         with self._lock:
             self._epochs[self._job_of[trial_id].name] = epoch

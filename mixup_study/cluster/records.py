@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mixup_study.analysis.table import records_by_id
-from mixup_study.catalogue.metrics import headline_metric
 from mixup_study.cluster.assignment import Assignment
 from mixup_study.store.models import ModelFile
 from mixup_study.store.record import Provenance, TrialRecord
@@ -39,7 +38,7 @@ def recorded_headlines(
         return {}
     records = records_by_id(store.trials())
     return {
-        trial_id: records[trial_id][headline_metric(trial.task)]
+        trial_id: records[trial_id][trial.components.task.headline_metric.name]
         for trial_id, trial in trials.items()
         if trial_id in done
     }

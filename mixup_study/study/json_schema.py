@@ -11,7 +11,7 @@ from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.claims import EXTREMES, Claim, Comparison
 from mixup_study.study.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
 
-METRIC_KEYS = ("metric", "lowest")
+METRIC_KEYS = ("metric", "lowest", "highest")
 """Keys of a study file whose value is a metric's name."""
 
 

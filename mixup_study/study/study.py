@@ -209,7 +209,8 @@ def _check_measured(table: Table, cells: Sequence[Cell], source: Source) -> None
         (("table", "columns", index, "metric"), column.metric) for index, column in enumerate(table.columns)
     ]
     if table.pick is not None:
-        wanted.append((("table", "pick", "lowest"), table.pick.lowest))
+        key = "highest" if table.pick.lowest is None else "lowest"
+        wanted.append((("table", "pick", key), table.pick.metric))
     for path, metric in wanted:
         if metric not in measured:
             task = " and ".join(dict.fromkeys(cell.trial.task for cell in cells))

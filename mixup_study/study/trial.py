@@ -159,7 +159,3 @@ def _alone(name: str) -> type[BaseModel]:
     info = CATALOGUE.fields[name].info
     fields: dict[str, Any] = {name: (info.annotation, info)}
     return create_model("Field", __config__=ConfigDict(strict=True), **fields)
-
-
-FIELDS = tuple(CATALOGUE.fields)  # TEMPORARY
-SEEDS = CATALOGUE.seeds  # TEMPORARY
