@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import Records, records_by_id
-from mixup_study.catalogue.metrics import METRICS
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.record import Provenance, Status, TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Cell, Study, StudyFile
@@ -108,7 +108,7 @@ def make_record(
         {"epoch": epoch, "lr": found.lr, "train_loss": 1 / epoch, "test_error": 0.5 / epoch, "seconds": 1.5}
         for epoch in range(1, found.epochs + 1)
     ]
-    given = dict.fromkeys(METRICS, 0.25) if measurements is None else measurements
+    given = dict.fromkeys(CATALOGUE.metrics, 0.25) if measurements is None else measurements
     return TrialRecord(found, status, PROVENANCE, train_seconds, given, epochs)
 
 
@@ -192,7 +192,9 @@ def measure(record: RecordMaker) -> Measure:
             if isinstance(found, float):
                 found = {"test_error_best": found / 2, "test_error_last": found}
             if isinstance(found, Mapping):
-                tables.append(record(cell.trial, measurements={**dict.fromkeys(METRICS), **found}).trials_table())
+                tables.append(
+                    record(cell.trial, measurements={**dict.fromkeys(CATALOGUE.metrics), **found}).trials_table()
+                )
         return records_by_id(pa.concat_tables(tables) if tables else trials_schema().empty_table())
 
     return measured

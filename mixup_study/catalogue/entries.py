@@ -116,6 +116,11 @@ class Task(Component):
         return next((curve for curve in self.curves if curve.name == self.headline), None)
 
     @property
+    def metric_names(self) -> tuple[str, ...]:
+        """Return the names of its metrics."""
+        return tuple(metric.name for metric in self.metrics)
+
+    @property
     def headline_metric(self) -> Metric:
         """Return the metric that tells how a finished trial did: the headline's last value, or the first there is."""
         name = f"{self.headline}_last"

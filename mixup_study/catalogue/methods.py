@@ -111,13 +111,13 @@ METHODS = (
         DirichletMixupFields,
         changes=_INPUT | _TARGET,
     ),
-    Method("mix_inputs", "mixup_study.vicinity.mix_inputs:MixInputs", MixInputsFields, changes=_INPUT, packs=True),
     Method(
         "latent_mixup",
         "mixup_study.vicinity.latent_mixup:LatentMixup",
         LatentMixupFields,
         changes=_INPUT | _TARGET,
     ),
+    Method("mix_inputs", "mixup_study.vicinity.mix_inputs:MixInputs", MixInputsFields, changes=_INPUT, packs=True),
     Method(
         "label_smoothing",
         "mixup_study.vicinity.label_smoothing:LabelSmoothing",

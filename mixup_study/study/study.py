@@ -221,7 +221,7 @@ def _check_measured(table: Table, cells: Sequence[Cell], source: Source) -> None
 
 def _measured(cells: Sequence[Cell]) -> list[str]:
     tasks = dict.fromkeys(cell.trial.task for cell in cells)
-    return [metric.name for task in tasks for metric in CATALOGUE.tasks[task].metrics]
+    return [name for task in tasks for name in CATALOGUE.tasks[task].metric_names]
 
 
 def _values_tried(document: Document) -> dict[str, dict[str, list[Any]]]:

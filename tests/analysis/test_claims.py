@@ -16,7 +16,7 @@ from scipy import stats
 
 from mixup_study.analysis.claims import JudgedClaim, JudgedComparison, judge
 from mixup_study.analysis.table import Records, table_rows
-from mixup_study.catalogue.metrics import COUNTS
+from mixup_study.catalogue import CATALOGUE, PERCENT
 from mixup_study.study.study import Cell, Study, StudyFile
 from mixup_study.study.trial import comparable
 
@@ -392,10 +392,14 @@ def test_the_papers_own_numbers_contradict_none_of_its_claims(name: str, measure
 def _printed(study: Study, cell: Cell) -> Mapping[str, float] | None:
     """What the paper prints for a cell, for its first seed."""
     for row in study.published:
-        fields = {key: value for key, value in row.items() if key in type(cell.trial).model_fields}
+        fields = {key: value for key, value in row.items() if key in CATALOGUE.fields}
         same = all(comparable(getattr(cell.trial, key)) == comparable(value) for key, value in fields.items())
         if row["arm"] == cell.arm and same and cell.trial.seed == 0:
-            return {key: value / 100 for key, value in row.items() if key not in (*fields, "arm", *COUNTS)}
+            return {
+                key: value / 100
+                for key, value in row.items()
+                if key in CATALOGUE.metrics and CATALOGUE.metrics[key].unit == PERCENT
+            }
     return None
 
 

@@ -28,7 +28,7 @@ import pandas as pd
 import psutil
 from ray.cluster_utils import Cluster
 
-from mixup_study.catalogue.metrics import OF_TASK
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import StudyFile
 from tests.training.alone import train_alone
@@ -109,7 +109,10 @@ def recorded(results: Path) -> tuple[Numbers, int]:
         mine = epochs[epochs["trial_id"] == row["trial_id"]].sort_values("epoch")
         rows = list(mine[["epoch", "lr", "train_loss", "test_error"]].itertuples(index=False, name=None))
         if row["status"] == "done":
-            found[row["trial_id"]] = ({metric: row[metric] for metric in OF_TASK["classification"]}, rows)
+            found[row["trial_id"]] = (
+                {metric: row[metric] for metric in CATALOGUE.tasks["classification"].metric_names},
+                rows,
+            )
     plain = pd.read_parquet(results / "trials")
     return found, len(plain) - plain["trial_id"].nunique()
 

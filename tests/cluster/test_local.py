@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mixup_study.catalogue.metrics import OF_TASK
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.trial import Trial
 from mixup_study.training.tasks.classification import Classification
 from tests.cluster.support import (
@@ -23,7 +23,7 @@ from tests.cluster.support import (
     wait_for_checkpoint,
 )
 
-MEASURED = list(OF_TASK["classification"])
+MEASURED = list(CATALOGUE.tasks["classification"].metric_names)
 SLOW = ["--set", "trial.epochs=200", "--set", "arms.mixup=null", "--set", "arms.short={epochs: 1}"]
 """A trial that takes long enough to be disturbed, and one that shows that training goes on."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mixup_study.catalogue.metrics import OF_TASK
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study
@@ -41,7 +41,7 @@ def assert_measures_what_it_does_alone(results: Path, study: Study) -> None:
         assert rows["epoch"].tolist() == [row["epoch"] for row in alone.epochs]
         assert rows["train_loss"].iloc[0] == pytest.approx(alone.epochs[0]["train_loss"], rel=1e-5)
         assert rows["test_error"].tolist() == pytest.approx([row["test_error"] for row in alone.epochs], abs=0.034)
-        found = recorded.loc[trial_id, list(OF_TASK["classification"])]
+        found = recorded.loc[trial_id, list(CATALOGUE.tasks["classification"].metric_names)]
         assert found.to_dict() == pytest.approx(without_none(alone), abs=0.034, nan_ok=True)
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mixup_study.catalogue.metrics import OF_TASK
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.cluster.session import Cluster
 from mixup_study.errors import InputError
 from mixup_study.store.record import EPOCHS
@@ -32,7 +32,7 @@ from tests.cluster.support import (
 )
 from tests.conftest import run_command
 
-MEASURED = list(OF_TASK["classification"])
+MEASURED = list(CATALOGUE.tasks["classification"].metric_names)
 VARYING = ["train_seconds", "resumed_seconds", "started_at", "ray_version", "device", "torch_version"]
 """Columns of a record that do not depend on the trial alone."""
 

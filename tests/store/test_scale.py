@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from mixup_study.analysis.table import cell_ids, records_by_id
-from mixup_study.catalogue.metrics import METRICS
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.record import TrialRecord, trials_schema
 from mixup_study.study.study import Study
 from mixup_study.views.study_table import study_sheet
@@ -24,7 +24,7 @@ def recorded(study: Study, record: Callable[..., TrialRecord]) -> pa.Table:
     tables = [trials_schema().empty_table()]
     for index, trial in enumerate(study.trials.values()):
         if index % 5 != 0:
-            measured = dict.fromkeys(METRICS, index * 37 % 101 / 101)
+            measured = dict.fromkeys(CATALOGUE.metrics, index * 37 % 101 / 101)
             status = "failed" if index % 7 == 0 else "done"
             tables.append(record(trial, status=status, measurements=measured).trials_table())
     return pa.concat_tables(tables)

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mixup_study.catalogue.metrics import METRICS
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
 from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
-from mixup_study.study.trial import FIELDS, Trial
+from mixup_study.study.trial import Trial
 
 RecordMaker = Callable[..., TrialRecord]
 
@@ -56,7 +56,7 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def test_a_record_comes_back_as_it_was_written(store: ResultStore, record: RecordMaker) -> None:
-    measurements = {metric: index / 7 for index, metric in enumerate(METRICS)}
+    measurements = {metric: index / 7 for index, metric in enumerate(CATALOGUE.metrics)}
     written = record(**FULL, measurements=measurements)
     store.write(written)
     (row,) = store.trials().to_pylist()
@@ -78,7 +78,7 @@ def test_the_trial_of_every_method_comes_back(fields: dict[str, Any], store: Res
     written = record(**fields)
     store.write(written)
     (row,) = store.trials().to_pylist()
-    read = Trial(**{name: row[name] for name in FIELDS})
+    read = Trial(**{name: row[name] for name in CATALOGUE.fields})
     assert (read, read.trial_id) == (written.trial, row["trial_id"])
     assert {name: row[name] for name in fields} == fields
 
@@ -87,7 +87,7 @@ def test_a_failed_record_keeps_its_error(store: ResultStore, record: RecordMaker
     store.write(record(status="failed"))
     (row,) = store.trials().to_pylist()
     assert (row["status"], row["error"], row["traceback"]) == ("failed", "RuntimeError: diverged", "Traceback …")
-    assert all(row[metric] is None for metric in METRICS)
+    assert all(row[metric] is None for metric in CATALOGUE.metrics)
     assert len(store.epochs()) == 0
 
 
@@ -328,7 +328,7 @@ def test_a_column_the_record_lacks_reads_as_the_fields_default_or_null(store: Re
     assert older["test_error_last"] == 0.25
 
 
-NOT_ASKED_FOR = [name for name, field in Trial.model_fields.items() if not field.is_required()]
+NOT_ASKED_FOR = [name for name, field in CATALOGUE.fields.items() if not field.required]
 
 
 @pytest.mark.parametrize("field", NOT_ASKED_FOR)
@@ -337,7 +337,7 @@ def test_a_record_from_before_a_field_has_its_default(field: str, store: ResultS
     (path,) = Path(store.location, "trials").glob("*.parquet")
     pq.write_table(pq.read_table(path).drop_columns([field]), path)
     (row,) = store.trials().to_pylist()
-    assert Trial(**{name: row[name] for name in FIELDS}).trial_id == record().trial.trial_id
+    assert Trial(**{name: row[name] for name in CATALOGUE.fields}).trial_id == record().trial.trial_id
 
 
 def test_a_field_that_every_trial_names_is_null_where_a_record_lacks_it(

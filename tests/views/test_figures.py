@@ -20,7 +20,7 @@ from pyarrow import fs
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import table_rows
-from mixup_study.catalogue.metrics import OF_TASK
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
 from mixup_study.figures import main
 from mixup_study.store.record import TrialRecord
@@ -117,7 +117,7 @@ def written(tmp_path: Path) -> Writer:
         for trial in filter(chosen, study.trials.values()):
             rows = epochs_of(trial)
             last = rows[-1].get("test_error", rows[-1].get("modes_covered"))
-            measurements = dict.fromkeys(OF_TASK[trial.task], last)
+            measurements = dict.fromkeys(CATALOGUE.tasks[trial.task].metric_names, last)
             store.write(TrialRecord(trial, "done", {"pack_size": 1}, 1.0, measurements, rows, points_of(trial)))
         return store
 
@@ -270,12 +270,18 @@ def test_without_results_every_panel_says_so(text: str, load: Loader, written: W
 def test_what_failed_or_kept_nothing_says_so(load: Loader, store: ResultStore) -> None:
     study = load(PLANE)
     for trial in study.trials.values():
-        made = {"pack_size": 1}
         if trial.method == "erm":
-            store.write(TrialRecord(trial, "failed", made, 1.0, error="RuntimeError: diverged"))
+            store.write(TrialRecord(trial, "failed", PROVENANCE, 1.0, error="RuntimeError: diverged"))
         else:
             store.write(
-                TrialRecord(trial, "done", made, 1.0, dict.fromkeys(OF_TASK[trial.task], 0.5), epochs_of(trial))
+                TrialRecord(
+                    trial,
+                    "done",
+                    PROVENANCE,
+                    1.0,
+                    dict.fromkeys(CATALOGUE.tasks[trial.task].metric_names, 0.5),
+                    epochs_of(trial),
+                )
             )
     texts = texts_of(svg_of(store, study))
     assert texts.count("failed") == texts.count("no points kept") == 2
