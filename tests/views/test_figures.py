@@ -31,6 +31,7 @@ from mixup_study.views.figures import draw_figure, write_figures
 from mixup_study.views.figures.print_style import line_style, text_width, wrap_text
 from mixup_study.views.style import COLOURS, DARK, LIGHT
 from tests.analysis.test_findings import SEVERAL_TASKS
+from tests.fixtures import PROVENANCE
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
