@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -20,6 +19,7 @@ from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.json_schema import study_schema
 from mixup_study.study.study import StudyFile
+from tests.fixtures import PROVENANCE
 
 REPOSITORY = Path(__file__).parent.parent
 COMMANDS = ["run", "plan", "tables", "query", "schema"]
@@ -51,16 +51,17 @@ def printed(name: str, *arguments: str | Path) -> str:
 def results(tiny_study: Path) -> Path:
     """Results of the tiny study: of its three trials, ERM and mixup of alpha 1 are done, alpha 8 has failed."""
     store = ResultStore(str(tiny_study.parent / "results"))
-    made = {"started_at": datetime(2026, 1, 2, tzinfo=UTC), "device": "a CPU", "code_version": "0.1.0"}
     for cell in StudyFile(tiny_study).load("full").cells:
         if cell.trial.alpha == 8:
-            store.write(TrialRecord(cell.trial, "failed", made, 1.0, error="RuntimeError: diverged", traceback="…"))
+            store.write(
+                TrialRecord(cell.trial, "failed", PROVENANCE, 1.0, error="RuntimeError: diverged", traceback="…")
+            )
             continue
         epochs = [
             {"epoch": epoch, "lr": 0.1, "train_loss": 1.0, "test_error": 0.5, "seconds": 30.0} for epoch in (1, 2)
         ]
         error = 0.4 if cell.arm == "ERM" else 0.3
-        store.write(TrialRecord(cell.trial, "done", made, 60.0, dict.fromkeys(METRICS, error), epochs))
+        store.write(TrialRecord(cell.trial, "done", PROVENANCE, 60.0, dict.fromkeys(METRICS, error), epochs))
     return tiny_study.parent / "results"
 
 
@@ -113,6 +114,13 @@ def test_the_process_that_schedules_does_without_pytorch(tiny_study: Path) -> No
     assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
 
 
+def test_a_run_in_this_process_does_without_ray(tiny_study: Path) -> None:
+    imported = heavy_modules("run", [tiny_study, "--results", tiny_study.parent / "results", "--local"])
+    assert "torch" in imported
+    assert "ray" not in imported
+    assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
+
+
 def test_the_rooms_import_only_downwards() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     ended = subprocess.run(
@@ -156,6 +164,7 @@ def test_the_rooms_import_only_downwards() -> None:
         ("run", [CORRUPT_LABELS, "--cpus", "0"], ["--cpus", "'0'", "expected a whole number of 1 or more"]),
         ("run", [CORRUPT_LABELS, "--gpus", "-1"], ["--gpus"]),
         ("run", [CORRUPT_LABELS, "--address", "here:1", "--cpus", "2"], ["--address", "without --cpus and --gpus"]),
+        ("run", [CORRUPT_LABELS, "--local", "--cpus", "2"], ["--local", "without --address, --cpus and --gpus"]),
         ("run", [CORRUPT_LABELS, "--set", "trial.epochs=0"], ["--set trial.epochs=0: trial.epochs: 0:", "≥ 1"]),
         (
             "run",
@@ -270,7 +279,9 @@ def test_tables_prints_the_papers_claims_below_the_table(format: str, point: str
 
 def test_tables_takes_the_profile_that_the_results_hold(tmp_path: Path) -> None:
     study = StudyFile(REPOSITORY / CORRUPT_LABELS).load("quick")
-    ResultStore(str(tmp_path)).write(TrialRecord(study.cells[0].trial, "done", {}, 1.0, dict.fromkeys(METRICS, 0.25)))
+    ResultStore(str(tmp_path)).write(
+        TrialRecord(study.cells[0].trial, "done", PROVENANCE, 1.0, dict.fromkeys(METRICS, 0.25))
+    )
     shown = " ".join(printed("tables", CORRUPT_LABELS, "--results", tmp_path).split())
     assert "Profile quick (what the results hold)" in shown
     assert "1 of 24 trials done" in shown
@@ -308,7 +319,7 @@ def test_tables_takes_the_profile_that_the_results_hold(tmp_path: Path) -> None:
 def test_tables_prints_table_5(format: str, rows: list[str], tmp_path: Path) -> None:
     study = StudyFile(REPOSITORY / ABLATION).load("paper")
     (cell,) = (cell for cell in study.cells if cell.arm == "mixup / AC + RP" and cell.trial.weight_decay == 1e-4)
-    ResultStore(str(tmp_path)).write(TrialRecord(cell.trial, "done", {}, 1.0, dict.fromkeys(METRICS, 0.0325)))
+    ResultStore(str(tmp_path)).write(TrialRecord(cell.trial, "done", PROVENANCE, 1.0, dict.fromkeys(METRICS, 0.0325)))
     shown = printed("tables", ABLATION, "--results", tmp_path, "--format", format)
     lines = [" ".join(line.split()) for line in shown.splitlines()]
     assert [line for line in lines if line in rows] == rows
@@ -321,7 +332,7 @@ def test_an_infinite_alpha_is_planned_recorded_shown_and_asked_for(tiny_study: P
     results = tmp_path / "infinite"
     store = ResultStore(str(results))
     for cell in study.cells:
-        store.write(TrialRecord(cell.trial, "done", {}, 1.0, dict.fromkeys(METRICS, 0.25)))
+        store.write(TrialRecord(cell.trial, "done", PROVENANCE, 1.0, dict.fromkeys(METRICS, 0.25)))
     assert "2 trials: 2 done already, 0 to run" in printed("plan", tiny_study, *override, "--results", results)
     rows = [line.split() for line in printed("tables", tiny_study, *override, "--results", results).splitlines()]
     assert ["mixup", "α=∞", "25.0", "25.0", "1/1"] in rows
@@ -444,7 +455,7 @@ def test_signs_that_the_output_lacks_are_no_error(tmp_path: Path) -> None:
 def test_a_record_that_does_not_say_how_long_it_took_can_be_planned_with(tmp_path: Path) -> None:
     study = StudyFile(REPOSITORY / "studies" / "corrupt_labels.yaml").load("quick")
     store = ResultStore(str(tmp_path))
-    store.write(TrialRecord(study.cells[0].trial, "done", {}))
+    store.write(TrialRecord(study.cells[0].trial, "done", PROVENANCE))
     (file,) = (tmp_path / "trials").glob("*.parquet")
     pq.write_table(pq.read_table(file).drop_columns(["train_seconds"]), file)
     ended = command("plan", "studies/corrupt_labels.yaml", "--results", tmp_path)

@@ -19,7 +19,7 @@ from mixup_study.catalogue.metrics import HEADLINE, headline_metric
 from mixup_study.cluster.assignment import Assignment
 from mixup_study.cluster.messages import EpochEnded, InputUnusable, Interrupted, Send, TrialEnded, TrialWarning
 from mixup_study.cluster.output import Output
-from mixup_study.cluster.records import provenance_of, record_of_failure, record_of_success, recorded_headlines
+from mixup_study.cluster.records import build_failure_record, build_provenance, build_record, find_headlines
 from mixup_study.errors import InputError
 from mixup_study.store.checkpoints import CheckpointFile
 from mixup_study.store.record import TrialRecord
@@ -74,7 +74,7 @@ def run_assignment(
     try:
         if stop_requested():
             raise Stopped("before its first epoch")
-        headlines = recorded_headlines(settings.results, assignment.trials)
+        headlines = find_headlines(settings.results, assignment.trials)
         for trial_id, headline in headlines.items():
             send(TrialEnded(trial_id, "done", headline))
         if len(headlines) < len(assignment.trials):
@@ -100,24 +100,24 @@ def train_here(assignment: Assignment, host: Host) -> None:
 
 
 def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialRecord]:
-    provenance = provenance_of(assignment, datetime.now(UTC), host.device, host.ray_version)
+    provenance = build_provenance(assignment, datetime.now(UTC), host.device, host.ray_version)
     trials = list(assignment.trials.values())
     first_id = next(iter(assignment.trials))
     try:
         with host.monitor(assignment) as monitor:
-            checkpointing = checkpointing_of(
+            checkpointing = build_checkpointing(
                 assignment, host.stop_requested, lambda line: host.send(TrialWarning(first_id, line)), monitor, output
             )
-            report = report_epochs(assignment, host.send, monitor)
+            report = build_report(assignment, host.send, monitor)
             results = train(trials, assignment.settings.data, host.device, report, checkpointing)
     except InputError:
         raise
     except ValueError as error:
-        return [record_of_failure(trial, provenance, error) for trial in trials]
+        return [build_failure_record(trial, provenance, error) for trial in trials]
     return [
-        record_of_failure(trial, provenance, result)
+        build_failure_record(trial, provenance, result)
         if isinstance(result, Exception)
-        else record_of_success(trial, provenance, result)
+        else build_record(trial, provenance, result)
         for trial, result in zip(trials, results, strict=True)
     ]
 
@@ -134,7 +134,7 @@ def print_traceback() -> Iterator[None]:
         raise
 
 
-def checkpointing_of(
+def build_checkpointing(
     assignment: Assignment,
     stop_requested: Callable[[], bool],
     warn: Callable[[str], None],
@@ -160,7 +160,7 @@ def checkpointing_of(
     )
 
 
-def report_epochs(assignment: Assignment, send: Send, monitor: Monitor) -> Report:
+def build_report(assignment: Assignment, send: Send, monitor: Monitor) -> Report:
     """Return what sends each epoch of a trial, and has the first worker's monitor take note of it."""
     ids = {id(trial): trial_id for trial_id, trial in assignment.trials.items()}  # a pack's epochs may be short
     watched = Worker.current().rank == 0

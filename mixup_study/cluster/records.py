@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mixup_study.training.task import Measured
 
 
-def recorded_headlines(results: str, trials: Mapping[str, Trial]) -> dict[str, float]:
+def find_headlines(results: str, trials: Mapping[str, Trial]) -> dict[str, float]:
     """Return the headline of each of these trials that the results hold as finished by now, by trial_id."""
     store = ResultStore(results)
     done = store.done_among(trials)
@@ -35,7 +35,7 @@ def recorded_headlines(results: str, trials: Mapping[str, Trial]) -> dict[str, f
     }
 
 
-def record_of_success(trial: Trial, provenance: Provenance, measured: Measured) -> TrialRecord:
+def build_record(trial: Trial, provenance: Provenance, measured: Measured) -> TrialRecord:
     """Return the record of a trial that finished."""
     return TrialRecord(
         trial,
@@ -49,7 +49,7 @@ def record_of_success(trial: Trial, provenance: Provenance, measured: Measured) 
     )
 
 
-def record_of_failure(
+def build_failure_record(
     trial: Trial, provenance: Provenance, error: Exception, reason: str | None = None, trace: str | None = None
 ) -> TrialRecord:
     """Return the record of a trial that ``error`` ended.
@@ -62,17 +62,17 @@ def record_of_failure(
         "failed",
         provenance,
         train_seconds=seconds / provenance.pack_size,
-        error=reason or error_line(error),
+        error=reason or describe_error(error),
         traceback=trace or "".join(traceback.format_exception(error)),
     )
 
 
-def error_line(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return what went wrong in one line of at most 500 characters."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
-def provenance_of(
+def build_provenance(
     assignment: Assignment, started_at: datetime, device: torch.device | None, ray_version: str | None
 ) -> Provenance:
     """Return how records of an assignment are made; ``device`` is None in a process that does not train."""

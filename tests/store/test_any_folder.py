@@ -7,7 +7,6 @@ import io
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from mixup_study import plan, query, tables
 from mixup_study.store.record import EPOCHS, TRIALS, TrialRecord
 from mixup_study.store.store import ResultStore
+from tests.fixtures import PROVENANCE
 
 STUDY = Path(__file__).parents[2] / "studies" / "corrupt_labels.yaml"
 
@@ -68,8 +68,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
     trial = next(iter(StudyFile(STUDY).load("quick").trials.values()))
     folder = tmp_path_factory.mktemp("whole")
-    made: dict[str, Any] = {}
-    ResultStore(str(folder)).write(TrialRecord(trial, "done", made, measurements={"test_error_last": 0.25}))
+    ResultStore(str(folder)).write(TrialRecord(trial, "done", PROVENANCE, measurements={"test_error_last": 0.25}))
     (file,) = (folder / "trials").glob("*.parquet")
     return file.read_bytes()
 

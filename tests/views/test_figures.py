@@ -28,6 +28,7 @@ from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
 from mixup_study.views.figures import draw, write
 from mixup_study.views.figures.style import COLOURS, DARK, LIGHT, line_style, text_width, wrapped
+from tests.fixtures import PROVENANCE
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -115,7 +116,7 @@ def written(tmp_path: Path) -> Writer:
             rows = epochs_of(trial)
             last = rows[-1].get("test_error", rows[-1].get("modes_covered"))
             measurements = dict.fromkeys(OF_TASK[trial.task], last)
-            store.write(TrialRecord(trial, "done", {"pack_size": 1}, 1.0, measurements, rows, points_of(trial)))
+            store.write(TrialRecord(trial, "done", PROVENANCE, 1.0, measurements, rows, points_of(trial)))
         return store
 
     return store_of
@@ -252,12 +253,11 @@ def test_without_results_every_panel_says_so(text: str, load: Loader, written: W
 def test_what_failed_or_kept_nothing_says_so(load: Loader, store: ResultStore) -> None:
     study = load(PLANE)
     for trial in study.trials.values():
-        made = {"pack_size": 1}
         if trial.method == "erm":
-            store.write(TrialRecord(trial, "failed", made, 1.0, error="RuntimeError: diverged"))
+            store.write(TrialRecord(trial, "failed", PROVENANCE, 1.0, error="RuntimeError: diverged"))
         else:
             store.write(
-                TrialRecord(trial, "done", made, 1.0, dict.fromkeys(OF_TASK[trial.task], 0.5), epochs_of(trial))
+                TrialRecord(trial, "done", PROVENANCE, 1.0, dict.fromkeys(OF_TASK[trial.task], 0.5), epochs_of(trial))
             )
     texts = texts_of(svg_of(store, study))
     assert texts.count("failed") == texts.count("no points kept") == 2
