@@ -119,7 +119,7 @@ class Simulation:
     def __init__(self, folder: Path) -> None:
         study = load(folder)
         plan = GridPlan(study, PACKS)
-        settings = RunSettings.of(study, str(folder / "results"), folder, "benchmark")
+        settings = RunSettings.from_study(study, str(folder / "results"), folder, "benchmark")
         self.console = Console(file=io.StringIO(), force_terminal=True, width=120)
         self.progress = RunProgress(self.console, plan, len(plan.trials))
         self.starts = Starts()

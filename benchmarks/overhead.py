@@ -77,7 +77,7 @@ def study_overhead(trials: int, cluster: Any, folder: Path) -> float:
     file = folder / "overhead.yaml"
     file.write_text(STUDY.format(seeds=list(range(trials + SLOTS))))
     study = StudyFile(file).load("full")
-    settings = RunSettings.of(study, str(folder / "results"), folder, "benchmark")
+    settings = RunSettings.from_study(study, str(folder / "results"), folder, "benchmark")
     RayExecutor(cluster).run(GridPlan(study, SLOTS), settings, (), [clock])
     if clock.errors:
         raise SystemExit(f"{len(clock.errors)} trials failed: {clock.errors[0]}")

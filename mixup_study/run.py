@@ -52,7 +52,7 @@ class Outcome:
 
         The lines are in the order of the study.
         """
-        endings: dict[str, Ending] = dict.fromkeys(self.progress.failures, "failed")
+        endings: dict[str, Ending] = dict.fromkeys((*self.logs, *self.progress.failures), "failed")
         blocked = self.plan.blocked(endings | dict.fromkeys(done, "done"))
         lines = []
         for trial_id in self.plan.trials:
@@ -168,7 +168,7 @@ def _train(
     plan: Plan, study: Study, executor: Executor, store: ResultStore, data: Path, done: Collection[str]
 ) -> Outcome | None:
     """Train what is left of a plan and return how that went; None after Ctrl-C, which is told."""
-    settings = RunSettings.of(study, store.location, data, code_version())
+    settings = RunSettings.from_study(study, store.location, data, code_version())
     total = len(plan.trials) - len(done)
     progress = RunProgress(Console(file=sys.stdout, markup=False, emoji=False), plan, total)
     try:

@@ -116,6 +116,13 @@ def test_the_process_that_schedules_does_without_pytorch(tiny_study: Path) -> No
     assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
 
 
+def test_a_run_in_this_process_does_without_ray(tiny_study: Path) -> None:
+    imported = heavy_modules("run", [tiny_study, "--results", tiny_study.parent / "results", "--local"])
+    assert "torch" in imported
+    assert "ray" not in imported
+    assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
+
+
 def test_the_rooms_import_only_downwards() -> None:
     linter = Path(sys.executable).with_name("lint-imports")
     ended = subprocess.run(
@@ -159,6 +166,7 @@ def test_the_rooms_import_only_downwards() -> None:
         ("run", [CORRUPT_LABELS, "--cpus", "0"], ["--cpus", "'0'", "expected a whole number of 1 or more"]),
         ("run", [CORRUPT_LABELS, "--gpus", "-1"], ["--gpus"]),
         ("run", [CORRUPT_LABELS, "--address", "here:1", "--cpus", "2"], ["--address", "without --cpus and --gpus"]),
+        ("run", [CORRUPT_LABELS, "--local", "--cpus", "2"], ["--local", "without --address, --cpus and --gpus"]),
         ("run", [CORRUPT_LABELS, "--set", "trial.epochs=0"], ["--set trial.epochs=0: trial.epochs: 0:", "≥ 1"]),
         (
             "run",

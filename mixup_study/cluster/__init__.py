@@ -1,1 +1,1 @@
-"""Ray: connecting, scheduling and workers. The only room that imports ray."""
+"""Executors: what trains a plan, on a Ray cluster or in this process. The only room that imports ray."""

@@ -35,7 +35,7 @@ class RunSettings(BaseModel):
     """Modules whose entries the trials may choose."""
 
     @classmethod
-    def of(cls, study: Study, results: str, data: Path, code_version: str) -> Self:
+    def from_study(cls, study: Study, results: str, data: Path, code_version: str) -> Self:
         """Return the settings of a run of ``study``."""
         return cls(
             resources=study.resources,
@@ -68,7 +68,7 @@ class Assignment(BaseModel):
     settings: RunSettings
 
     @classmethod
-    def of(cls, job: Job, plan: Plan, settings: RunSettings) -> Self:
+    def from_job(cls, job: Job, plan: Plan, settings: RunSettings) -> Self:
         """Return the assignment of a job of ``plan``."""
         return cls(
             log=job.name,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from mixup_study.cluster.assignment import Assignment, RunSettings
 from mixup_study.cluster.executor import Listener
 from mixup_study.cluster.messages import EpochEnded, InputUnusable, Interrupted, Message, TrialEnded, TrialWarning
-from mixup_study.cluster.records import error_line, provenance_of, record_of_failure, recorded_headlines
+from mixup_study.cluster.records import build_failure_record, build_provenance, describe_error, find_headlines
 from mixup_study.errors import InputError
 from mixup_study.store.store import ResultStore
 from mixup_study.study.plan import DONE, Answer, Ending, Job, Plan
@@ -27,9 +27,9 @@ class JobFailure:
     """Its traceback, where another process raised it."""
 
     @classmethod
-    def of(cls, error: Exception) -> JobFailure:
+    def from_exception(cls, error: Exception) -> JobFailure:
         """Return the failure that an exception of this process is."""
-        return cls(error, error_line(error))
+        return cls(error, describe_error(error))
 
 
 class Driver:
@@ -83,6 +83,8 @@ class Driver:
         self._ask_plan()
         fitting = [jobs for workers, jobs in self._ready.items() if workers <= self._free]
         if not fitting:
+            if self._ready and not self._jobs:
+                raise RuntimeError(f"a job of {min(self._ready)} workers fits nowhere, though every slot is free")
             return None
         jobs = min(fitting, key=lambda jobs: jobs[0][0])
         _, job = jobs.popleft()
@@ -105,7 +107,7 @@ class Driver:
 
     def assignment(self, job: Job) -> Assignment:
         """Return what the process is given that trains ``job``."""
-        return Assignment.of(job, self.plan, self.settings)
+        return Assignment.from_job(job, self.plan, self.settings)
 
     def start(self, name: str) -> None:
         """Take note that a process trains a job."""
@@ -141,15 +143,15 @@ class Driver:
         job = self._jobs[name]
         assignment = self.assignment(job)
         started_at = self._started_at.get(name, datetime.now(UTC))
-        provenance = provenance_of(assignment, started_at, None, self._ray_version)
+        provenance = build_provenance(assignment, started_at, None, self._ray_version)
         try:
-            headlines = recorded_headlines(self.settings.results, assignment.trials)  # perhaps never told
+            headlines = find_headlines(self.settings.results, assignment.trials)  # perhaps never told
             for trial_id in self._unfinished(job):
                 if trial_id in headlines:
                     self._end_trial(TrialEnded(trial_id, "done", headlines[trial_id]))
                     continue
                 trial = assignment.trials[trial_id]
-                record = record_of_failure(trial, provenance, failure.error, failure.reason, failure.trace)
+                record = build_failure_record(trial, provenance, failure.error, failure.reason, failure.trace)
                 ResultStore(self.settings.results).write(record)
                 self._end_trial(TrialEnded(trial_id, "failed", None, record.train_seconds, record.error))
         except InputError as unusable:

@@ -20,11 +20,11 @@ from mixup_study.cluster.assignment import Assignment
 from mixup_study.cluster.messages import EpochEnded, InputUnusable, Interrupted, Send, TrialEnded, TrialWarning
 from mixup_study.cluster.output import Output
 from mixup_study.cluster.records import (
+    build_failure_record,
+    build_provenance,
+    build_record,
     describe_change,
-    provenance_of,
-    record_of_failure,
-    record_of_success,
-    recorded_headlines,
+    find_headlines,
 )
 from mixup_study.errors import InputError
 from mixup_study.store.checkpoints import CheckpointFile
@@ -84,7 +84,7 @@ def run_assignment(
     try:
         if stop_requested():
             raise Stopped("before its first epoch")
-        headlines = recorded_headlines(settings.results, assignment.trials, assignment.keep_models)
+        headlines = find_headlines(settings.results, assignment.trials, assignment.keep_models)
         for trial_id, headline in headlines.items():
             send(TrialEnded(trial_id, "done", headline))
         if len(headlines) < len(assignment.trials):
@@ -110,32 +110,32 @@ def train_here(assignment: Assignment, host: Host) -> None:
 
 
 def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialRecord]:
-    provenance = provenance_of(assignment, datetime.now(UTC), host.device, host.ray_version)
+    provenance = build_provenance(assignment, datetime.now(UTC), host.device, host.ray_version)
     trials = list(assignment.trials.values())
     first_id = next(iter(assignment.trials))
     try:
         with host.monitor(assignment) as monitor:
-            checkpointing = checkpointing_of(
+            checkpointing = build_checkpointing(
                 assignment, host.stop_requested, lambda line: host.send(TrialWarning(first_id, line)), monitor, output
             )
-            report = report_epochs(assignment, host.send, monitor)
+            report = build_report(assignment, host.send, monitor)
             results = train(
                 trials,
                 assignment.settings.data,
                 host.device,
                 report,
                 checkpointing,
-                model_saver(assignment),
-                model_loader(assignment),
+                build_model_saver(assignment),
+                build_model_loader(assignment),
             )
     except InputError:
         raise
     except ValueError as error:
-        return [record_of_failure(trial, provenance, error) for trial in trials]
+        return [build_failure_record(trial, provenance, error) for trial in trials]
     return [
-        record_of_failure(trial, provenance, result)
+        build_failure_record(trial, provenance, result)
         if isinstance(result, Exception)
-        else record_of_success(trial, provenance, result)
+        else build_record(trial, provenance, result)
         for trial, result in zip(trials, results, strict=True)
     ]
 
@@ -152,7 +152,7 @@ def print_traceback() -> Iterator[None]:
         raise
 
 
-def checkpointing_of(
+def build_checkpointing(
     assignment: Assignment,
     stop_requested: Callable[[], bool],
     warn: Callable[[str], None],
@@ -178,7 +178,7 @@ def checkpointing_of(
     )
 
 
-def report_epochs(assignment: Assignment, send: Send, monitor: Monitor) -> Report:
+def build_report(assignment: Assignment, send: Send, monitor: Monitor) -> Report:
     """Return what sends each epoch of a trial, and has the first worker's monitor take note of it."""
     ids = {id(trial): trial_id for trial_id, trial in assignment.trials.items()}  # a pack's epochs may be short
     watched = Worker.current().rank == 0
@@ -216,7 +216,7 @@ def save_record(assignment: Assignment, record: TrialRecord, send: Send, warn: C
     send(TrialEnded(trial_id, record.status, headline, seconds, record.error))
 
 
-def model_saver(assignment: Assignment) -> SaveModel | None:
+def build_model_saver(assignment: Assignment) -> SaveModel | None:
     """Return what saves the models that must be kept; None where no trial's must."""
     results = assignment.settings.results
 
@@ -227,7 +227,7 @@ def model_saver(assignment: Assignment) -> SaveModel | None:
     return save_model if assignment.keep_models else None
 
 
-def model_loader(assignment: Assignment) -> LoadModel:
+def build_model_loader(assignment: Assignment) -> LoadModel:
     """Return what loads the model of a trial that others need.
 
     It raises ValueError for a model that is not there or cannot be used; such a one is removed, so that the next run

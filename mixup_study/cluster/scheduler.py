@@ -23,7 +23,7 @@ from mixup_study.cluster.executor import Listener
 from mixup_study.cluster.interrupt import Interrupt
 from mixup_study.cluster.messages import from_report
 from mixup_study.cluster.metrics import StudyMetrics
-from mixup_study.cluster.records import error_line
+from mixup_study.cluster.records import describe_error
 from mixup_study.cluster.session import Cluster
 from mixup_study.errors import InputError
 from mixup_study.study.document import Resources
@@ -221,29 +221,31 @@ class TuneCallbacks(_Live, tune.Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Report a job that starts again."""
-        self._driver.restart(_job_name(trial), _failure_of(trial).reason)
+        self._driver.restart(_job_name(trial), _read_failure(trial).reason)
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Have a job recorded that raised, or lost its process, once too often."""
-        self._driver.give_up(_job_name(trial), _failure_of(trial))
+        self._driver.give_up(_job_name(trial), _read_failure(trial))
 
 
-def _failure_of(trial: TuneTrial) -> JobFailure:
+def _read_failure(trial: TuneTrial) -> JobFailure:
     """Return what a job raised, with its traceback, or Ray's account of how it lost its process."""
     try:
         error = cloudpickle.loads(Path(trial.pickled_error_file or "").read_bytes())
     except Exception:  # what a job raises may not survive pickling
         text = trial.get_error()
-        return JobFailure.of(RuntimeError(str(text).strip().splitlines()[-1] if text else "its process died"))
+        return JobFailure.from_exception(
+            RuntimeError(str(text).strip().splitlines()[-1] if text else "its process died")
+        )
     if not isinstance(error, ray.exceptions.RayTaskError):
-        return JobFailure(error, _reason(error), str(error))
+        return JobFailure(error, _describe_loss(error), str(error))
     cause = error.cause if isinstance(error.cause, Exception) else error
-    return JobFailure(cause, _reason(cause), _COLOURS.sub("", str(error)))
+    return JobFailure(cause, _describe_loss(cause), _COLOURS.sub("", str(error)))
 
 
-def _reason(error: Exception) -> str:
+def _describe_loss(error: Exception) -> str:
     if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "its process was killed: the node ran out of memory"
     if isinstance(error, ray.exceptions.RayActorError):
         return "its process died"
-    return error_line(error)
+    return describe_error(error)

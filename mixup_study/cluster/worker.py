@@ -22,12 +22,12 @@ from mixup_study.cluster.assignment import Assignment
 from mixup_study.cluster.board import StopRequests, fetch_assignment
 from mixup_study.cluster.execution import (
     Host,
-    checkpointing_of,
-    model_loader,
-    model_saver,
+    build_checkpointing,
+    build_model_loader,
+    build_model_saver,
+    build_report,
     print_traceback,
     remove_checkpoint,
-    report_epochs,
     run_assignment,
     save_record,
     train_here,
@@ -35,7 +35,7 @@ from mixup_study.cluster.execution import (
 from mixup_study.cluster.messages import EpochEnded, Message, Send, TrialWarning, to_report
 from mixup_study.cluster.metrics import TrialMetrics
 from mixup_study.cluster.output import redirect_output
-from mixup_study.cluster.records import provenance_of, record_of_failure, record_of_success
+from mixup_study.cluster.records import build_failure_record, build_provenance, build_record
 from mixup_study.errors import InputError
 from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
@@ -106,8 +106,8 @@ def _train_in_group(assignment: Assignment, board: str) -> None:
             if not isinstance(cause, FINAL) or isinstance(cause, InputError):
                 raise cause from error
             (trial,) = assignment.trials.values()
-            provenance = provenance_of(assignment, started_at, None, ray.__version__)
-            save_record(assignment, record_of_failure(trial, provenance, cause), send_to_tune, send_to_tune)
+            provenance = build_provenance(assignment, started_at, None, ray.__version__)
+            save_record(assignment, build_failure_record(trial, provenance, cause), send_to_tune, send_to_tune)
             remove_checkpoint(assignment)
 
 
@@ -132,27 +132,27 @@ def _train_as_worker(config: dict[str, Any]) -> None:
         check_usable(device)
         started_at = datetime.now(UTC)
         with TrialMetrics(assignment) as metrics:
-            checkpointing = checkpointing_of(
+            checkpointing = build_checkpointing(
                 assignment,
                 StopRequests(config["board"]),
                 lambda line: warnings.append(TrialWarning(trial.trial_id, line)),
                 metrics,
                 output,
             )
-            report = report_epochs(assignment, send, metrics)
+            report = build_report(assignment, send, metrics)
             (result,) = train(
                 [trial],
                 assignment.settings.data,
                 device,
                 report,
                 checkpointing,
-                model_saver(assignment),
-                model_loader(assignment),
+                build_model_saver(assignment),
+                build_model_loader(assignment),
             )
         if isinstance(result, TrainingDiverged):
             raise result
-        provenance = provenance_of(assignment, started_at, device, ray.__version__)
-        save_record(assignment, record_of_success(trial, provenance, result), send, warnings.append)
+        provenance = build_provenance(assignment, started_at, device, ray.__version__)
+        save_record(assignment, build_record(trial, provenance, result), send, warnings.append)
         remove_checkpoint(assignment)
 
 

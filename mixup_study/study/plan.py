@@ -102,7 +102,7 @@ class GridPlan:
     def __init__(self, study: Study, slots: int) -> None:
         """Compose the packs of ``study`` for so many slots; a pack's checkpoints depend on what is in it."""
         self._study = study
-        self.trials: dict[str, Trial] = {trial.trial_id: trial for trial in _with_needed(study.trials.values())}
+        self.trials: dict[str, Trial] = {trial.trial_id: trial for trial in _list_needed_first(study.trials.values())}
         self._needs = {
             trial_id: [needed.trial_id for needed in trial.needs]
             for trial_id, trial in self.trials.items()
@@ -111,7 +111,7 @@ class GridPlan:
         self.needed: frozenset[str] = frozenset().union(*self._needs.values())
         """trial_ids of the trials whose models others need."""
         alone = [(trial_id,) for trial_id in self.trials if trial_id not in study.trials]
-        self._groups: list[tuple[str, ...]] = [*alone, *_packs(study.trials, slots)]
+        self._groups: list[tuple[str, ...]] = [*alone, *_compose_packs(study.trials, slots)]
 
     @property
     def study(self) -> str:
@@ -176,7 +176,7 @@ class GridPlan:
         return blocked
 
 
-def _with_needed(trials: Iterable[Trial]) -> Iterator[Trial]:
+def _list_needed_first(trials: Iterable[Trial]) -> Iterator[Trial]:
     """Yield each trial once, those that it needs before it."""
     seen: set[str] = set()
 
@@ -191,7 +191,7 @@ def _with_needed(trials: Iterable[Trial]) -> Iterator[Trial]:
         yield from expand(trial)
 
 
-def _packs(trials: Mapping[str, Trial], slots: int) -> list[tuple[str, ...]]:
+def _compose_packs(trials: Mapping[str, Trial], slots: int) -> list[tuple[str, ...]]:
     """Return the trial_ids of each pack, and of each trial that trains alone.
 
     Trials that may are trained as packs, of no more than every slot's share of them. They are drawn from all trials of
@@ -205,11 +205,11 @@ def _packs(trials: Mapping[str, Trial], slots: int) -> list[tuple[str, ...]]:
     packs: list[tuple[str, ...]] = []
     for group in groups.values():
         largest = min(share, largest_pack(trials[group[0]])) if len(group) > 1 else 1
-        packs += _in_parts(group, -(-len(group) // largest))
+        packs += _split(group, -(-len(group) // largest))
     return packs
 
 
-def _in_parts(trial_ids: Sequence[str], count: int) -> Iterator[tuple[str, ...]]:
+def _split(trial_ids: Sequence[str], count: int) -> Iterator[tuple[str, ...]]:
     """Yield ``count`` parts of nearly one size."""
     bounds = [len(trial_ids) * number // count for number in range(count + 1)]
     for start, end in pairwise(bounds):

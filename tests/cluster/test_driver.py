@@ -51,29 +51,29 @@ table: {title: Pack, rows: [arm], columns: [{title: last, metric: test_error_las
 
 
 class Notes:
-    """A listener that keeps what it is told."""
+    """A listener that keeps what it is called with."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[Any, ...]] = []
+        self.calls: list[tuple[Any, ...]] = []
 
     def started(self, job: Job, trial_ids: Sequence[str]) -> None:
-        self.told.append(("started", *trial_ids))
+        self.calls.append(("started", *trial_ids))
 
     def progressed(self, trial_id: str, epoch: int, headline: float) -> None:
-        self.told.append(("progressed", trial_id, epoch, headline))
+        self.calls.append(("progressed", trial_id, epoch, headline))
 
     def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
-        self.told.append(("restarted", *trial_ids, reason))
+        self.calls.append(("restarted", *trial_ids, reason))
 
     def warned(self, trial_id: str, line: str) -> None:
-        self.told.append(("warned", trial_id, line))
+        self.calls.append(("warned", trial_id, line))
 
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
-        self.told.append(("finished", trial_id, headline, error))
+        self.calls.append(("finished", trial_id, headline, error))
 
 
 def settings_of(study: Study, folder: Path) -> RunSettings:
-    return RunSettings.of(study, str(folder / "results"), folder / "data", "0.1.0")
+    return RunSettings.from_study(study, str(folder / "results"), folder / "data", "0.1.0")
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_an_assignment_survives_its_way_to_a_worker(load: Callable[..., Study], 
     study = load(STUDY)
     plan = GridPlan(study, 1)
     (averaging,) = [trial for trial in study.trials.values() if trial.alpha == math.inf]
-    assignment = Assignment.of(Job((averaging,), frozenset({"a"})), plan, settings_of(study, tmp_path))
+    assignment = Assignment.from_job(Job((averaging,), frozenset({"a"})), plan, settings_of(study, tmp_path))
     assert Assignment.model_validate_json(assignment.model_dump_json()) == assignment
     assert assignment.title == "driven: mixup, α=∞"
 
@@ -197,7 +197,7 @@ def test_a_pack_that_starts_again_goes_on_with_what_has_not_ended(drive: Callabl
     driver.handle(TrialEnded(third, "done", 0.5))
     driver.end(job.name)
     assert driver.exhausted
-    assert notes.told == [
+    assert notes.calls == [
         ("started", first, second, third),
         ("progressed", second, 1, 0.5),
         ("finished", first, None, "it diverged"),
@@ -217,7 +217,7 @@ def test_a_pack_that_is_given_up_is_recorded_but_for_what_ended(
     driver.handle(TrialEnded(first, "done", 0.25))
     driver.give_up(job.name, JobFailure(OSError("gone"), "its process died", "as Ray tells it"))
     assert driver.bad_input is None
-    assert notes.told[2:] == [("finished", trial_id, None, "its process died") for trial_id in others]
+    assert notes.calls[2:] == [("finished", trial_id, None, "its process died") for trial_id in others]
     rows = ResultStore(str(tmp_path / "results")).trials().to_pylist()
     assert [row["trial_id"] for row in rows] == sorted(others)
     for row in rows:

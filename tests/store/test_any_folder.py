@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from mixup_study import models, plan, query, tables
 from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
+from tests.fixtures import PROVENANCE
 
 STUDY = Path(__file__).parents[2] / "studies" / "corrupt_labels.yaml"
 

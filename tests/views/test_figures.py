@@ -119,7 +119,7 @@ def written(tmp_path: Path) -> Writer:
             rows = epochs_of(trial)
             last = rows[-1].get("test_error", rows[-1].get("modes_covered"))
             measurements = dict.fromkeys(CATALOGUE.tasks[trial.task].metric_names, last)
-            store.write(TrialRecord(trial, "done", {"pack_size": 1}, 1.0, measurements, rows, points_of(trial)))
+            store.write(TrialRecord(trial, "done", PROVENANCE, 1.0, measurements, rows, points_of(trial)))
         return store
 
     return store_of

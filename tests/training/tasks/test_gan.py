@@ -17,6 +17,7 @@ from mixup_study.training.task import Measured, TrainingDiverged
 from mixup_study.training.tasks import gan
 from mixup_study.training.tasks.gan import GAN, KEPT, is_kept
 from mixup_study.vicinity.base import Draws
+from tests.fixtures import PROVENANCE
 from tests.training.alone import ALONE, CPU, train_alone
 from tests.training.test_checkpoint import Memory, Run, numbers
 
@@ -177,7 +178,7 @@ def test_points_are_of_the_data_and_of_the_generator_at_each_kept_iteration(monk
     run = GAN(trial(), ALONE)
     rows = [run.run_epoch(epoch) for epoch in range(3)]
     found = run.measure(rows)
-    table = TrialRecord(trial(), "done", {}, points=found.points).points_table().to_pandas()
+    table = TrialRecord(trial(), "done", PROVENANCE, points=found.points).points_table().to_pandas()
     assert table["point"].tolist() == list(range(4 * KEPT))
     data, samples = table[table["kind"] == "data"], table[table["kind"] == "sample"]
     assert len(data) == KEPT
