@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -21,6 +19,7 @@ from mixup_study.store.logs import LogFile
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.sql import query
 from mixup_study.store.store import ResultStore
+from tests.commands import call_command
 
 RecordMaker = Callable[..., TrialRecord]
 
@@ -114,12 +113,7 @@ def test_a_missing_bucket_is_bad_input(endpoint: str, record: RecordMaker) -> No
 def test_the_commands_say_so_on_one_line(command: str, endpoint: str, tiny_study: Path) -> None:
     location = f"s3://key:{quote(SECRET, safe='')}@nowhere/results?{endpoint}"
     asked = "select 1" if command == "query" else str(tiny_study)
-    ran = subprocess.run(
-        [sys.executable, "-m", f"mixup_study.{command}", asked, "--results", location],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = call_command(command, asked, "--results", location)
     assert (ran.returncode, ran.stdout) == (2, "")
     (line,) = ran.stderr.splitlines()
     assert line == f"error: --results s3://…@nowhere/results?{endpoint}: cannot be read: there is no bucket nowhere" + (
