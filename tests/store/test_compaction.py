@@ -123,7 +123,7 @@ def test_a_trial_that_stands_in_two_files_is_merged_even_where_they_are_few(
 
 def test_other_folders_are_left_alone(location: Location, store: ResultStore, record: RecordMaker) -> None:
     location.write("checkpoints/0123456789abcdef.checkpoint", b"weights")
-    expected = written(store, record, range(10))
+    expected = written(store, record, range(5))
     store.compact()
     assert location.read("checkpoints/0123456789abcdef.checkpoint") == b"weights"
     assert seen(store.location) == expected
@@ -135,10 +135,10 @@ def test_other_folders_are_left_alone(location: Location, store: ResultStore, re
 def test_a_failure_never_replaces_a_finished_trial_in_a_merged_file(
     location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
-    expected = written(store, record, range(10))
+    expected = written(store, record, range(5))
     store.compact()
     before = location.names("trials")
-    written(store, record, range(10), status="failed")
+    written(store, record, range(5), status="failed")
     assert location.names("trials") == before
     assert seen(store.location) == expected
 
@@ -206,7 +206,7 @@ def test_a_failure_written_beside_a_success_does_not_hide_it(
 def test_a_damaged_file_is_named_and_kept(location: Location, record: RecordMaker) -> None:
     lines: list[str] = []
     store = ResultStore(location.url, lines.append)
-    expected = written(store, record, range(10))
+    expected = written(store, record, range(5))
     whole = f"trials/{record(seed=3).trial.trial_id}.parquet"
     location.write(whole, location.read(whole)[:-100])
     location.write_table("trials/merged/5-foreign.parquet", pa.table({"name": ["someone"]}))
@@ -220,7 +220,7 @@ def test_a_damaged_file_is_named_and_kept(location: Location, record: RecordMake
 
 
 def test_columns_of_a_later_version_are_kept(location: Location, store: ResultStore, record: RecordMaker) -> None:
-    expected = written(store, record, range(10))
+    expected = written(store, record, range(5))
     name = f"trials/{record(seed=3).trial.trial_id}.parquet"
     location.write_table(name, location.read_table(name).append_column("colour", pa.array(["red"])))
     store.compact()
@@ -233,7 +233,7 @@ def test_a_failure_under_the_name_of_a_finished_trial_is_left(
     location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     """As versions before compaction wrote it: a success may replace it at any moment."""
-    expected = written(store, record, range(10)) | written(store, record, [10], status="failed")
+    expected = written(store, record, range(5)) | written(store, record, [10], status="failed")
     (failure,) = location.names("trials", ".failed.parquet")
     earlier = f"trials/{record(seed=10).trial.trial_id}.parquet"
     location.write(earlier, location.read(failure))
@@ -394,7 +394,7 @@ def test_two_compactions_of_the_same_files_double_nothing(
     location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     """The second reads, merges and finishes while the first is about to delete."""
-    expected = written(store, record, range(10)) | written(store, record, range(10, 13), status="failed")
+    expected = written(store, record, range(5)) | written(store, record, range(10, 13), status="failed")
     first = ResultStore(store.location)
     for folder in (first._trials_folder, first._epochs_folder):
         operation = folder._write
@@ -408,7 +408,7 @@ def test_two_compactions_of_the_same_files_double_nothing(
     assert seen(store.location) == expected
     for name, keys in (("trials", ["trial_id"]), ("epochs", ["trial_id", "epoch"])):
         assert not location.pandas(name).duplicated(keys).any()
-    assert len(store.epochs()) == 20
+    assert len(store.epochs()) == 10
 
 
 COMPACTING = """\
