@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mixup_study.analysis.table import records_by_id
-from mixup_study.store.record import EPOCHS, TRIALS
+from mixup_study.store.record import epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.views.report import write
@@ -81,8 +81,8 @@ def many(folder: Path, trials: int, epochs: int) -> tuple[Study, ResultStore]:
     columns = {name: values[~np.isnan(np.concatenate(errors))] for name, values in columns.items()}
     nothing = [None] * len(columns["epoch"])
     tables = {
-        "trials": pa.Table.from_pylist(trial_rows, schema=TRIALS).sort_by("trial_id"),
-        "epochs": pa.table({name: columns.get(name, nothing) for name in EPOCHS.names}, schema=EPOCHS),
+        "trials": pa.Table.from_pylist(trial_rows, schema=trials_schema()).sort_by("trial_id"),
+        "epochs": pa.table({name: columns.get(name, nothing) for name in epochs_schema().names}, epochs_schema()),
     }
     store = ResultStore(str(folder / "results"))
     for name, table in tables.items():

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mixup_study.analysis.table import records_by_id
-from mixup_study.store.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
@@ -93,7 +93,7 @@ def write_merged(store: ResultStore, records: list[tuple[str, TrialRecord]]) -> 
         for trial_id, one in records
     ]
     epochs = [{"trial_id": trial_id, **epoch} for trial_id, one in records for epoch in one.epochs]
-    for name, rows, schema in (("trials", trials, TRIALS), ("epochs", epochs, EPOCHS)):
+    for name, rows, schema in (("trials", trials, trials_schema()), ("epochs", epochs, epochs_schema())):
         table = pa.Table.from_pylist(rows, schema=schema).sort_by("trial_id")
         folder = Path(store.location, name, "merged")
         folder.mkdir(parents=True, exist_ok=True)

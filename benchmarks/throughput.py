@@ -28,11 +28,11 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from mixup_study.networks import MODELS
 from mixup_study.study.study import StudyFile
 from mixup_study.study.trial import Trial
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
+from mixup_study.training.task import Environment
 from mixup_study.training.tasks.classification import Classification
 
 CPU = torch.device("cpu")
@@ -99,7 +99,7 @@ def plain_loop(run: Classification) -> Callable[[], int]:
     """One epoch of mixup over a DataLoader, as most public code writes it."""
     trial = run.trial
     loader = DataLoader(Digits(run), batch_size=trial.batch_size, shuffle=True)
-    model: nn.Module = MODELS[trial.model](trial, run.data.shape, 10)
+    model: nn.Module = trial.components.network.load()(trial, run.data.shape, 10)
     optimiser = torch.optim.SGD(model.parameters(), lr=trial.lr, momentum=trial.momentum, weight_decay=1e-4)
     criterion = nn.CrossEntropyLoss()
 
@@ -136,9 +136,9 @@ def take_turns(runs: dict[str, Callable[[], int]], rounds: int) -> dict[str, lis
 def compare_loops(rounds: int) -> None:
     trial = quick_mixup_trial()
     runs = {
-        "bare model step": bare_step(Classification(trial, Path("unused"), Worker(), CPU)),
-        "training loop": training_loop(Classification(trial, Path("unused"), Worker(), CPU)),
-        "DataLoader loop": plain_loop(Classification(trial, Path("unused"), Worker(), CPU)),
+        "bare model step": bare_step(Classification(trial, Environment(Path("unused"), Worker(), CPU))),
+        "training loop": training_loop(Classification(trial, Environment(Path("unused"), Worker(), CPU))),
+        "DataLoader loop": plain_loop(Classification(trial, Environment(Path("unused"), Worker(), CPU))),
     }
     speeds = take_turns(runs, rounds)
     print(f"{trial.model} of width {trial.width} on {trial.dataset}, minibatch {trial.batch_size}, one CPU thread")
@@ -154,7 +154,7 @@ def compare_methods(rounds: int) -> None:
     three = "arms.mixup / 3-way={method: dirichlet_mixup, alpha: 1, ways: 3}"
     study = StudyFile(STUDIES / "ablation.yaml", ("grid.seed=0", "grid.weight_decay=1e-4", three)).load("quick")
     with tempfile.TemporaryDirectory() as folder:
-        loops = {cell.arm: Classification(cell.trial, Path(folder), Worker(), CPU) for cell in study.cells}
+        loops = {cell.arm: Classification(cell.trial, Environment(Path(folder), Worker(), CPU)) for cell in study.cells}
         runs = {arm: training_loop(loop) for arm, loop in loops.items()}
     speeds = take_turns(runs, rounds)
     print(f"seconds per step relative to ERM's, median of {rounds} rounds (target: at most 1.10)")

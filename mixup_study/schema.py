@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from mixup_study import cli
 from mixup_study.errors import InputError
 from mixup_study.study.json_schema import study_schema
+
+LINE = 120
+"""Characters of a line at most, where its content can be broken."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -16,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = cli.parser("schema", "Write the JSON Schema of study files, for editors to complete and check them.")
     parser.add_argument("file", type=Path, nargs="?", help="file to write (default: standard output)")
     options = parser.parse_args(arguments)
-    text = json.dumps(study_schema(), indent=2, ensure_ascii=False) + "\n"
+    text = _format_json(study_schema()) + "\n"
     if options.file is None:
         print(text, end="")
         return cli.DONE
@@ -25,6 +29,19 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         raise InputError(f"{options.file}: cannot be written: {error.strerror}") from None
     return cli.DONE
+
+
+def _format_json(value: Any, indent: int = 0) -> str:
+    """Return ``value`` as JSON in which what fits on a line stands on one."""
+    line = json.dumps(value, ensure_ascii=False)
+    if not value or not isinstance(value, dict | list) or indent + len(line) <= LINE:
+        return line
+    inner = " " * (indent + 2)
+    if isinstance(value, list):
+        parts = [f"{inner}{_format_json(item, indent + 2)}" for item in value]
+        return "[\n" + ",\n".join(parts) + f"\n{' ' * indent}]"
+    parts = [f"{inner}{json.dumps(key)}: {_format_json(item, indent + 2)}" for key, item in value.items()]
+    return "{\n" + ",\n".join(parts) + f"\n{' ' * indent}}}"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pyarrow import fs
 
 from mixup_study.analysis.table import Records, records_by_id
 from mixup_study.catalogue.metrics import METRICS
-from mixup_study.store.record import TRIALS, Status, TrialRecord
+from mixup_study.store.record import Status, TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Cell, Study, StudyFile
 from mixup_study.study.trial import Trial
@@ -190,7 +190,7 @@ def measure(record: RecordMaker) -> Measure:
                 found = {"test_error_best": found / 2, "test_error_last": found}
             if isinstance(found, Mapping):
                 tables.append(record(cell.trial, measurements={**dict.fromkeys(METRICS), **found}).trials_table())
-        return records_by_id(pa.concat_tables(tables) if tables else TRIALS.empty_table())
+        return records_by_id(pa.concat_tables(tables) if tables else trials_schema().empty_table())
 
     return measured
 

@@ -1,4 +1,4 @@
-"""Takes the screenshots of a report that stand in the README, in Debian's Chromium.
+"""Takes the screenshots of a report that stand in docs/results.md, in Debian's Chromium.
 
 Usage: python -m tests.screenshots REPORT.html DIR
 

@@ -17,13 +17,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixup_study.catalogue.metrics import METRICS
+from mixup_study.store.models import ModelFile, seal_model
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.json_schema import study_schema
 from mixup_study.study.study import StudyFile
 from tests.commands import REPOSITORY, call_command
 
-COMMANDS = ["run", "plan", "tables", "figures", "report", "query", "schema"]
+COMMANDS = ["run", "plan", "tables", "figures", "report", "query", "models", "schema"]
 CORRUPT_LABELS = "studies/corrupt_labels.yaml"
 ABLATION = "studies/ablation.yaml"
 HEAVY = ["torch", "torchvision", "ray", "sklearn"]
@@ -50,6 +51,7 @@ def results(tiny_study: Path) -> Path:
         ]
         error = 0.4 if cell.arm == "ERM" else 0.3
         store.write(TrialRecord(cell.trial, "done", made, 60.0, dict.fromkeys(METRICS, error), epochs))
+    ModelFile(store.location, cell.trial.trial_id).write(seal_model(cell.trial.trial_id, b"weights"))
     return tiny_study.parent / "results"
 
 
@@ -89,10 +91,10 @@ def test_help_imports_nothing_heavy(name: str) -> None:
     assert heavy_modules(name, ["--help"]) == []
 
 
-@pytest.mark.parametrize("name", ["plan", "tables", "query"])
+@pytest.mark.parametrize("name", ["plan", "tables", "query", "models"])
 def test_asking_imports_nothing_heavy(name: str, tiny_study: Path, results: Path) -> None:
-    asked = "select * from trials join epochs using (trial_id)" if name == "query" else tiny_study
-    assert heavy_modules(name, [asked, "--results", results]) == []
+    asked = {"query": ["select * from trials join epochs using (trial_id)"], "models": []}.get(name, [tiny_study])
+    assert heavy_modules(name, [*asked, "--results", results]) == []
 
 
 def test_the_process_that_schedules_does_without_pytorch(tiny_study: Path) -> None:

@@ -1,1 +1,39 @@
 """What there is: fields, data sets, networks, methods, optimizers, tasks and metrics. Imports neither torch nor ray."""
+
+from __future__ import annotations
+
+from mixup_study.catalogue.entries import (
+    Component,
+    Curve,
+    Dataset,
+    Method,
+    Metric,
+    Network,
+    Optimizer,
+    TableShape,
+    Task,
+)
+from mixup_study.catalogue.fields import FieldEntry, Fields, Traits
+from mixup_study.catalogue.registry import CATALOGUE, Catalogue, load_plugins
+from mixup_study.catalogue.units import PERCENT, Unit, count_of
+
+__all__ = [
+    "CATALOGUE",
+    "PERCENT",
+    "Catalogue",
+    "Component",
+    "Curve",
+    "Dataset",
+    "FieldEntry",
+    "Fields",
+    "Method",
+    "Metric",
+    "Network",
+    "Optimizer",
+    "TableShape",
+    "Task",
+    "Traits",
+    "Unit",
+    "count_of",
+    "load_plugins",
+]

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mixup_study.catalogue.rules import DatasetName
-
 STANDARD_DEVIATION = 0.01
 """Of every mode, along each axis."""
 NEAR = 3.0
@@ -44,5 +42,5 @@ def _grid(side: int) -> Density:
     return Density(torch.cartesian_prod(axis, axis))
 
 
-DENSITIES: dict[DatasetName, Density] = {"gaussian_ring": _ring(8), "gaussian_grid": _grid(5)}
-"""Every distribution by the name that studies give it."""
+GAUSSIAN_RING = _ring(8)
+GAUSSIAN_GRID = _grid(5)

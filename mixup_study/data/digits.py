@@ -10,12 +10,12 @@ import torch
 from mixup_study.data.images import ImageSet
 
 
-def load(folder: Path) -> ImageSet:
+def load_digits(folder: Path) -> ImageSet:
     """Return 1,437 training and 360 test images, the same split every time, stratified by class."""
-    from sklearn.datasets import load_digits
+    from sklearn import datasets
     from sklearn.model_selection import train_test_split
 
-    pixels, labels = load_digits(return_X_y=True)  # 0 to 16
+    pixels, labels = datasets.load_digits(return_X_y=True)  # 0 to 16
     images = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
     train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
     scaled = images[train] / 255

@@ -27,7 +27,7 @@ class Downloaded:
     flip: bool = True
     pad: int = 4
 
-    def load(self, folder: Path) -> ImageSet:
+    def __call__(self, folder: Path) -> ImageSet:
         """Return the data set from ``folder``, downloading it there first where it is missing.
 
         One process downloads while others on the machine wait. Raises InputError, naming the folder and the
@@ -73,7 +73,7 @@ class Downloaded:
         return torch.from_numpy(images), labels
 
 
-CIFAR10 = Downloaded(
+load_cifar10 = Downloaded(
     name="cifar10",
     torchvision_class="CIFAR10",
     files="cifar-10-python.tar.gz, unpacked as cifar-10-batches-py/,",
@@ -81,7 +81,7 @@ CIFAR10 = Downloaded(
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2023, 0.1994, 0.2010),
 )
-CIFAR100 = Downloaded(
+load_cifar100 = Downloaded(
     name="cifar100",
     torchvision_class="CIFAR100",
     files="cifar-100-python.tar.gz, unpacked as cifar-100-python/,",
@@ -89,7 +89,7 @@ CIFAR100 = Downloaded(
     mean=(0.4914, 0.4822, 0.4465),
     std=(0.2023, 0.1994, 0.2010),
 )
-FASHION_MNIST = Downloaded(
+load_fashion_mnist = Downloaded(
     name="fashion_mnist",
     torchvision_class="FashionMNIST",
     files="the four *-ubyte files as FashionMNIST/raw/",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from filelock import FileLock
 
-from mixup_study.catalogue.rules import TableShape
+from mixup_study.catalogue import CATALOGUE, TableShape
 from mixup_study.data.tables import Rows, Table
 from mixup_study.errors import InputError
 
@@ -25,9 +25,10 @@ def uci(name: str, shape: TableShape, openml_id: int, classes: int) -> Table:
 
     In a file the label is the last column; a CSV file may have a line of names first. Neither the order of the
     rows nor whether a source calls a column of numbers categories makes a difference. Reading it raises
-    InputError where there is neither file nor network, and where the table has not this shape or as many classes.
+    InputError where there is neither file nor network, and where the table has not the shape or as many
+    classes.
     """
-    rows, features = shape
+    rows, features = shape.rows, shape.features
 
     def read(folder: Path) -> Rows:
         files = [folder / f"{name}.csv", folder / f"{name}.arff"]
@@ -109,3 +110,17 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
     for name in ordered.select_dtypes(exclude="number"):
         ordered[name] = ordered[name].astype("category")
     return ordered
+
+
+def _listed(name: str, openml_id: int, classes: int) -> Table:
+    """Return a table whose shape stands in the catalogue."""
+    shape = CATALOGUE.data_sets[name].shape
+    assert shape is not None
+    return uci(name, shape, openml_id, classes)
+
+
+load_abalone = _listed("abalone", openml_id=183, classes=28)
+load_arcene = _listed("arcene", openml_id=1458, classes=2)
+load_arrhythmia = _listed("arrhythmia", openml_id=5, classes=13)
+load_htru2 = _listed("htru2", openml_id=45558, classes=2)
+load_phishing = _listed("phishing", openml_id=4534, classes=2)

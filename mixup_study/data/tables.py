@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mixup_study.catalogue.rules import TEST_SHARE
+from mixup_study.catalogue.data_sets import TEST_SHARE
 from mixup_study.data.labelled import LabelledSet
 from mixup_study.study.seeds import stream_seed
 
@@ -78,7 +78,7 @@ class Table:
     read: Callable[[Path], Rows]
     """Finds the table, given the data folder; InputError where it is not to be had."""
 
-    def load(self, folder: Path, split_seed: int) -> TabularSet:
+    def __call__(self, folder: Path, split_seed: int) -> TabularSet:
         """Return the table, split by ``split_seed``; a process reads it once.
 
         The split sets TEST_SHARE of the rows apart, stratified by class as far as every class allows it, and what

@@ -6,8 +6,8 @@ import math
 
 from torch import nn
 
+from mixup_study.catalogue.networks import MLPFields
 from mixup_study.networks.staged import StagedNetwork
-from mixup_study.study.trial import Trial
 
 
 class MLP(StagedNetwork):
@@ -23,6 +23,6 @@ class MLP(StagedNetwork):
         super().__init__(nn.Flatten(), [*layers, nn.Linear(width, outputs)])
 
 
-def mlp(trial: Trial, shape: tuple[int, ...], classes: int) -> MLP:
+def build_mlp(trial: MLPFields, shape: tuple[int, ...], classes: int) -> MLP:
     """Return the network of a trial for inputs of ``shape``."""
     return MLP(math.prod(shape), classes, trial.width, trial.depth, trial.dropout)

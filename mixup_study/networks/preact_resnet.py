@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixup_study.catalogue.networks import WidthFields
 from mixup_study.networks.staged import StagedNetwork
-from mixup_study.study.trial import Trial
 
 
 class PreActBlock(nn.Module):
@@ -70,6 +70,6 @@ class PreActResNet18(StagedNetwork):
         super().__init__(stem, [*residual, Head(widths[-1], classes)])
 
 
-def preact_resnet18(trial: Trial, shape: tuple[int, ...], classes: int) -> PreActResNet18:
+def build_preact_resnet18(trial: WidthFields, shape: tuple[int, ...], classes: int) -> PreActResNet18:
     """Return the network of a trial for images of ``shape`` (C, H, W)."""
     return PreActResNet18(shape, classes, trial.width, trial.dropout)

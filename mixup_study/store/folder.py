@@ -8,15 +8,15 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.place import Place
-from mixup_study.store.record import DEFAULTS
 
 MERGED = "merged"
 FAILED = ".failed.parquet"
@@ -245,15 +245,10 @@ class RecordFolder:
         return self._list(f"{self._path}/{MERGED}")
 
     def _list(self, folder: str) -> list[str]:
-        selector = fs.FileSelector(folder, allow_not_found=True)
-        try:
-            files = self._fs.get_file_info(selector)
-        except FileNotFoundError:  # Arrow tripped over a folder that was created while it looked
-            files = self._fs.get_file_info(selector)
         return sorted(
             info.path
-            for info in files
-            if info.type == fs.FileType.File and info.extension == "parquet" and not info.base_name.startswith(".")
+            for info in self._place.list_files(folder)
+            if info.extension == "parquet" and not info.base_name.startswith(".")
         )
 
     def _read_files(self, paths: Sequence[str]) -> list[Found]:
@@ -275,7 +270,7 @@ class RecordFolder:
             columns = [
                 table[column.name].cast(column.type)
                 if column.name in names
-                else pa.array([DEFAULTS.get(column.name)] * len(table), column.type)
+                else pa.array([_default(column.name)] * len(table), column.type)
                 for column in self._schema
             ]
             return Found(
@@ -310,6 +305,12 @@ class RecordFolder:
     def _delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):  # another compaction was first
             self._fs.delete_file(path)
+
+
+def _default(name: str) -> Any:
+    """Return what a trial recorded before a field was added had for it; None of a column that is no field."""
+    field = CATALOGUE.fields.get(name)
+    return None if field is None else field.default
 
 
 def _trial_id(path: str) -> str:

@@ -101,6 +101,18 @@ class Place:
             reason = _reason(error, self.location)
             raise StorageError(f"{self.option} {self.shown}: cannot be written to: {reason}") from None
 
+    def list_files(self, folder: str) -> list[fs.FileInfo]:
+        """Return the files that stand in a folder of its file system, none where there is no such folder.
+
+        Raises OSError; see ``reading`` and ``writing``.
+        """
+        selector = fs.FileSelector(folder, allow_not_found=True)
+        try:
+            entries = self.fs.get_file_info(selector)
+        except FileNotFoundError:  # Arrow tripped over a folder that was created while it looked
+            entries = self.fs.get_file_info(selector)
+        return [entry for entry in entries if entry.type == fs.FileType.File]
+
     def exists(self, path: str) -> bool:
         """Return whether there is such a file. Raises StorageError."""
         with self.reading():
@@ -110,8 +122,8 @@ class Place:
         """Return what a file holds, None where there is none. Raises StorageError."""
         if not self.exists(path):
             return None
-        with self.reading(), self.fs.open_input_stream(path) as stream:
-            content: bytes = stream.read()
+        with self.reading(), self.fs.open_input_file(path) as file:  # a stream would ask a bucket for parts of 256 KiB
+            content: bytes = file.read()
         return content
 
     def write(self, path: str, content: bytes | pa.Buffer) -> None:

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic_core import PydanticUndefined
+from pydantic import create_model
 
-from mixup_study.catalogue.metrics import METRICS
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.trial import Trial
 
 Status = Literal["done", "failed"]
@@ -18,59 +18,57 @@ Status = Literal["done", "failed"]
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
 
 
-def _column(schema: Mapping[str, Any]) -> pa.DataType:
+def trials_schema() -> pa.Schema:
+    """Return the columns of the trials' table, with one row per trial: every field and metric of the catalogue.
+
+    A field that the trial does not take is null, and so is what its task does not measure. Errors are fractions in
+    [0, 1]; ``train_seconds`` is wall time inside the training function, divided by ``pack_size``, the number of trials
+    that it trained together, and ``resumed_seconds`` those of them before the checkpoint that the process of
+    ``started_at`` went on from.
+    """
+    return pa.schema(
+        [
+            ("trial_id", pa.string()),
+            *_field_columns(),
+            ("status", pa.string()),
+            ("error", pa.string()),
+            ("traceback", pa.string()),
+            *((metric, pa.float64()) for metric in CATALOGUE.metrics),
+            ("train_seconds", pa.float64()),
+            ("resumed_seconds", pa.float64()),
+            ("pack_size", pa.int64()),
+            ("started_at", pa.timestamp("us", tz="UTC")),
+            ("device", pa.string()),
+            ("code_version", pa.string()),
+            ("python_version", pa.string()),
+            ("torch_version", pa.string()),
+            ("ray_version", pa.string()),
+        ]
+    )
+
+
+def epochs_schema() -> pa.Schema:
+    """Return the columns of the epochs' table, with one row per trial and epoch, counted from 1.
+
+    ``train_loss`` is the mean over the virtual examples. What a trial's task does not measure is null.
+    """
+    curves = [(curve, pa.float64()) for curve in CATALOGUE.curves]
+    numbers = [("trial_id", pa.string()), ("epoch", pa.int64()), ("lr", pa.float64())]
+    return pa.schema([*numbers, *curves, ("seconds", pa.float64())])
+
+
+def _field_columns() -> list[tuple[str, pa.DataType]]:
+    fields: dict[str, Any] = {name: (field.info.annotation, field.info) for name, field in CATALOGUE.fields.items()}
+    schemas = create_model("Fields", **fields).model_json_schema(mode="serialization")["properties"]
+    return [(name, _column_type(schema)) for name, schema in schemas.items()]
+
+
+def _column_type(schema: Mapping[str, Any]) -> pa.DataType:
     if schema.get("type") == "array":
-        return pa.list_(_column(schema["items"]))
-    kinds = [part["type"] for part in schema.get("anyOf", [schema]) if part["type"] != "null"]
-    return _TYPES[kinds[0]]
+        return pa.list_(_column_type(schema["items"]))
+    types = [part["type"] for part in schema.get("anyOf", [schema]) if part["type"] != "null"]
+    return _TYPES[types[0]]
 
-
-TRIAL_COLUMNS: dict[str, pa.DataType] = {
-    name: _column(schema) for name, schema in Trial.model_json_schema()["properties"].items()
-}
-DEFAULTS: dict[str, Any] = {
-    name: value for name, field in Trial.model_fields.items() if (value := field.get_default()) is not PydanticUndefined
-}
-"""What a trial recorded before a field was added had for it."""
-TRIALS = pa.schema(
-    [
-        ("trial_id", pa.string()),
-        *TRIAL_COLUMNS.items(),
-        ("status", pa.string()),
-        ("error", pa.string()),
-        ("traceback", pa.string()),
-        *((metric, pa.float64()) for metric in METRICS),
-        ("train_seconds", pa.float64()),
-        ("resumed_seconds", pa.float64()),
-        ("pack_size", pa.int64()),
-        ("started_at", pa.timestamp("us", tz="UTC")),
-        ("device", pa.string()),
-        ("code_version", pa.string()),
-        ("python_version", pa.string()),
-        ("torch_version", pa.string()),
-        ("ray_version", pa.string()),
-    ]
-)
-"""One row per trial. Errors are fractions in [0, 1]; ``train_seconds`` is wall time inside the training function,
-divided by ``pack_size``, the number of trials that it trained together, and ``resumed_seconds`` those of them before
-the checkpoint that the process of ``started_at`` went on from."""
-
-EPOCHS = pa.schema(
-    [
-        ("trial_id", pa.string()),
-        ("epoch", pa.int64()),
-        ("lr", pa.float64()),
-        ("train_loss", pa.float64()),
-        ("test_error", pa.float64()),
-        ("discriminator_loss", pa.float64()),
-        ("generator_loss", pa.float64()),
-        ("modes_covered", pa.float64()),
-        ("near_modes", pa.float64()),
-        ("seconds", pa.float64()),
-    ]
-)
-"""One row per trial and epoch, epochs counted from 1; ``train_loss`` is the mean over the virtual examples. What
-a trial's task does not measure is null."""
 
 POINTS = pa.schema(
     [
@@ -108,7 +106,7 @@ class TrialRecord:
     resumed_seconds: float = 0.0
 
     def trials_table(self) -> pa.Table:
-        """Return the record's one row of TRIALS."""
+        """Return the record's one row of the trials' table."""
         row = {
             "trial_id": self.trial.trial_id,
             **self.trial.flat(),
@@ -120,12 +118,12 @@ class TrialRecord:
             "resumed_seconds": self.resumed_seconds,
             **self.made,
         }
-        return pa.Table.from_pylist([row], schema=TRIALS)
+        return pa.Table.from_pylist([row], schema=trials_schema())
 
     def epochs_table(self) -> pa.Table:
-        """Return the record's rows of EPOCHS."""
+        """Return the record's rows of the epochs' table."""
         rows = [{"trial_id": self.trial.trial_id, **epoch} for epoch in self.epochs]
-        return pa.Table.from_pylist(rows, schema=EPOCHS)
+        return pa.Table.from_pylist(rows, schema=epochs_schema())
 
     def points_table(self) -> pa.Table:
         """Return the record's rows of POINTS."""

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from mixup_study.store.folder import RecordFolder
 from mixup_study.store.place import Place, StorageError
-from mixup_study.store.record import EPOCHS, POINTS, TRIALS, TrialRecord
+from mixup_study.store.record import POINTS, TrialRecord, epochs_schema, trials_schema
 
 
 def _warn(line: str) -> None:
@@ -40,8 +40,8 @@ class ResultStore:
         """What opens the store again; a URL may hold a password, so messages take ``shown``."""
         self.shown = self._place.shown
         self._warn = warn
-        self._trials_folder = RecordFolder(self._place, "trials", TRIALS, _each_trial, warn)
-        self._epochs_folder = RecordFolder(self._place, "epochs", EPOCHS, _each_of("epoch"), warn)
+        self._trials_folder = RecordFolder(self._place, "trials", trials_schema(), _each_trial, warn)
+        self._epochs_folder = RecordFolder(self._place, "epochs", epochs_schema(), _each_of("epoch"), warn)
         self._points_folder = RecordFolder(self._place, "points", POINTS, _each_of("point"), warn)
 
     def check_writable(self) -> None:
@@ -81,7 +81,7 @@ class ResultStore:
         return self._trials_folder.done_among(trial_ids)
 
     def trials(self) -> pa.Table:
-        """Return one row per recorded trial, by trial_id, with the columns of TRIALS. Raises StorageError."""
+        """Return one row per recorded trial, by trial_id, under ``trials_schema``. Raises StorageError."""
         return self._trials
 
     @cached_property
@@ -89,7 +89,7 @@ class ResultStore:
         return self._trials_folder.read()
 
     def epochs(self) -> pa.Table:
-        """Return one row per epoch of each recorded trial, with the columns of EPOCHS. Raises StorageError."""
+        """Return one row per epoch of each recorded trial, under ``epochs_schema``. Raises StorageError."""
         return self._of_trials(self._epochs_folder.read())
 
     def points(self) -> pa.Table:

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from mixup_study.catalogue.metrics import COUNTS, METRICS, Metric
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import nearest
 from mixup_study.study.explain import explain
+from mixup_study.study.names import MetricName
 from mixup_study.study.source import KeyPath, Source
-from mixup_study.study.trial import FIELDS, SEEDS, check_field, comparable
+from mixup_study.study.trial import check_field, comparable
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -57,7 +58,7 @@ class Comparison(BaseModel):
     rising: list[_Selector] | None = Field(
         default=None, min_length=2, description="Arms of which each has a lower mean than the next."
     )
-    metric: Metric | None = Field(
+    metric: MetricName | None = Field(
         default=None, description="Measurement compared; without it that of table.pick, else of the first column."
     )
     minus: dict[str, Any] | None = Field(
@@ -95,7 +96,7 @@ class Claim(BaseModel):
 
 
 def check_claims(
-    claims: Sequence[Claim], source: Source, tried: Sequence[Tried], measured: Sequence[Metric], default: Metric
+    claims: Sequence[Claim], source: Source, tried: Sequence[Tried], measured: Sequence[str], default: str
 ) -> None:
     """Raise InputError for a claim that names what the study does not have.
 
@@ -119,19 +120,19 @@ class _Check:
         self.tried = tried
         self.arms = list(dict.fromkeys(arm for one in tried for arm in one))
 
-    def metrics(self, measured: Sequence[Metric], default: Metric) -> None:
+    def metrics(self, measured: Sequence[str], default: str) -> None:
         minus = (self.comparison.minus or {}).get("metric")
         for path, metric in (((*self.at, "metric"), self.comparison.metric), ((*self.at, "minus", "metric"), minus)):
             if metric is None:
                 continue
-            if metric not in METRICS:
+            if metric not in CATALOGUE.metrics:
                 expected = f"expected one of {', '.join(measured)}{nearest(metric, measured)}"
                 raise self.source.error(path, expected, value=metric)
             if metric not in measured:
                 problem = f"the study's trials do not measure it; expected one of {', '.join(measured)}"
                 raise self.source.error(path, problem, value=metric)
         compared = self.comparison.metric or default
-        if minus is not None and (minus in COUNTS) != (compared in COUNTS):
+        if minus is not None and CATALOGUE.metrics[minus].unit != CATALOGUE.metrics[compared].unit:
             expected = f"expected a measurement in the unit of {compared}"
             raise self.source.error((*self.at, "minus", "metric"), expected, value=minus)
 
@@ -164,10 +165,10 @@ class _Check:
                 yield (*self.at, side, *([index] if several else [])), selector, side
 
     def _fields(self, at: KeyPath, fields: Mapping[str, Any], arms: Sequence[str]) -> None:
-        valid = [name for name in FIELDS if name not in SEEDS]
+        valid = [name for name in CATALOGUE.fields if name not in CATALOGUE.seeds]
         for name, value in fields.items():
             path = (*at, name)
-            if name in SEEDS:
+            if name in CATALOGUE.seeds:
                 raise self.source.error(path, "means are taken over the seeds; expected another field")
             if name not in valid:
                 raise self.source.error(path, f"unknown key; expected a field of a trial{nearest(name, valid)}")

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
-from mixup_study.catalogue.metrics import Metric
 from mixup_study.study.claims import Claim, Comparison
 from mixup_study.study.explain import explain, finding
+from mixup_study.study.names import MetricName
 from mixup_study.study.source import Source
 
 FigureKind = Literal["curves", "samples", "regions"]
@@ -60,7 +60,7 @@ class Column(BaseModel):
     """A column of the table."""
 
     model_config = _STRICT
-    metric: Metric = Field(description="Measurement shown, a fraction in percent.")
+    metric: MetricName = Field(description="Measurement shown, a fraction in percent.")
     title: str = Field(min_length=1, description="Heading of the column.")
     group: str = Field(default="", description="Heading over neighbouring columns of the same group.")
     decimals: int = Field(default=1, ge=0, le=6, description="Decimals of the number.")
@@ -71,7 +71,7 @@ class Pick(BaseModel):
     """Which setting of an arm the table shows where the arm has several."""
 
     model_config = _STRICT
-    lowest: Metric = Field(description="Measurement whose mean over seeds is lowest for the setting shown.")
+    lowest: MetricName = Field(description="Measurement whose mean over seeds is lowest for the setting shown.")
 
 
 class Figure(BaseModel):
@@ -113,7 +113,7 @@ class Table(BaseModel):
         return (*self.rows, *([self.across] if self.across else []))
 
     @property
-    def metric(self) -> Metric:
+    def metric(self) -> str:
         """Return the measurement that a setting is picked by, or else the first shown."""
         return self.columns[0].metric if self.pick is None else self.pick.lowest
 

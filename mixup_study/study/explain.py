@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.catalogue.fields import limits_of
 from mixup_study.errors import InputError, nearest
 from mixup_study.study.source import KeyPath, Source
-from mixup_study.study.trial import Trial
 
 _EXPECTED = {
     "int_type": "expected a whole number",
@@ -35,7 +36,6 @@ _LIMITS = {
     "less_than_equal": ("≤", "le"),
     "less_than": ("<", "lt"),
 }
-_KEYS = [key for _, key in _LIMITS.values()]
 
 
 def finding(error: ValidationError) -> ErrorDetails:
@@ -74,13 +74,8 @@ def _problem(found: ErrorDetails, valid: Sequence[str]) -> str:
 
 def _range(name: Hashable) -> str:
     """Return both limits of a trial's field, where it has two: ``, in [0, 1)``."""
-    field = Trial.model_fields.get(str(name))
-    parts = [*field.metadata] if field else []
-    for choice in get_args(field.annotation) if field else ():  # of ``X | None``
-        for annotation in getattr(choice, "__metadata__", ()):
-            parts += getattr(annotation, "metadata", [])
-    limits = {key: getattr(part, key) for part in parts for key in _KEYS if hasattr(part, key)}
-    ends = {key: _number(limit) for key, limit in limits.items()}
+    field = CATALOGUE.fields.get(str(name))
+    ends = {key: _number(limit) for key, limit in (limits_of(field.info) if field else {}).items()}
     low = f"[{ends['ge']}" if "ge" in ends else f"({ends['gt']}" if "gt" in ends else None
     high = f"{ends['le']}]" if "le" in ends else f"{ends['lt']})" if "lt" in ends else None
     return f", in {low}, {high}" if low and high else ""

@@ -5,28 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, create_model
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.claims import EXTREMES, Claim, Comparison
 from mixup_study.study.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
-from mixup_study.study.trial import FIELDS, SEEDS, Trial
+
+METRIC_KEYS = ("metric", "lowest")
+"""Keys of a study file whose value is a metric's name."""
 
 
 def study_schema() -> dict[str, Any]:
-    """Return the JSON Schema (draft 2020-12) of a study file."""
-    fields = Trial.model_json_schema()["properties"]
-    value = {name: _without_default(schema) for name, schema in fields.items()}
-    axis = {name: _axis(schema) for name, schema in value.items()}
-    trial = {"type": "object", "additionalProperties": False, "properties": value}
-    axes = {"type": "object", "additionalProperties": False, "properties": axis}
-    arms = {"type": "object", "additionalProperties": axes}
+    """Return the JSON Schema (draft 2020-12) of a study file. Every field is defined once and referred to."""
+    metrics = {name: {"type": "number"} for name in CATALOGUE.metrics}
     overlay = {
-        "trial": _nullable(trial),
-        "grid": _nullable(axes),
-        "arms": {"anyOf": [{"type": "object", "additionalProperties": _nullable(axes)}, {"type": "null"}]},
-        "resources": _nullable(_model(Resources)),
+        "trial": _nullable(_reference("overlaid values")),
+        "grid": _nullable(_reference("overlaid axes")),
+        "arms": _nullable({"type": "object", "additionalProperties": _nullable(_reference("overlaid axes"))}),
+        "resources": _nullable(_nullable_properties(_model(Resources))),
     }
-    published = {name: value[name] for name in FIELDS} | {"arm": {"type": "string"}}
+    published = {**{name: _value(name) for name in CATALOGUE.fields}, "arm": {"type": "string"}, **metrics}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A study of mixup_study",
@@ -36,9 +34,14 @@ def study_schema() -> dict[str, Any]:
         "properties": {
             "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
             "paper": {**_model(Paper), "description": "Where in the paper the study comes from."},
-            "trial": {**trial, "description": "What every trial shares."},
-            "grid": {**axes, "description": "Fields crossed with every arm; an arm's own value wins."},
-            "arms": {**arms, "minProperties": 1, "description": "Methods compared; a list tries each of its values."},
+            "trial": {**_reference("values"), "description": "What every trial shares."},
+            "grid": {**_reference("axes"), "description": "Fields crossed with every arm; an arm's own value wins."},
+            "arms": {
+                "type": "object",
+                "additionalProperties": _reference("axes"),
+                "minProperties": 1,
+                "description": "Methods compared; a list tries each of its values.",
+            },
             "profiles": {
                 "type": "object",
                 "description": "Sizes to run the study at: overlays over the file as it stands; null removes a key.",
@@ -67,8 +70,8 @@ def study_schema() -> dict[str, Any]:
                 **_model(Table),
                 "properties": {
                     **_model(Table)["properties"],
-                    "across": {**_model(Table)["properties"]["across"], "enum": [*FIELDS, "arm", None]},
-                    "rows": {"type": "array", "minItems": 1, "items": {"enum": [*FIELDS, "arm"]}},
+                    "across": {**_model(Table)["properties"]["across"], "enum": [*CATALOGUE.fields, "arm", None]},
+                    "rows": {"type": "array", "minItems": 1, "items": {"enum": [*CATALOGUE.fields, "arm"]}},
                     "columns": {"type": "array", "minItems": 1, "items": _model(Column)},
                     "pick": {"anyOf": [_model(Pick), {"type": "null"}]},
                 },
@@ -85,24 +88,27 @@ def study_schema() -> dict[str, Any]:
                 "items": {
                     "type": "object",
                     "additionalProperties": False,
-                    "properties": published | {metric: {"type": "number"} for metric in _metrics()},
+                    "properties": published,
                 },
             },
         },
-        "$defs": _selectors(value),
+        "$defs": {
+            name.replace(" ", "_"): schema
+            for name, schema in {**_field_definitions(), **_mapping_definitions(), **_selector_definitions()}.items()
+        },
     }
 
 
 def _claim() -> dict[str, Any]:
     comparison = _model(Comparison)
-    selectors = {"anyOf": [{"$ref": "#/$defs/selector"}, _several(1)]}
+    selectors = {"anyOf": [_reference("selector"), _several(1)]}
     types = {
         "lower": selectors,
         "higher": selectors,
         "than": selectors,
         "rising": _several(2),
-        "where": {"$ref": "#/$defs/values"},
-        "minus": {"$ref": "#/$defs/minus"},
+        "where": _reference("values or extremes"),
+        "minus": _reference("minus"),
     }
     for name, schema in types.items():
         comparison["properties"][name] = {**schema, "description": comparison["properties"][name]["description"]}
@@ -118,40 +124,70 @@ def _claim() -> dict[str, Any]:
 
 
 def _several(least: int) -> dict[str, Any]:
-    return {"type": "array", "minItems": least, "items": {"$ref": "#/$defs/selector"}}
+    return {"type": "array", "minItems": least, "items": _reference("selector")}
 
 
-def _selectors(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the schemas of what names trials: an arm with values of fields, and values alone."""
-    values = {
-        name: {"anyOf": [schema, {"enum": list(EXTREMES)}], "description": schema["description"]}
-        for name, schema in value.items()
-        if name not in SEEDS
+def _field_definitions() -> dict[str, Any]:
+    """Return two schemas of each field: of its value, and of its value or a list of values to try."""
+    fields: dict[str, Any] = {name: (field.info.annotation, field.info) for name, field in CATALOGUE.fields.items()}
+    values = create_model("Fields", **fields).model_json_schema()["properties"]
+    definitions: dict[str, Any] = {}
+    for name, schema in values.items():
+        value = {key: item for key, item in schema.items() if key != "default"}
+        if name in CATALOGUE.kinds:
+            value["enum"] = list(CATALOGUE.names(name))
+        definitions[f"field {name}"] = value
+        several = {"type": "array", "minItems": 1, "items": _value(name)}
+        definitions[f"axis {name}"] = {"anyOf": [_value(name), several], "description": schema["description"]}
+    return definitions
+
+
+def _mapping_definitions() -> dict[str, Any]:
+    values = _mapping({name: _value(name) for name in CATALOGUE.fields})
+    axes = _mapping({name: _reference(f"axis {name}") for name in CATALOGUE.fields})
+    return {
+        "values": values,
+        "axes": axes,
+        "overlaid values": _nullable_properties(values),
+        "overlaid axes": _nullable_properties(axes),
     }
-    fields = {"type": "object", "additionalProperties": False, "properties": values}
-    arm = {**fields, "required": ["arm"], "properties": {"arm": {"type": "string"}, **values}}
-    minus = {**fields, "minProperties": 1, "properties": {"metric": {"enum": _metrics()}, **values}}
-    return {"selector": {"anyOf": [{"type": "string"}, arm]}, "values": fields, "minus": minus}
 
 
-def _metrics() -> list[str]:
-    return list(_model(Pick)["properties"]["lowest"]["enum"])
+def _selector_definitions() -> dict[str, Any]:
+    """Return the schemas of what names trials: an arm with values of fields, and values alone."""
+    extremes = {"enum": list(EXTREMES)}
+    values = {
+        name: {"anyOf": [_value(name), extremes]} for name, field in CATALOGUE.fields.items() if not field.traits.seed
+    }
+    arm = {**_mapping({"arm": {"type": "string"}, **values}), "required": ["arm"]}
+    minus = {**_mapping({"metric": {"enum": list(CATALOGUE.metrics)}, **values}), "minProperties": 1}
+    return {"selector": {"anyOf": [{"type": "string"}, arm]}, "values or extremes": _mapping(values), "minus": minus}
+
+
+def _mapping(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+
+
+def _reference(definition: str) -> dict[str, Any]:
+    return {"$ref": f"#/$defs/{definition.replace(' ', '_')}"}
+
+
+def _value(name: str) -> dict[str, Any]:
+    return _reference(f"field {name}")
 
 
 def _model(model: type[BaseModel]) -> dict[str, Any]:
     schema = model.model_json_schema()
     schema.pop("$defs", None)
+    for name, part in schema["properties"].items():
+        if name in METRIC_KEYS:
+            part["enum"] = [*CATALOGUE.metrics, *([None] if "default" in part else [])]
     return schema
 
 
-def _without_default(schema: dict[str, Any]) -> dict[str, Any]:
-    return {key: item for key, item in schema.items() if key != "default"}
-
-
-def _axis(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [schema, {"type": "array", "minItems": 1, "items": schema}], "description": schema["description"]}
-
-
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
-    properties = {name: {"anyOf": [item, {"type": "null"}]} for name, item in schema["properties"].items()}
-    return {"anyOf": [{**schema, "properties": properties}, {"type": "null"}]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _nullable_properties(schema: dict[str, Any]) -> dict[str, Any]:
+    return {**schema, "properties": {name: _nullable(item) for name, item in schema["properties"].items()}}

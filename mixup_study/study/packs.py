@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable
 
-from mixup_study.catalogue.rules import DATASET_KINDS, TABLE_SHAPES, MethodName
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.trial import Trial
 
-VARIED = ("seed", "data_seed", "split_seed", "label_noise", "alpha", "weight_decay")
-"""Fields that may differ within a pack."""
-METHODS: frozenset[MethodName] = frozenset({"erm", "mixup", "mix_inputs", "label_smoothing"})
-"""Those that draw nothing but lambda and a permutation of each minibatch."""
 LARGEST = 256
 """Trials of a pack at most."""
 BYTES = 2**30
@@ -20,21 +15,29 @@ BYTES = 2**30
 
 def pack_key(trial: Trial) -> Hashable:
     """Return what trials must share to be trained as a pack; None for one that is trained alone."""
+    components = trial.components
     packable = (
-        trial.task == "classification"
-        and DATASET_KINDS[trial.dataset] == "table"
-        and trial.method in METHODS
-        and not trial.same_class
-        and trial.dropout == 0
-        and trial.precision == "float32"
-        and trial.workers == 1
+        components.task.build_pack is not None
+        and components.dataset is not None
+        and components.dataset.shape is not None
+        and components.network is not None
+        and components.network.weights is not None
+        and components.method is not None
+        and components.method.packs
+        and all(
+            name not in components.fields or getattr(trial, name) == CATALOGUE.fields[name].default
+            for name in CATALOGUE.fields_with("alone")
+        )
     )
-    return tuple(trial.model_dump(exclude=set(VARIED)).items()) if packable else None
+    return tuple(trial.model_dump(exclude=set(CATALOGUE.fields_with("varies_in_pack"))).items()) if packable else None
 
 
 def largest_pack(trial: Trial) -> int:
-    """Return how many trials like this one a pack holds at most."""
-    table = TABLE_SHAPES[trial.dataset]
-    units = [table.features, *[trial.width] * trial.depth]
-    weights = sum(one * other for one, other in itertools.pairwise(units))
-    return max(1, min(LARGEST, BYTES // (4 * (4 * weights + table.rows * table.features))))
+    """Return how many trials like this one, which has a ``pack_key``, a pack holds at most."""
+    dataset, network = trial.components.dataset, trial.components.network
+    assert dataset is not None
+    assert dataset.shape is not None
+    assert network is not None
+    assert network.weights is not None
+    weights = network.weights(trial, dataset.shape.features)
+    return max(1, min(LARGEST, BYTES // (4 * (4 * weights + dataset.shape.rows * dataset.shape.features))))

@@ -12,17 +12,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mixup_study.catalogue.metrics import COUNTS, METRICS, OF_TASK, Metric
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError, nearest
 from mixup_study.study.claims import Claim, check_claims
 from mixup_study.study.document import PROFILE_KEYS, Document, Figure, Paper, Resources, Table, document_of
 from mixup_study.study.explain import explain, finding
 from mixup_study.study.source import KeyPath, Source, read, set_override
-from mixup_study.study.trial import FIELDS, SEEDS, Trial, check_field, comparable
+from mixup_study.study.trial import Trial, check_field, comparable
 
 MAX_TRIALS = 1_000_000
-_IMPLEMENTATION = frozenset({"precision", "memory_format", "fused"})
-"""Fields of how the arithmetic is done, which the paper says nothing of."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ class StudyFile:
 
 def _settings(cells: Iterable[Cell]) -> set[tuple[Any, ...]]:
     """Return what the paper might say of the trials: all fields but seeds and how the arithmetic is done."""
-    names = [name for name in FIELDS if name not in SEEDS and name not in _IMPLEMENTATION]
+    names = [name for name, field in CATALOGUE.fields.items() if not (field.traits.seed or field.traits.implementation)]
     return {tuple(getattr(cell.trial, name) for name in names) for cell in cells}
 
 
@@ -159,7 +157,7 @@ def _without_removed(document: Document) -> Table:
 
 def _check_table(document: Document, source: Source, arms: Sequence[str]) -> None:
     """Raise InputError for a row or a published number that no table could show; ``arms`` are the file's own."""
-    valid = (*FIELDS, "arm")
+    valid = (*CATALOGUE.fields, "arm")
     for index, name in enumerate(document.table.rows):
         path: KeyPath = ("table", "rows", index)
         if name not in valid:
@@ -174,7 +172,7 @@ def _check_table(document: Document, source: Source, arms: Sequence[str]) -> Non
             raise source.error(
                 ("table", "across"), f"expected a field of a trial, or arm{nearest(across, valid)}", value=across
             )
-        if across in (*document.table.rows, *SEEDS):
+        if across in (*document.table.rows, *CATALOGUE.seeds):
             raise source.error(
                 ("table", "across"), "expected a field that is neither a row of the table nor a seed", value=across
             )
@@ -204,7 +202,7 @@ def _check_table(document: Document, source: Source, arms: Sequence[str]) -> Non
 def _check_measured(table: Table, cells: Sequence[Cell], source: Source) -> None:
     """Raise InputError for a measurement that no trial of the study makes."""
     measured = _measured(cells)
-    wanted: list[tuple[KeyPath, Metric]] = [
+    wanted: list[tuple[KeyPath, str]] = [
         (("table", "columns", index, "metric"), column.metric) for index, column in enumerate(table.columns)
     ]
     if table.pick is not None:
@@ -217,13 +215,14 @@ def _check_measured(table: Table, cells: Sequence[Cell], source: Source) -> None
             )
 
 
-def _measured(cells: Sequence[Cell]) -> list[Metric]:
-    return [metric for task in dict.fromkeys(cell.trial.task for cell in cells) for metric in OF_TASK[task]]
+def _measured(cells: Sequence[Cell]) -> list[str]:
+    tasks = dict.fromkeys(cell.trial.task for cell in cells)
+    return [metric.name for task in tasks for metric in CATALOGUE.tasks[task].metrics]
 
 
 def _values_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
     """Return the values of each field that each arm tries."""
-    defaults = {name: field.default for name, field in Trial.model_fields.items() if not field.is_required()}
+    defaults = {name: field.default for name, field in CATALOGUE.fields.items() if not field.required}
     return {
         arm: {
             name: values if _is_list(name, values) else [values]
@@ -238,7 +237,7 @@ def _check_settings(table: Table, cells: Iterable[Cell], source: Source) -> None
     shown: dict[tuple[Any, ...], dict[str, Any]] = {}
     for cell in cells:
         values = cell.trial.flat()
-        setting = {name: value for name, value in values.items() if name not in SEEDS}
+        setting = {name: value for name, value in values.items() if name not in CATALOGUE.seeds}
         key = tuple(cell.arm if name == "arm" else repr(values[name]) for name in table.keys)
         first = shown.setdefault(key, setting)
         if first != setting:
@@ -255,18 +254,18 @@ def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Se
     if key == "arm":
         if not isinstance(value, str) or value not in arms:
             raise source.error(path, f"expected an arm of the study{nearest(value, arms)}", value=value)
-    elif key in METRICS:
-        limit = math.inf if key in COUNTS else 100
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limit:
-            expected = "expected a number of at least 0" if key in COUNTS else "expected a number in percent"
+    elif key in CATALOGUE.metrics:
+        limit = CATALOGUE.metrics[key].unit.highest
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= (limit or math.inf):
+            expected = "expected a number of at least 0" if limit is None else "expected a number in percent"
             raise source.error(path, expected, value=value)
-    elif key in FIELDS:
+    elif key in CATALOGUE.fields:
         try:
             check_field(key, value)
         except ValidationError as error:
             raise explain(error, source, at, ()) from None
     else:
-        known = (*FIELDS, "arm", *METRICS)
+        known = (*CATALOGUE.fields, "arm", *CATALOGUE.metrics)
         raise source.error(path, f"unknown key; expected a field of a trial, arm or a measurement{nearest(key, known)}")
 
 
@@ -308,17 +307,18 @@ def _axes(given: Mapping[str, Any], at: KeyPath, source: Source) -> dict[str, tu
 
 
 def _is_list(name: str, values: Any) -> bool:
-    """Return whether ``values`` are alternatives rather than one value; milestones are a list themselves."""
+    """Return whether ``values`` are alternatives rather than one value, which of some fields is a list itself."""
     if not isinstance(values, list):
         return False
-    return name != "milestones" or any(isinstance(value, list) for value in values)
+    field = CATALOGUE.fields.get(name)
+    return field is None or not field.is_list or any(isinstance(value, list) for value in values)
 
 
 def _trial(
     document: Document, source: Source, arm: str, chosen: Mapping[str, Any], paths: Mapping[str, KeyPath]
 ) -> Trial:
     try:
-        return Trial.model_validate({**document.trial, **chosen})
+        return Trial(**{**document.trial, **chosen})
     except ValidationError as error:
         name = str(next(iter(finding(error)["loc"]), ""))
         if name in paths:
@@ -327,4 +327,4 @@ def _trial(
             at = ("trial",)
         else:
             at = ("arms", arm)
-        raise explain(error, source, at, FIELDS) from None
+        raise explain(error, source, at, tuple(CATALOGUE.fields)) from None

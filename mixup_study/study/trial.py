@@ -1,228 +1,129 @@
-"""A trial: one fully resolved training configuration, and the digest that names it."""
+"""A trial: one fully resolved configuration, and the digest that names it."""
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-import math
-from collections.abc import Hashable, Sequence
-from functools import cache
-from typing import Annotated, Any, Literal
+from collections.abc import Hashable, Mapping, Sequence
+from functools import cache, cached_property
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, create_model, field_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema, create_model
 
-from mixup_study.catalogue.rules import (
-    METHOD_RULES,
-    DatasetName,
-    MethodName,
-    ModelName,
-    OptimizerName,
-    TaskName,
-    layers_of,
-    refusal,
-)
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.catalogue.tasks import CoreFields
+from mixup_study.study.components import Components, choose_components, choose_name
 
-RESULTS_VERSION = 1
-"""Enters every trial_id. Raised when a change of the code, or of a default below, changes what a trial measures."""
-
-Real = Annotated[float, Field(allow_inf_nan=False), AfterValidator(lambda value: value + 0.0)]  # -0.0 is 0.0
-MAX_STRENGTH = 1e6
+FORMAT = 1
+"""Enters every trial_id. Components have versions of their own, so this one has no reason to change."""
 
 
-def _strength(value: float) -> float:
-    if MAX_STRENGTH < value < math.inf:
-        raise PydanticCustomError("strength", "expected a value in [0, 1e+06], or .inf")
-    return value + 0.0
-
-
-Strength = Annotated[float, Field(ge=0), AfterValidator(_strength)]
-Fraction = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1), AfterValidator(lambda value: value + 0.0)]
-Deviation = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e6), AfterValidator(lambda value: value + 0.0)]
-Seed = Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class Trial(BaseModel):
-    """One training run, in the words that study files, ``--set``, result columns and SQL share.
+class Trial(CoreFields):
+    """One training run, or evaluation, in the words that study files, ``--set``, result columns and SQL share.
 
     A trial is its content: two trials with equal fields are the same trial, whatever study, arm, machine or
-    resources they come from. Sections refer to the paper.
+    resources they come from. ``Trial(**fields)`` is of a class that inherits the fields of all components it chooses;
+    a field that it does not take reads as its default, or None. Raises pydantic's ValidationError for fields that make
+    no trial.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, ser_json_inf_nan="constants")
+    def __new__(cls, **fields: Any) -> Trial:
+        """Choose the class by the components."""
+        return object.__new__(_class_of(choose_components(fields)) if cls is Trial else cls)
 
-    task: TaskName = Field(default="classification", description="What is learnt.")
-    dataset: DatasetName = Field(description="Data set to train and test on.")
-    train_size: Annotated[int, Field(ge=1, le=2**31)] | None = Field(
-        default=None, description="Train on this many examples, drawn by data_seed; all of them by default."
-    )
-    label_noise: Real = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="Probability with which a training label is replaced by one drawn from all classes (section 3.4).",
-    )
-    data_seed: Seed = Field(default=0, description="Seed of the label noise and of train_size.")
-    split_seed: Seed | None = Field(
-        default=None,
-        description="Seed of the split into training and test rows, of data sets that have none; seed by default"
-        " (section 3.6).",
-    )
-    augment: bool = Field(
-        default=True, description="Random crops and flips, as far as the data set allows them (section 3.2)."
-    )
+    def __init__(self, **fields: Any) -> None:
+        """Validate the fields, components first."""
+        components = choose_components(fields)
+        accepted = components.accept(fields)
+        self.__pydantic_validator__.validate_python(accepted, self_instance=self, context=components)
 
-    model: ModelName = Field(description="Network to train.")
-    width: int = Field(
-        default=64, ge=1, le=4096, description="Channels of the network's first stage, or units of each hidden layer."
-    )
-    depth: int = Field(default=2, ge=1, le=64, description="Hidden layers of mlp, and of each network of a GAN.")
-    dropout: Real = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        description="Probability of zeroing a unit between the two convolutions of each block (section 3.4), or after"
-        " each hidden layer of mlp.",
-    )
+    def __getattr__(self, name: str) -> Any:
+        if name in CATALOGUE.fields:
+            return CATALOGUE.fields[name].default
+        return super().__getattr__(name)  # type: ignore[misc]  # pydantic has it, out of sight of type checkers
 
-    method: MethodName = Field(default="erm", description="How minibatches become virtual examples (section 2).")
-    alpha: Strength | None = Field(
-        default=None,
-        validate_default=True,
-        description="Interpolation strength: lambda ~ Beta(alpha, alpha), or Dirichlet weights; 0 is ERM, .inf averages"
-        " (section 2).",
-    )
-    ways: Annotated[int, Field(ge=2, le=1000)] | None = Field(
-        default=None,
-        validate_default=True,
-        description="Examples that dirichlet_mixup combines into one (section 2).",
-    )
-    same_class: bool = Field(
-        default=False,
-        description="Mix only examples of the same class (SC); those of all classes by default (AC; section 3.8).",
-    )
-    neighbours: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        default=None,
-        description="Mix with a random one of this many nearest neighbours in the training set (KNN); with random"
-        " examples of the minibatch by default (RP; section 3.8).",
-    )
-    layer: Annotated[int, Field(ge=1)] | None = Field(
-        default=None,
-        validate_default=True,
-        description="Layer whose input latent_mixup mixes: a stage of the network, counted from 1 (section 3.8).",
-    )
-    label_smoothing: Fraction | None = Field(
-        default=None,
-        validate_default=True,
-        description="Epsilon: the target of each of K classes gets epsilon/K, the right one the rest (section 3.8).",
-    )
-    sigma: Deviation | None = Field(
-        default=None,
-        validate_default=True,
-        description="Standard deviation of the noise that gaussian_noise adds to normalised images (section 3.8).",
-    )
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the fields: a class composed of components has no name of its own."""
+        return _read_trial, (self.to_dict(),)
 
-    epochs: int = Field(
-        ge=1, le=1_000_000, description="Passes over the training set; of a GAN, hundreds of generator steps."
-    )
-    batch_size: int = Field(ge=1, le=2**31, description="Examples per minibatch, over all workers together.")
-    workers: int = Field(
-        default=1,
-        ge=1,
-        le=1024,
-        description="Data-parallel workers. They change BatchNorm's statistics, so they belong to the trial.",
-    )
-    discriminator_steps: int = Field(
-        default=5,
-        ge=1,
-        le=1000,
-        description="Steps of a GAN's discriminator before each of its generator (section 3.7).",
-    )
-    optimizer: OptimizerName = Field(
-        default="sgd", description="sgd, without Nesterov momentum, or adam, with PyTorch's default betas and epsilon."
-    )
-    lr: Real = Field(gt=0, description="Learning rate before the first milestone.")
-    momentum: Real = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
-    weight_decay: Real = Field(default=1e-4, ge=0, description="Weight decay on every parameter, BatchNorm included.")
-    milestones: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
-        default=(),
-        strict=False,
-        description="Epochs after which the learning rate is multiplied by lr_factor, rising; one beyond the last"
-        " epoch is never reached.",
-    )
-    lr_factor: Real = Field(default=0.1, gt=0, le=1, description="Factor of the learning rate at each milestone.")
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="bfloat16: forward passes under autocast; parameters stay float32."
-    )
-    memory_format: Literal["contiguous", "channels_last"] = Field(
-        default="contiguous", description="Memory layout of images and convolution weights."
-    )
-    fused: bool = Field(default=True, description="Use the fused implementation of the optimizer.")
-    seed: Seed = Field(
-        default=0, description="Seed of initial weights, minibatch order, augmentation, lambda, dropout."
-    )
-
-    @field_validator("*")
-    @classmethod
-    def _is_taken(cls, value: Any, info: ValidationInfo) -> Any:
-        if info.field_name is not None and value != cls.model_fields[info.field_name].default:
-            reason = refusal(info.field_name, value, info.data)
-            if reason is not None:
-                raise PydanticCustomError("foreign", "{reason}", {"reason": reason})
-        return value
-
-    @field_validator("milestones")
-    @classmethod
-    def _rising(cls, milestones: tuple[int, ...]) -> tuple[int, ...]:
-        if any(later <= earlier for earlier, later in itertools.pairwise(milestones)):
-            raise PydanticCustomError("order", "expected epochs in rising order, each once")
-        return milestones
-
-    @field_validator("alpha", "ways", "same_class", "neighbours", "layer", "label_smoothing", "sigma")
-    @classmethod
-    def _fits_method(cls, value: Any, info: ValidationInfo) -> Any:
-        method = info.data.get("method")
-        if method is not None and info.field_name is not None:
-            rule = METHOD_RULES[method]
-            given = value is not None and value is not False
-            if info.field_name in rule.needed and not given:
-                raise PydanticCustomError("method", "expected a value: method {method} needs it", {"method": method})
-            if given and info.field_name not in rule.needed | rule.optional:
-                raise PydanticCustomError("method", "method {method} does not take it", {"method": method})
-        return value
-
-    @field_validator("layer")
-    @classmethod
-    def _layer_is_there(cls, layer: int | None, info: ValidationInfo) -> int | None:
-        model, depth = info.data.get("model"), info.data.get("depth")
-        if layer is not None and model is not None and depth is not None and layer > layers_of(model, depth):
-            names = ", ".join(map(str, range(1, layers_of(model, depth) + 1)))
-            raise PydanticCustomError(
-                "layer", "expected one of {names}, the layers of {model}", {"names": names, "model": model}
-            )
-        return layer
+    @cached_property
+    def components(self) -> Components:
+        """Return the components that it chooses."""
+        kinds = ("task", *CATALOGUE.tasks[self.task].chooses)
+        return choose_components({kind: getattr(self, kind) for kind in kinds})
 
     @property
     def changes(self) -> frozenset[str]:
         """Return which of ``input`` and ``target`` differ from ERM's in training (Table 5)."""
-        smoothing = {"target"} if self.label_smoothing else set()
-        return METHOD_RULES[self.method].changes | smoothing
+        method = self.components.method
+        fields = (CATALOGUE.fields[name] for name in CATALOGUE.fields_with("changes"))
+        by_fields = {field.traits.changes for field in fields if getattr(self, field.name)}
+        return frozenset() if method is None else method.changes | {part for part in by_fields if part is not None}
 
-    @property
+    @cached_property
+    def needs(self) -> tuple[Trial, ...]:
+        """Return the training trials whose models this one needs; their ids are part of its own."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return tuple(value for value in values if isinstance(value, Trial))
+
+    @cached_property
     def trial_id(self) -> str:
         """Return 16 hexadecimal digits that name this trial by its content.
 
         Fields at their defaults are left out, so that a field added later leaves the ids of recorded trials
-        alone; changing a default raises RESULTS_VERSION.
+        alone; changing a default raises the version of the component that declares it.
         """
-        content = self.model_dump(mode="json", exclude_defaults=True)
-        canonical = json.dumps([RESULTS_VERSION, content], sort_keys=True, separators=(",", ":"))
+        content: list[Any] = [FORMAT, self.model_dump(mode="json", exclude_defaults=True)]
+        if self.components.versions:
+            content.append(self.components.versions)
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def flat(self) -> dict[str, Any]:
-        """Return every field by name, in the order of the result columns; milestones become a list."""
-        return self.model_dump(mode="json")
+        """Return every field of the catalogue by name, in the order of the result columns.
+
+        Milestones are a list, a needed trial its trial_id, and what the trial does not take is None.
+        """
+        values = self.model_dump(mode="json", include=set(self.components.fields))
+        return {name: values.get(name) for name in CATALOGUE.fields}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields that are not at their defaults, as JSON has them; ``Trial(**fields)`` gives the same."""
+        fields = self.model_dump(mode="json", exclude_defaults=True)
+        needed = {name: getattr(self, name) for name in fields}
+        return fields | {name: value.to_dict() for name, value in needed.items() if isinstance(value, Trial)}
+
+
+def _read_trial(value: Any) -> Trial:
+    if isinstance(value, Trial):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("expected the fields of a trial")
+    return Trial(**value)
+
+
+def _name_trial(trial: Trial) -> str:
+    return trial.trial_id
+
+
+NeededTrial = Annotated[
+    Trial,
+    PlainValidator(_read_trial),
+    PlainSerializer(_name_trial),
+    WithJsonSchema({"type": "object"}, mode="validation"),
+]
+"""Type of a field that names a training trial, by its fields, whose model the trial needs."""
+
+
+@cache
+def _class_of(components: Components) -> type[Trial]:
+    """Return the class of the trials of some components, which inherits the fields that each declares."""
+    order = (components.optimizer, components.method, components.network, components.dataset, components.task)
+    declared = dict.fromkeys(component.fields for component in order if component is not None)
+    bases: list[Any] = [
+        fields for fields in declared if sum(issubclass(other, fields) for other in declared) == 1
+    ]  # those that no other inherits already
+    return create_model("Trial", __base__=(*bases, Trial), __module__=__name__)
 
 
 def joint_id(trials: Sequence[Trial]) -> str:
@@ -230,11 +131,6 @@ def joint_id(trials: Sequence[Trial]) -> str:
     if len(trials) == 1:
         return trials[0].trial_id
     return hashlib.sha256(",".join(trial.trial_id for trial in trials).encode()).hexdigest()[:16]
-
-
-FIELDS: tuple[str, ...] = tuple(Trial.model_fields)
-SEEDS = ("seed", "data_seed", "split_seed")
-"""Fields that a table takes means over."""
 
 
 def comparable(value: Any) -> Hashable:
@@ -246,11 +142,18 @@ def comparable(value: Any) -> Hashable:
 
 def check_field(name: str, value: Any) -> None:
     """Raise pydantic's ValidationError unless ``value`` is one that the field ``name`` may have in some trial."""
-    _alone(name).model_validate({name: value})
+    if name in CATALOGUE.kinds:
+        choose_name(name, {name: value}, CATALOGUE.fields[name])
+    else:
+        _alone(name).model_validate({name: value})
 
 
 @cache
 def _alone(name: str) -> type[BaseModel]:
-    field = Trial.model_fields[name]
-    fields: dict[str, Any] = {name: (field.annotation, field)}
+    info = CATALOGUE.fields[name].info
+    fields: dict[str, Any] = {name: (info.annotation, info)}
     return create_model("Field", __config__=ConfigDict(strict=True), **fields)
+
+
+FIELDS = tuple(CATALOGUE.fields)  # TEMPORARY
+SEEDS = CATALOGUE.seeds  # TEMPORARY

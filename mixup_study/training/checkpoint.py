@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import torch
+from mixup_study.store.envelope import Envelope, FileUnusable
+from mixup_study.training.state_bytes import load_state, save_state
 
-FORMAT = b"mixup_study checkpoint 2\n"
-"""First line of a checkpoint. Its number is raised when what follows changes."""
-_DIGEST_SIZE = 64
-
-
-class CheckpointUnusable(ValueError):
-    """A checkpoint that no trial can go on from."""
+ENVELOPE = Envelope("checkpoint", 2)
 
 
 class Stopped(Exception):
@@ -58,7 +50,7 @@ class Checkpointing:
     def save(self, state: dict[str, Any]) -> None:
         """Save ``state``; where that fails, training goes on without."""
         begun = time.perf_counter()
-        content = pack(state)
+        content = ENVELOPE.seal(save_state(state))
         try:
             self.file.write(content)
         except OSError as error:
@@ -73,39 +65,11 @@ class Checkpointing:
         if content is None:
             return None
         try:
-            state = unpack(content)
+            state = load_state(ENVELOPE.open(content))
             for name, value in expected.items():
                 if state.get(name) != value:
-                    raise CheckpointUnusable(f"it is of {name} {state.get(name)}, not {value}")
-        except CheckpointUnusable as error:
+                    raise FileUnusable(f"it is of {name} {state.get(name)}, not {value}")
+        except FileUnusable as error:
             self.warn(f"checkpoint not used, training starts over: {error}")
             return None
         return state
-
-
-def pack(state: dict[str, Any]) -> bytes:
-    """Return ``state`` (tensors, numbers, text, lists and mappings of them) as a checkpoint."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    content = buffer.getvalue()
-    return FORMAT + hashlib.sha256(content).hexdigest().encode() + content
-
-
-def unpack(checkpoint: bytes) -> dict[str, Any]:
-    """Return the state that ``pack`` took, on the CPU; raise CheckpointUnusable for anything else."""
-    if not checkpoint.startswith(FORMAT):
-        word = FORMAT.split()[0]
-        raise CheckpointUnusable(
-            "it has another format" if checkpoint.startswith(word) else "it is not a checkpoint of mixup_study"
-        )
-    rest = checkpoint[len(FORMAT) :]
-    digest, content = rest[:_DIGEST_SIZE], rest[_DIGEST_SIZE:]
-    if hashlib.sha256(content).hexdigest().encode() != digest:
-        raise CheckpointUnusable("it is damaged")
-    try:
-        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointUnusable("it holds more than numbers") from error
-    if not isinstance(state, dict):
-        raise CheckpointUnusable("it is not a checkpoint of mixup_study")
-    return state

@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from mixup_study.study.trial import Trial, joint_id
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
-from mixup_study.training.task import Measured, TrainingDiverged
-from mixup_study.training.tasks import TASKS
+from mixup_study.training.task import Environment, LoadModel, Measured, TrainingDiverged, build_group
 
 Report = Callable[[Trial, Mapping[str, Any], int], None]
+SaveModel = Callable[[Trial, Mapping[str, Tensor]], None]
 
 
 def train(
@@ -27,6 +29,8 @@ def train(
     device: torch.device,
     report: Report,
     checkpointing: Checkpointing | None = None,
+    save_model: SaveModel | None = None,
+    load_model: LoadModel | None = None,
 ) -> list[Measured | TrainingDiverged]:
     """Train ``trials`` to their last epoch and return what each measured, or that its loss became infinite.
 
@@ -35,6 +39,9 @@ def train(
     sets. Within a process group of torch's, every worker calls this with the same trial and a device of its own,
     and all of them return the same measurements. ``report`` is called after every epoch with each trial, its row
     (epoch from 1, lr, seconds, and what its task tells) and the training examples that the epoch saw.
+    ``save_model`` is called once at the end, in the first worker alone, with each trial that did not diverge and
+    its model as a state dict; ``load_model`` returns the model of a trial that one of these needs. What either raises
+    ends the training.
 
     Raises ValueError for a trial that does not fit its data set, InputError where the data set is not to be
     had, and Stopped where ``checkpointing`` asks for it.
@@ -42,7 +49,10 @@ def train(
     started = time.perf_counter()
     worker = Worker.current()
     settle(device)
-    task = TASKS[trials[0].task](trials, folder, worker, device)
+    environment = Environment(folder, worker, device)
+    if load_model is not None:
+        environment = replace(environment, load_model=load_model)
+    task = build_group(trials, environment)
     kind = {"trial_id": joint_id(trials), "torch": str(torch.__version__), "device": device.type}
     rows: list[list[dict[str, Any]]] = [[] for _ in trials]
     first, before = 0, 0.0
@@ -51,7 +61,7 @@ def train(
         rows, before = saved["rows"], saved["seconds"]
         first = max(map(len, rows))
         task.load(saved)
-    epochs = trials[0].epochs
+    epochs = trials[0].epochs or 0  # none of an evaluation
     for epoch in range(first, epochs):
         begun = time.perf_counter()
         found = task.run_epoch(epoch)
@@ -70,8 +80,12 @@ def train(
                 checkpointing.save({**kind, **task.state(), "rows": rows, "seconds": so_far})
             if stop:
                 raise Stopped(f"after epoch {epoch + 1}")
-    outcomes = task.find(rows)
+    outcomes = task.measure(rows)
     seconds = (before + time.perf_counter() - started) / len(trials)
+    if save_model is not None and worker.rank == 0:
+        for trial, own, model in zip(trials, rows, task.model_states(), strict=True):
+            if _divergence(own) is None:
+                save_model(trial, model)
     return [
         _divergence(own) or Measured(one.measurements, own, seconds, one.points, before / len(trials))
         for own, one in zip(rows, outcomes, strict=True)

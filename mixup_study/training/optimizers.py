@@ -3,32 +3,45 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mixup_study.catalogue.rules import OptimizerName
+from mixup_study.catalogue.optimizers import OptimizerFields, SGDFields
 from mixup_study.study.trial import Trial
 
-OPTIMIZERS: dict[OptimizerName, Callable[[Iterable[Tensor], Trial], Optimizer]] = {
-    "sgd": lambda parameters, trial: torch.optim.SGD(
+
+def build_sgd(parameters: Iterable[Tensor], trial: SGDFields) -> Optimizer:
+    """Return stochastic gradient descent with momentum, without Nesterov's."""
+    return torch.optim.SGD(
         parameters, lr=trial.lr, momentum=trial.momentum, weight_decay=trial.weight_decay, fused=trial.fused
-    ),
-    "adam": lambda parameters, trial: torch.optim.Adam(
-        parameters, lr=trial.lr, weight_decay=trial.weight_decay, fused=trial.fused
-    ),
-}
-"""Every optimizer by the name that studies give it."""
+    )
 
 
-def learning_rate(trial: Trial, epoch: int) -> float:
-    """Return the learning rate of an epoch counted from 0."""
-    return trial.lr * trial.lr_factor ** bisect_right(trial.milestones, epoch)
+def build_adam(parameters: Iterable[Tensor], trial: OptimizerFields) -> Optimizer:
+    """Return Adam with PyTorch's default betas and epsilon."""
+    return torch.optim.Adam(parameters, lr=trial.lr, weight_decay=trial.weight_decay, fused=trial.fused)
 
 
-def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
+def build_optimizer(parameters: Iterable[Tensor], trial: Trial) -> Optimizer:
+    """Return the optimizer that a trial chooses."""
+    entry = trial.components.optimizer
+    assert entry is not None
+    optimizer: Optimizer = entry.load()(parameters, trial)
+    return optimizer
+
+
+def learning_rate(trial: Trial, epoch: int) -> float | None:
+    """Return the learning rate of an epoch counted from 0; None of a trial that takes none."""
+    if trial.lr is None:
+        return None
+    lr: float = trial.lr * trial.lr_factor ** bisect_right(trial.milestones, epoch)
+    return lr
+
+
+def set_learning_rate(optimizer: Optimizer, lr: float | None) -> None:
     """Let all later steps take ``lr``."""
     for group in optimizer.param_groups:
         group["lr"] = lr

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import torch
+from torch import Tensor
+
+from mixup_study.study.trial import Trial
+from mixup_study.training.parallel import Worker
 
 Row = Mapping[str, float]
 """What an epoch measured of a trial, by the names of the columns of EPOCHS."""
+LoadModel = Callable[[Trial], Mapping[str, Tensor]]
 Points = Mapping[str, np.ndarray]
 """Points in the plane that a trial keeps, by the names of the columns of POINTS; arrays of one length."""
+
+
+def _load_nothing(trial: Trial) -> Mapping[str, Tensor]:
+    raise ValueError(f"no model of trial {trial.trial_id} is at hand")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Where a trial is trained."""
+
+    folder: Path
+    """Of the data sets."""
+    worker: Worker
+    device: torch.device
+    load_model: LoadModel = _load_nothing
+    """Returns the model of a trial that this one needs, on the CPU."""
 
 
 class TrainingDiverged(RuntimeError):
@@ -27,23 +50,94 @@ class Found:
 
 
 class Task(Protocol):
-    """Trials that learn together in this process, between two epochs; mostly one."""
+    """A trial that learns, between two epochs."""
 
     @property
     def examples(self) -> int:
-        """Return the training examples that each trial sees in an epoch, on all its workers together."""
+        """Return the training examples that the trial sees in an epoch, on all its workers together."""
 
-    def run_epoch(self, epoch: int) -> Sequence[Row]:
-        """Train for an epoch, counted from 0, and return a row for each trial."""
+    def run_epoch(self, epoch: int) -> Row:
+        """Train for an epoch, counted from 0, and return what it measured."""
 
-    def find(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
-        """Return what each trial measured, given its rows of all epochs."""
+    def measure(self, rows: Sequence[Row]) -> Found:
+        """Return what the trial measured, given its rows of all epochs."""
+
+    def model_state(self) -> Mapping[str, Tensor]:
+        """Return the model as trained so far: its weights and buffers by plain names."""
 
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on; all random numbers come from the seed and the epoch."""
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over what ``state`` returned."""
+
+
+class TaskGroup(Protocol):
+    """Trials that learn together in this process, between two epochs; what a Task is of one, in their order."""
+
+    @property
+    def examples(self) -> int:
+        """Return the training examples that each trial sees in an epoch."""
+
+    def run_epoch(self, epoch: int) -> Sequence[Row]:
+        """Train for an epoch, counted from 0, and return a row for each trial."""
+
+    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
+        """Return what each trial measured, given its rows of all epochs."""
+
+    def model_states(self) -> Sequence[Mapping[str, Tensor]]:
+        """Return the model of each trial as trained so far."""
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that later epochs depend on."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` returned."""
+
+
+class Alone:
+    """A group of one trial."""
+
+    def __init__(self, task: Task) -> None:
+        """Take the trial's task."""
+        self._task = task
+
+    @property
+    def examples(self) -> int:
+        """Return the training examples that the trial sees in an epoch."""
+        return self._task.examples
+
+    def run_epoch(self, epoch: int) -> Sequence[Row]:
+        """Train for an epoch and return the trial's row."""
+        return [self._task.run_epoch(epoch)]
+
+    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
+        """Return what the trial measured."""
+        return [self._task.measure(rows[0])]
+
+    def model_states(self) -> Sequence[Mapping[str, Tensor]]:
+        """Return the trial's model as trained so far."""
+        return [self._task.model_state()]
+
+    def state(self) -> dict[str, Any]:
+        """Return everything that later epochs depend on."""
+        return self._task.state()
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take over what ``state`` returned."""
+        self._task.load(state)
+
+
+def build_group(trials: Sequence[Trial], environment: Environment) -> TaskGroup:
+    """Return what trains ``trials`` together: several, which share a ``pack_key``, as one batched model.
+
+    Raises ValueError for a trial that does not fit its data set, InputError where the data set is not to be had.
+    """
+    entry = trials[0].components.task
+    if len(trials) == 1:
+        return Alone(entry.load()(trials[0], environment))
+    group: TaskGroup = entry.load_pack()(trials, environment)
+    return group
 
 
 @dataclass(frozen=True)

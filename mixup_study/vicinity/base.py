@@ -23,9 +23,9 @@ class Draws:
     interpolation: np.random.Generator
     """Draws lambda, or Dirichlet weights."""
     partners: torch.Generator
-    """Draws which examples are mixed; lives on the device of the images."""
+    """Draws which examples are mixed; lives on the device of the inputs."""
     noise: torch.Generator
-    """Draws noise that is added to images; lives on their device."""
+    """Draws noise that is added to inputs; lives on their device."""
 
     @classmethod
     def for_epoch(cls, seed: int, epoch: int, device: torch.device) -> Draws:
@@ -41,7 +41,7 @@ class Draws:
         return 0.5 if math.isinf(alpha) else float(self.interpolation.beta(alpha, alpha))
 
     def permutation(self, size: int) -> Tensor:
-        """Return a random permutation of ``size`` rows, (size,), on the device of the images."""
+        """Return a random permutation of ``size`` rows, (size,), on the device of the inputs."""
         return torch.randperm(size, generator=self.partners, device=self.partners.device)
 
 
@@ -94,8 +94,8 @@ def _generator(seed: int, purpose: str, epoch: int, device: torch.device) -> tor
 class Examples:
     """The training set as it was before any epoch, and a folder to keep in what was found out about it."""
 
-    images_NHWC: Tensor
-    """uint8."""
+    inputs_N: Tensor
+    """As stored: images as uint8 (N, H, W, C)."""
     labels_N: Tensor
     """int64, as trained on: with their noise."""
     std: tuple[float, ...]
@@ -107,14 +107,14 @@ class Examples:
 class Minibatch:
     """A whole minibatch of training examples, whatever the number of data-parallel workers."""
 
-    images_BCHW: Tensor
+    inputs_B: Tensor
     """float, augmented and normalised."""
     targets_BK: Tensor
     """One-hot labels."""
     index_B: Tensor
     """Rows of the training set."""
     look_up: Callable[[Tensor], tuple[Tensor, Tensor]]
-    """Returns images and targets, as this epoch sees them, of any rows (N,) of the training set."""
+    """Returns inputs and targets, as this epoch sees them, of any rows (N,) of the training set."""
     workers: int = 1
     """Data-parallel workers that will share it, in contiguous parts as ``Tensor.tensor_split`` makes them."""
 
@@ -141,9 +141,9 @@ class LatentMix:
 
 @dataclass(frozen=True)
 class VirtualBatch:
-    """Virtual examples: images and targets of the shapes given; ``latent`` is done in the network, where set."""
+    """Virtual examples: inputs and targets of the shapes given; ``latent`` is done in the network, where set."""
 
-    images_BCHW: Tensor
+    inputs_B: Tensor
     targets_BK: Tensor
     """Each row is a probability vector."""
     latent: LatentMix | None = None

@@ -7,22 +7,22 @@ import math
 import torch
 from torch import Tensor
 
-from mixup_study.study.trial import Trial
+from mixup_study.catalogue.methods import DirichletMixupFields
 from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch
 
 
 class DirichletMixup:
     """Weights ~ Dirichlet(alpha, …, alpha), one draw a minibatch, over it and ``ways`` - 1 permutations of it."""
 
-    def __init__(self, trial: Trial, examples: Examples) -> None:
+    def __init__(self, trial: DirichletMixupFields, examples: Examples) -> None:
         """Take alpha ≥ 0, infinity for equal weights and 0 for ERM, and the number of examples combined."""
-        self.alpha = trial.alpha or 0.0
-        self.ways = trial.ways or 2
+        self.alpha = trial.alpha
+        self.ways = trial.ways
 
     def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
         """Return the weighted sums of images and of targets."""
         if self.alpha == 0:
-            return VirtualBatch(minibatch.images_BCHW, minibatch.targets_BK)
+            return VirtualBatch(minibatch.inputs_B, minibatch.targets_BK)
         if math.isinf(self.alpha):
             weights = [1 / self.ways] * self.ways
         else:
@@ -36,4 +36,4 @@ class DirichletMixup:
             return total
 
         with torch.no_grad():
-            return VirtualBatch(combined(minibatch.images_BCHW), combined(minibatch.targets_BK))
+            return VirtualBatch(combined(minibatch.inputs_B), combined(minibatch.targets_BK))

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import torch
 
-from mixup_study.study.trial import Trial
+from mixup_study.catalogue.methods import GaussianNoiseFields
 from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch
 
 
 class GaussianNoise:
     """Noise N(0, sigma²) on every value of the normalised images; the targets stay."""
 
-    def __init__(self, trial: Trial, examples: Examples) -> None:
+    def __init__(self, trial: GaussianNoiseFields, examples: Examples) -> None:
         """Take sigma ≥ 0, in standard deviations of the data set's pixels; 0 is ERM."""
-        self.sigma = trial.sigma or 0.0
+        self.sigma = trial.sigma
 
     def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
         """Return the images with noise of their own each."""
-        images_BCHW = minibatch.images_BCHW
+        inputs_B = minibatch.inputs_B
         if self.sigma != 0:
-            noise_BCHW = torch.randn(
-                images_BCHW.shape, generator=draws.noise, device=images_BCHW.device, dtype=images_BCHW.dtype
-            )
-            images_BCHW = images_BCHW.add(noise_BCHW, alpha=self.sigma)
-        return VirtualBatch(images_BCHW, minibatch.targets_BK)
+            noise_B = torch.randn(inputs_B.shape, generator=draws.noise, device=inputs_B.device, dtype=inputs_B.dtype)
+            inputs_B = inputs_B.add(noise_B, alpha=self.sigma)
+        return VirtualBatch(inputs_B, minibatch.targets_BK)

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from mixup_study.study.trial import Trial
+from mixup_study.catalogue.methods import LabelSmoothingFields
 from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch
 
 
 class LabelSmoothing:
     """The training images under smoothed targets."""
 
-    def __init__(self, trial: Trial, examples: Examples) -> None:
+    def __init__(self, trial: LabelSmoothingFields, examples: Examples) -> None:
         """Take epsilon in [0, 1]; 0 is ERM."""
-        self.epsilon = trial.label_smoothing or 0.0
+        self.epsilon = trial.label_smoothing
 
     def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
         """Return the images themselves and epsilon/K for the K - 1 wrong classes, the rest for the right one."""
-        return VirtualBatch(minibatch.images_BCHW, smoothed(minibatch.targets_BK, self.epsilon))
+        return VirtualBatch(minibatch.inputs_B, smoothed(minibatch.targets_BK, self.epsilon))
 
 
 def smoothed(targets_BK: Tensor, epsilon: float) -> Tensor:

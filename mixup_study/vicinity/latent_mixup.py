@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from mixup_study.study.trial import Trial
+from mixup_study.catalogue.methods import LatentMixupFields
 from mixup_study.vicinity.base import Draws, Examples, LatentMix, Minibatch, VirtualBatch, mix
 
 
 class LatentMixup:
     """mixup of random pairs at the input of one of the network's stages."""
 
-    def __init__(self, trial: Trial, examples: Examples) -> None:
+    def __init__(self, trial: LatentMixupFields, examples: Examples) -> None:
         """Take alpha ≥ 0, which may be infinite, and the layer, counted from 1."""
-        self.alpha = trial.alpha or 0.0
-        self.layer = trial.layer or 1
+        self.alpha = trial.alpha
+        self.layer = trial.layer
 
     def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
         """Return the images themselves, mixed targets, and the same mixing for the network to do.
@@ -23,9 +23,9 @@ class LatentMixup:
         """
         lam = draws.lam(self.alpha)
         if lam == 1:
-            return VirtualBatch(minibatch.images_BCHW, minibatch.targets_BK)
+            return VirtualBatch(minibatch.inputs_B, minibatch.targets_BK)
         rows_B = torch.arange(len(minibatch.index_B), device=minibatch.index_B.device)
         parts = rows_B.tensor_split(minibatch.workers)
         partner_B = torch.cat([part[draws.permutation(len(part))] for part in parts])
         targets_BK = mix(minibatch.targets_BK, minibatch.targets_BK.index_select(0, partner_B), lam)
-        return VirtualBatch(minibatch.images_BCHW, targets_BK, LatentMix(self.layer, lam, partner_B))
+        return VirtualBatch(minibatch.inputs_B, targets_BK, LatentMix(self.layer, lam, partner_B))

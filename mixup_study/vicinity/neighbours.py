@@ -34,7 +34,7 @@ def neighbours_of(examples: Examples, k: int, same_class: bool) -> Tensor:
     groups = _groups(examples.labels_N, k, same_class)
     path = examples.folder / "neighbours" / f"{_digest(examples, k, same_class)}.npy"
     shape = (len(examples.labels_N), k)
-    device = examples.images_NHWC.device
+    device = examples.inputs_N.device
     found = _read(path, shape)
     if found is None:
         with contextlib.ExitStack() as held:
@@ -119,14 +119,14 @@ def _find(examples: Examples, k: int, groups: list[Tensor]) -> np.ndarray[tuple[
     found_NK = torch.empty(len(examples.labels_N), k, dtype=torch.int64, device=examples.labels_N.device)
     scale_C = tuple(1 / (255 * std) for std in examples.std)
     for group_G in groups:
-        found_NK[group_G] = group_G[nearest(examples.images_NHWC[group_G], scale_C, k)]
+        found_NK[group_G] = group_G[nearest(examples.inputs_N[group_G], scale_C, k)]
     return found_NK.to("cpu", torch.int32).numpy()
 
 
 def _digest(examples: Examples, k: int, same_class: bool) -> str:
     """Return what the neighbours depend on as hexadecimal digits; the first word is their version."""
-    digest = hashlib.sha256(f"neighbours-1 {tuple(examples.images_NHWC.shape)} {examples.std} {k}".encode())
-    digest.update(examples.images_NHWC.cpu().numpy().tobytes())
+    digest = hashlib.sha256(f"neighbours-1 {tuple(examples.inputs_N.shape)} {examples.std} {k}".encode())
+    digest.update(examples.inputs_N.cpu().numpy().tobytes())
     if same_class:
         digest.update(examples.labels_N.cpu().numpy().tobytes())
     return digest.hexdigest()[:32]

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mixup_study.study.trial import Trial
+from mixup_study.catalogue.methods import PartnerFields
 from mixup_study.vicinity.base import Draws, Examples, Minibatch
 from mixup_study.vicinity.neighbours import neighbours_of
 
@@ -19,7 +19,7 @@ class Partners(Protocol):
         """Return the partners' images (B, C, H, W) and targets (B, K)."""
 
 
-def partners_of(trial: Trial, examples: Examples) -> Partners:
+def partners_of(trial: PartnerFields, examples: Examples) -> Partners:
     """Return the trial's way of choosing: RP or KNN, AC or SC."""
     if trial.neighbours is not None:
         return NearestNeighbours(examples, trial.neighbours, trial.same_class)
@@ -32,7 +32,7 @@ class Permutation:
     def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return the minibatch in another order."""
         partner_B = draws.permutation(len(minibatch.index_B))
-        return minibatch.images_BCHW.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
+        return minibatch.inputs_B.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
 
 
 class PermutationWithinClasses:
@@ -45,7 +45,7 @@ class PermutationWithinClasses:
         by_class_B = labels_B.argsort(stable=True)
         shuffled_by_class_B = shuffled_B[labels_B[shuffled_B].argsort(stable=True)]
         partner_B = torch.empty_like(by_class_B).scatter_(0, by_class_B, shuffled_by_class_B)
-        return minibatch.images_BCHW.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
+        return minibatch.inputs_B.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
 
 
 class NearestNeighbours:

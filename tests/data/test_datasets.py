@@ -4,34 +4,27 @@ import hashlib
 import pickle
 import struct
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 from torchvision import datasets as torchvision_datasets
 
-from mixup_study import data
-from mixup_study.catalogue.rules import DATASET_KINDS, TABLE_SHAPES, DatasetName
+from mixup_study.data import load_labelled_set
+from mixup_study.data.digits import load_digits
+from mixup_study.data.downloaded import load_cifar10, load_fashion_mnist
 from mixup_study.errors import InputError
 
 CPU = torch.device("cpu")
 
 
-def test_every_name_of_the_specification_has_a_data_set() -> None:
-    assert data.IMAGES.keys() == {name for name, kind in DATASET_KINDS.items() if kind == "images"}
-    assert data.TABLES.keys() == {name for name, kind in DATASET_KINDS.items() if kind == "table"}
-    assert data.TABLES.keys() == TABLE_SHAPES.keys()
-    assert DATASET_KINDS.keys() == set(get_args(DatasetName))
-
-
 def test_digits_are_split_once_and_for_all(tmp_path: Path) -> None:
-    digits = data.IMAGES["digits"](tmp_path)
+    digits = load_digits(tmp_path)
     assert digits.train_inputs_N.shape == (1437, 8, 8, 1)
     assert digits.test_inputs_N.shape == (360, 8, 8, 1)
     assert digits.train_inputs_N.dtype == torch.uint8
     assert digits.train_inputs_N.max().item() == 255
-    assert torch.equal(digits.test_labels_N, data.IMAGES["digits"](tmp_path).test_labels_N)
+    assert torch.equal(digits.test_labels_N, load_digits(tmp_path).test_labels_N)
     shares = torch.bincount(digits.test_labels_N).double() / 360
     assert (shares - torch.bincount(digits.train_labels_N).double() / 1437).abs().max() < 0.01
     normal = digits.normalised(digits.train_inputs_N)
@@ -40,11 +33,11 @@ def test_digits_are_split_once_and_for_all(tmp_path: Path) -> None:
 
 
 def test_a_process_reads_a_data_set_once(tmp_path: Path) -> None:
-    assert data.load("digits", tmp_path, CPU) is data.load("digits", tmp_path, CPU)
+    assert load_labelled_set("digits", tmp_path, CPU) is load_labelled_set("digits", tmp_path, CPU)
 
 
 def test_a_subset_is_drawn_by_its_seed(tmp_path: Path) -> None:
-    digits = data.load("digits", tmp_path, CPU)
+    digits = load_labelled_set("digits", tmp_path, CPU)
     first = digits.subset(100, seed=0)
     assert len(first.train_labels_N) == len(first.train_inputs_N) == 100
     assert torch.equal(first.train_labels_N, digits.subset(100, seed=0).train_labels_N)
@@ -64,7 +57,7 @@ def test_fashion_mnist_is_read_from_its_files(tmp_path: Path) -> None:
             struct.pack(">IIII", 0x803, count, 28, 28) + pixels[:count].tobytes()
         )
         (raw / f"{part}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 0x801, count) + labels[:count].tobytes())
-    found = data.IMAGES["fashion_mnist"](tmp_path)
+    found = load_fashion_mnist(tmp_path)
     assert found.train_inputs_N.shape == (7, 28, 28, 1)
     assert found.train_inputs_N[4, 5, 6, 0].item() == pixels[4, 5, 6]
     assert found.test_labels_N.tolist() == [0, 1, 2]
@@ -88,7 +81,7 @@ def test_cifar10_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(cifar10, "train_list", [train])
     monkeypatch.setattr(cifar10, "test_list", [test])
     monkeypatch.setattr(cifar10, "meta", {"filename": meta[0], "key": "label_names", "md5": meta[1]})
-    found = data.IMAGES["cifar10"](tmp_path)
+    found = load_cifar10(tmp_path)
     assert found.train_inputs_N.shape == (4, 32, 32, 3)
     assert found.train_labels_N.tolist() == [3, 1, 4, 1]
     assert found.train_inputs_N[2, 1, 5, 2].item() == pixels[2].reshape(3, 32, 32)[2, 1, 5]
@@ -97,12 +90,12 @@ def test_cifar10_is_read_from_its_files(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100", "fashion_mnist"])
 def test_a_data_set_that_cannot_be_had_names_its_folder_and_files(
-    name: DatasetName, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")
     with pytest.raises(InputError) as caught:
-        data.IMAGES[name](tmp_path)
+        load_labelled_set(name, tmp_path, CPU)
     message = str(caught.value)
     assert message.startswith(f"{name}: not in {tmp_path}")
     assert "\n" not in message

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from mixup_study import data
-from mixup_study.catalogue.rules import TABLE_SHAPES, TableShape
-from mixup_study.data.openml import uci
+from mixup_study.catalogue import TableShape
+from mixup_study.data import load_labelled_set
+from mixup_study.data.openml import load_abalone, uci
 from mixup_study.data.tables import Rows
 from mixup_study.errors import InputError
 
@@ -102,13 +102,12 @@ def test_a_csv_file_is_read_before_an_arff_file(tmp_path: Path) -> None:
 
 
 def test_a_data_set_of_the_paper_is_read_from_its_file_and_split(tmp_path: Path) -> None:
-    shape = TABLE_SHAPES["htru2"]
-    numbers = np.random.default_rng(0).normal(100, 10, shape)
+    numbers = np.random.default_rng(0).normal(100, 10, (17_898, 8))
     pulsars = numbers[:, 0] > 110
     np.savetxt(tmp_path / "htru2.csv", np.column_stack([numbers, pulsars]), "%.8g", ",")
-    found = data.load("htru2", tmp_path, torch.device("cpu"), 3)
-    assert found.shape == (shape.features,)
-    assert len(found.train_labels_N) + len(found.test_labels_N) == shape.rows
+    found = load_labelled_set("htru2", tmp_path, torch.device("cpu"), 3)
+    assert found.shape == (8,)
+    assert len(found.train_labels_N) + len(found.test_labels_N) == 17_898
     assert found.train_labels_N.double().mean().item() == pytest.approx(pulsars.mean(), abs=1e-3)
     assert found.train_inputs_N.mean(dim=0).abs().max().item() < 1e-4
 
@@ -207,7 +206,7 @@ def test_without_file_and_network_both_files_are_named(tmp_path: Path, monkeypat
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")
     with pytest.raises(InputError) as caught:
-        data.load("arcene", tmp_path / "new", torch.device("cpu"), 0)
+        load_labelled_set("arcene", tmp_path / "new", torch.device("cpu"), 0)
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith(f"arcene: not in {tmp_path / 'new'} and not to be downloaded from OpenML (")
@@ -219,5 +218,5 @@ def test_a_data_folder_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     with pytest.raises(InputError, match=f"^abalone: not in {file} .*exists") as caught:
-        data.TABLES["abalone"].read(file)
+        load_abalone.read(file)
     assert "\n" not in str(caught.value)

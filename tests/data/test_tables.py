@@ -10,12 +10,12 @@ import pytest
 import torch
 from sklearn import datasets
 
-from mixup_study import data
-from mixup_study.catalogue.rules import TABLE_SHAPES, DatasetName
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.data import load_labelled_set
 from mixup_study.data.tables import Rows, Table, TabularSet
 
 NOWHERE = Path("/dev/null")
-EMBEDDED: dict[DatasetName, tuple[int, int, int]] = {
+EMBEDDED: dict[str, tuple[int, int, int]] = {
     "iris": (120, 30, 3),
     "wine": (142, 36, 3),
     "breast_cancer": (455, 114, 2),
@@ -37,7 +37,7 @@ def rows_of(numbers: Any = None, categories: Any = None, labels: Any = None) -> 
 
 
 def split(rows: Rows, seed: int = 0) -> TabularSet:
-    return Table(lambda folder: rows).load(NOWHERE, seed)
+    return Table(lambda folder: rows)(NOWHERE, seed)
 
 
 def numbered(count: int, labels: Any = None) -> Rows:
@@ -52,16 +52,20 @@ def which(found: TabularSet) -> tuple[list[int], list[int]]:
     return ranks[: len(found.train_labels_N)], ranks[len(found.train_labels_N) :]
 
 
+def table(name: str) -> Table:
+    loaded: Table = CATALOGUE.data_sets[name].load()
+    return loaded
+
+
 # What there is.
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_a_table_without_a_file_has_its_rows_columns_and_classes(name: DatasetName) -> None:
-    table = data.TABLES[name]
-    found = table.load(NOWHERE, 0)
+def test_a_table_without_a_file_has_its_rows_columns_and_classes(name: str) -> None:
+    found = table(name)(NOWHERE, 0)
     assert (len(found.train_inputs_N), len(found.test_inputs_N), found.classes) == EMBEDDED[name]
-    assert TABLE_SHAPES[name].rows == len(found.train_labels_N) + len(found.test_labels_N)
-    assert found.shape == (TABLE_SHAPES[name].features,) == found.test_inputs_N.shape[1:]
+    assert CATALOGUE.data_sets[name].shape.rows == len(found.train_labels_N) + len(found.test_labels_N)
+    assert found.shape == (CATALOGUE.data_sets[name].shape.features,) == found.test_inputs_N.shape[1:]
     assert found.train_inputs_N.dtype == found.test_inputs_N.dtype == torch.float32
     assert found.train_labels_N.dtype == torch.int64
     assert set(found.train_labels_N.tolist()) == set(found.test_labels_N.tolist()) == set(range(found.classes))
@@ -71,16 +75,16 @@ def test_a_table_without_a_file_has_its_rows_columns_and_classes(name: DatasetNa
     ("name", "reader"),
     [("iris", datasets.load_iris), ("wine", datasets.load_wine), ("breast_cancer", datasets.load_breast_cancer)],
 )
-def test_the_rows_are_those_of_scikit_learn(name: DatasetName, reader: Callable[..., Any]) -> None:
+def test_the_rows_are_those_of_scikit_learn(name: str, reader: Callable[..., Any]) -> None:
     inputs, labels = reader(return_X_y=True)
-    found = data.TABLES[name].read(NOWHERE)
+    found = table(name).read(NOWHERE)
     assert np.array_equal(found.numbers_NF, inputs)
     assert np.array_equal(found.labels_N, labels)
 
 
 @pytest.mark.parametrize("name", ["two_moons", "circles"])
-def test_points_in_the_plane_are_the_same_always_half_of_either_class(name: DatasetName) -> None:
-    first, again = (data.TABLES[name].read(NOWHERE) for _ in range(2))
+def test_points_in_the_plane_are_the_same_always_half_of_either_class(name: str) -> None:
+    first, again = (table(name).read(NOWHERE) for _ in range(2))
     assert np.array_equal(first.numbers_NF, again.numbers_NF)
     assert np.bincount(first.labels_N).tolist() == [500, 500]
 
@@ -111,9 +115,9 @@ def test_the_seed_decides_the_split() -> None:
 
 
 @pytest.mark.parametrize("name", ["iris", "two_moons"])
-def test_a_data_set_is_split_by_the_seed_it_is_loaded_with(name: DatasetName) -> None:
-    load = partial(data.load, name, NOWHERE, torch.device("cpu"))
-    assert torch.equal(load(split_seed=5).test_inputs_N, data.TABLES[name].load(NOWHERE, 5).test_inputs_N)
+def test_a_data_set_is_split_by_the_seed_it_is_loaded_with(name: str) -> None:
+    load = partial(load_labelled_set, name, NOWHERE, torch.device("cpu"))
+    assert torch.equal(load(split_seed=5).test_inputs_N, table(name)(NOWHERE, 5).test_inputs_N)
     assert not torch.equal(load(split_seed=5).test_inputs_N, load(split_seed=6).test_inputs_N)
 
 
@@ -141,8 +145,8 @@ def test_classes_too_rare_to_be_split_hinder_nothing(counts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_training_columns_have_mean_0_and_deviation_1(name: DatasetName) -> None:
-    found = data.TABLES[name].load(NOWHERE, 3).train_inputs_N.double()
+def test_training_columns_have_mean_0_and_deviation_1(name: str) -> None:
+    found = table(name)(NOWHERE, 3).train_inputs_N.double()
     constant = (found == found[0]).all(dim=0)
     assert found.mean(dim=0).abs().max().item() < 1e-5
     assert torch.allclose(found.std(dim=0, correction=0)[~constant], torch.ones((), dtype=torch.double), atol=1e-5)
@@ -222,7 +226,7 @@ def test_a_column_that_only_test_rows_fill_leaves_no_gap() -> None:
 
 
 def test_rows_are_neither_normalised_again_nor_augmented() -> None:
-    iris = data.TABLES["iris"].load(NOWHERE, 0)
+    iris = table("iris")(NOWHERE, 0)
     assert iris.normalised(iris.test_inputs_N) is iris.test_inputs_N
     for enabled in (True, False):
         assert torch.equal(iris.augmented(enabled).epoch(0, 1)[torch.tensor([3, 1])], iris.train_inputs_N[[3, 1]])

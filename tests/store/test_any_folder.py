@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mixup_study import plan, query, tables
-from mixup_study.store.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study import models, plan, query, tables
+from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import StudyFile
 
@@ -45,7 +45,7 @@ VALUES = st.one_of(
     st.sampled_from(["done", "failed", "started", "", "0123456789abcdef", "quick"]),
     st.binary(max_size=5),
 )
-COLUMNS = st.sampled_from([*TRIALS.names, *EPOCHS.names, "another"])
+COLUMNS = st.sampled_from([*trials_schema().names, *epochs_schema().names, "another"])
 
 
 @st.composite
@@ -73,7 +73,16 @@ def damaged(draw: st.DrawFn) -> Callable[[bytes], bytes]:
 
 
 NAMES = st.sampled_from(
-    ["trials/a.parquet", "trials/b.parquet", "epochs/a.parquet", "trials/.c.parquet", "trials/d", "trials/f/g.parquet"]
+    [
+        "trials/a.parquet",
+        "trials/b.parquet",
+        "epochs/a.parquet",
+        "trials/.c.parquet",
+        "trials/d",
+        "trials/f/g.parquet",
+        "models/0123456789abcdef",
+        "models/h",
+    ]
 )
 
 
@@ -103,6 +112,7 @@ def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
             lambda study, results: plan.main([study, "--results", results]),
             lambda study, results: query.main(["select * from trials", "--results", results]),
             lambda study, results: query.main(["select count(*) from epochs", "--results", results]),
+            lambda study, results: models.main(["--results", results]),
         ]
     ),
 )

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from mixup_study.store import folder as folders
 from mixup_study.store.folder import RecordFolder
-from mixup_study.store.record import TRIALS, TrialRecord
+from mixup_study.store.record import TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
 from tests.store.conftest import Location, only_in_a_folder
 
@@ -90,7 +90,7 @@ def test_plain_pandas_reads_one_row_per_trial_afterwards(
     written(store, record, range(20, 25), status="failed")
     store.compact()
     trials, epochs = (location.pandas(folder) for folder in ("trials", "epochs"))
-    assert list(trials.columns) == TRIALS.names
+    assert list(trials.columns) == trials_schema().names
     assert trials["trial_id"].is_unique
     assert len(trials) == 12 + 5
     assert not epochs.duplicated(["trial_id", "epoch"]).any()

@@ -8,7 +8,7 @@ import pytest
 
 from mixup_study.analysis.table import cell_ids, records_by_id
 from mixup_study.catalogue.metrics import METRICS
-from mixup_study.store.record import TRIALS, TrialRecord
+from mixup_study.store.record import TrialRecord, trials_schema
 from mixup_study.study.study import Study
 from mixup_study.views.layout import study_sheet, trials_sheet
 
@@ -17,7 +17,7 @@ Loader = Callable[..., Study]
 
 def recorded(study: Study, record: Callable[..., TrialRecord]) -> pa.Table:
     """Records of a study in which one trial in five is missing and one in seven failed."""
-    tables = [TRIALS.empty_table()]
+    tables = [trials_schema().empty_table()]
     for index, trial in enumerate(study.trials.values()):
         if index % 5 != 0:
             measured = dict.fromkeys(METRICS, index * 37 % 101 / 101)
@@ -53,7 +53,7 @@ def test_cells_of_arms_that_share_a_trial_have_one_id(load: Loader, paper_study:
 
 def test_a_record_has_the_columns_and_no_others(record: Callable[..., TrialRecord]) -> None:
     (found,) = records_by_id(record().trials_table()).values()
-    assert list(found) == TRIALS.names
-    assert len(found) == len(TRIALS)
+    assert list(found) == trials_schema().names
+    assert len(found) == len(trials_schema())
     assert "colour" not in found
     assert found.get("colour") is None

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixup_study.errors import InputError
-from mixup_study.store.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.sql import query
 from mixup_study.store.store import ResultStore
 
@@ -43,8 +43,8 @@ def test_trials_can_be_selected(results: ResultStore) -> None:
 
 
 def test_every_column_is_there(results: ResultStore) -> None:
-    assert query(results, "select * from trials").column_names == TRIALS.names
-    assert query(results, "select * from epochs").column_names == EPOCHS.names
+    assert query(results, "select * from trials").column_names == trials_schema().names
+    assert query(results, "select * from epochs").column_names == epochs_schema().names
 
 
 def test_trials_and_epochs_can_be_joined(results: ResultStore) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from mixup_study.catalogue.metrics import METRICS
 from mixup_study.errors import InputError
-from mixup_study.store.record import EPOCHS, TRIALS, TrialRecord
+from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.sql import query
 from mixup_study.store.store import ResultStore
 from mixup_study.study.trial import FIELDS, Trial
@@ -177,17 +177,17 @@ def test_plain_pandas_reads_one_row_per_trial(location: Location, store: ResultS
     store.write(record(seed=3, status="failed"))
     store.write(record(**FULL))
     trials, epochs = (location.pandas(folder) for folder in ("trials", "epochs"))
-    assert list(trials.columns) == TRIALS.names
+    assert list(trials.columns) == trials_schema().names
     assert trials["trial_id"].is_unique
     assert len(trials) == 5
-    assert list(epochs.columns) == EPOCHS.names
+    assert list(epochs.columns) == epochs_schema().names
     assert len(epochs) == 4 * 2
 
 
 def test_nothing_is_written_by_reading(location: Location, store: ResultStore) -> None:
     assert len(store.trials()) == len(store.epochs()) == len(store.done()) == 0
-    assert store.trials().schema == TRIALS
-    assert store.epochs().schema == EPOCHS
+    assert store.trials().schema == trials_schema()
+    assert store.epochs().schema == epochs_schema()
     assert not location.exists()
 
 
@@ -367,7 +367,7 @@ def test_a_column_the_record_lacks_reads_as_the_fields_default_or_null(
     name = trials_file(record(seed=1))
     location.write_table(name, location.read_table(name).drop_columns(["fused", "test_error_median10"]))
     found = rows(store)
-    assert store.trials().schema == TRIALS
+    assert store.trials().schema == trials_schema()
     older, newer = found[record(seed=1).trial.trial_id], found[record(seed=2).trial.trial_id]
     assert (older["fused"], older["test_error_median10"]) == (True, None)
     assert (newer["fused"], newer["test_error_median10"]) == (True, 0.25)
@@ -401,8 +401,8 @@ def test_a_field_that_every_trial_names_is_null_where_a_record_lacks_it(
 def test_a_column_of_a_later_version_is_left_out(location: Location, store: ResultStore, record: RecordMaker) -> None:
     store.write(record())
     later = location.read_table(trials_file(record())).append_column("colour", pa.array(["red"]))
-    location.write_table(trials_file(record()), later.select(["colour", *reversed(TRIALS.names)]))
-    assert store.trials().schema == TRIALS
+    location.write_table(trials_file(record()), later.select(["colour", *reversed(trials_schema().names)]))
+    assert store.trials().schema == trials_schema()
     assert rows(store)[record().trial.trial_id]["test_error_last"] == 0.25
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study import packs
 from mixup_study.study.packs import largest_pack, pack_key
 from mixup_study.study.trial import Trial
@@ -16,7 +17,7 @@ def trial(**fields: Any) -> Trial:
     return Trial(**{"dataset": "iris", "model": "mlp", **small, **fields})
 
 
-@pytest.mark.parametrize("name", packs.VARIED)
+@pytest.mark.parametrize("name", CATALOGUE.fields_with("varies_in_pack"))
 def test_trials_that_differ_in_what_may_vary_are_of_one_pack(name: str) -> None:
     fields: dict[str, Any] = {"method": "mixup", "alpha": 1.0, "label_noise": 0.5}
     other = {**fields, name: 0.25 if name in ("label_noise", "alpha", "weight_decay") else 3}

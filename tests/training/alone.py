@@ -11,9 +11,12 @@ import torch
 from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing
 from mixup_study.training.loop import train
-from mixup_study.training.task import Measured
+from mixup_study.training.parallel import Worker
+from mixup_study.training.task import Environment, Measured
 
 CPU = torch.device("cpu")
+ALONE = Environment(Path("/dev/null"), Worker(), CPU)
+"""A single process without a folder of data sets."""
 
 
 def train_alone(

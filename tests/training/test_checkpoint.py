@@ -9,8 +9,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixup_study.store.envelope import FileUnusable
 from mixup_study.study.trial import Trial
-from mixup_study.training.checkpoint import FORMAT, Checkpointing, CheckpointUnusable, Stopped, pack, unpack
+from mixup_study.training.checkpoint import ENVELOPE, Checkpointing, Stopped
+from mixup_study.training.state_bytes import load_state, save_state
 from mixup_study.training.task import Measured
 from tests.training.alone import train_alone
 
@@ -21,6 +23,14 @@ FOLDER = Path("/dev/null")
 def trial(**fields: Any) -> Trial:
     small = {"train_size": 130, "label_noise": 0.5, "width": 2, "epochs": 4, "batch_size": 32, "milestones": [2]}
     return Trial(**{"dataset": "digits", "model": "preact_resnet18", "lr": 0.1, **small, **fields})
+
+
+def pack(state: dict[str, Any]) -> bytes:
+    return ENVELOPE.seal(save_state(state))
+
+
+def unpack(checkpoint: bytes) -> dict[str, Any]:
+    return load_state(ENVELOPE.open(checkpoint))
 
 
 @dataclass
@@ -121,7 +131,7 @@ def checkpoint() -> bytes:
     [
         (lambda content: content[: len(content) // 2], "it is damaged"),
         (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "it is damaged"),
-        (lambda content: FORMAT, "it is damaged"),
+        (lambda content: ENVELOPE.first_line, "it is damaged"),
         (lambda content: b"", "it is not a checkpoint of mixup_study"),
         (lambda content: b"PK\x03\x04 something else", "it is not a checkpoint of mixup_study"),
         (lambda content: content.replace(b"checkpoint 2\n", b"checkpoint 1\n", 1), "it has another format"),
@@ -165,13 +175,13 @@ class Dangerous:
 
 def test_a_checkpoint_runs_no_code(capsys: pytest.CaptureFixture[str]) -> None:
     content = pack({"model": Dangerous()})
-    with pytest.raises(CheckpointUnusable):
+    with pytest.raises(FileUnusable):
         unpack(content)
     assert capsys.readouterr().out == ""
 
 
 @given(st.binary(max_size=300))
 def test_bytes_that_are_no_checkpoint_are_refused(content: bytes) -> None:
-    for found in (content, FORMAT + content):
-        with pytest.raises(CheckpointUnusable):
+    for found in (content, ENVELOPE.first_line + content):
+        with pytest.raises(FileUnusable):
             unpack(found)

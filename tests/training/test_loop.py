@@ -10,12 +10,11 @@ from torch.nn import functional as F
 
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import learning_rate
-from mixup_study.training.parallel import Worker
 from mixup_study.training.task import Measured, TrainingDiverged
 from mixup_study.training.tasks import classification
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import VirtualBatch
-from tests.training.alone import train_alone
+from tests.training.alone import ALONE, train_alone
 
 CPU = torch.device("cpu")
 FOLDER = Path("/dev/null")
@@ -114,8 +113,8 @@ def test_the_learning_rate_falls_after_each_milestone() -> None:
 
 
 def test_an_epoch_visits_every_example_once_and_keeps_the_smaller_last_minibatch() -> None:
-    run = Classification(trial(), FOLDER, Worker(), CPU)
-    assert [len(minibatch.images_BCHW) for minibatch in run.minibatches(0)] == [32, 32, 32, 32, 2]
+    run = Classification(trial(), ALONE)
+    assert [len(minibatch.inputs_B) for minibatch in run.minibatches(0)] == [32, 32, 32, 32, 2]
     assert run.order(0).sort().values.tolist() == list(range(130))
     assert not torch.equal(run.order(0), run.order(1))
 
@@ -124,35 +123,35 @@ def test_an_epoch_visits_every_example_once_and_keeps_the_smaller_last_minibatch
 def test_minibatches_are_the_same_however_many_are_gathered_at_once(
     values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Classification(trial(), FOLDER, Worker(), CPU)
+    run = Classification(trial(), ALONE)
     images = run.inputs.epoch(run.trial.seed, 3)
     monkeypatch.setattr(classification, "GATHERED_VALUES", values)
     for index, minibatch in zip(run.order(3).split(32), run.minibatches(3), strict=True):
         assert torch.equal(minibatch.index_B, index)
-        assert torch.equal(minibatch.images_BCHW, images[index])
+        assert torch.equal(minibatch.inputs_B, images[index])
         assert torch.equal(minibatch.targets_BK, run.targets_NK[index])
 
 
 @pytest.mark.parametrize("method", [{}, {"method": "mixup", "alpha": 1.0}, {"dropout": 0.5}], ids=str)
 def test_all_methods_learn_from_the_same_corrupted_labels(method: dict[str, Any]) -> None:
-    plain = Classification(trial(), FOLDER, Worker(), CPU)
-    other = Classification(trial(seed=9, **method), FOLDER, Worker(), CPU)
+    plain = Classification(trial(), ALONE)
+    other = Classification(trial(seed=9, **method), ALONE)
     assert torch.equal(plain.labels_N, other.labels_N)
     assert torch.equal(plain.replaced_N, other.replaced_N)
     assert torch.equal(plain.data.test_labels_N, other.data.test_labels_N)
 
 
 def test_test_labels_stay_clean() -> None:
-    clean = Classification(trial(label_noise=0.0), FOLDER, Worker(), CPU)
-    noisy = Classification(trial(label_noise=1.0), FOLDER, Worker(), CPU)
+    clean = Classification(trial(label_noise=0.0), ALONE)
+    noisy = Classification(trial(label_noise=1.0), ALONE)
     assert torch.equal(clean.data.test_labels_N, noisy.data.test_labels_N)
     assert not torch.equal(clean.labels_N, noisy.labels_N)
 
 
 def test_a_step_is_plain_sgd_on_the_mean_cross_entropy() -> None:
     fields = {"momentum": 0.0, "weight_decay": 0.1, "width": 2, "fused": False}
-    run = Classification(trial(**fields), FOLDER, Worker(), CPU)
-    reference = Classification(trial(**fields), FOLDER, Worker(), CPU)
+    run = Classification(trial(**fields), ALONE)
+    reference = Classification(trial(**fields), ALONE)
     images = torch.randn(8, 1, 8, 8)
     labels = torch.arange(8)
     run.model.train()
@@ -168,7 +167,7 @@ def test_a_step_is_plain_sgd_on_the_mean_cross_entropy() -> None:
 
 
 def test_errors_are_measured_in_evaluation_mode_on_images_as_they_are() -> None:
-    run = Classification(trial(dropout=0.9, train_size=None), FOLDER, Worker(), CPU)
+    run = Classification(trial(dropout=0.9, train_size=None), ALONE)
     run.train_epoch(0)
     once, again = run.predictions(run.data.train_inputs_N), run.predictions(run.data.train_inputs_N)
     assert torch.equal(once, again)

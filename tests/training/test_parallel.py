@@ -14,12 +14,13 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 
-from mixup_study.networks import MODELS, StagedNetwork
+from mixup_study.networks import StagedNetwork, preact_resnet
 from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
+from mixup_study.training.task import Environment
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import Draws
 
@@ -49,9 +50,9 @@ def epoch_of(trial: Trial, float64: bool = False) -> dict[str, Any]:
     settle(CPU)
     with pytest.MonkeyPatch.context() as patch:
         if float64:
-            patch.setitem(MODELS, "preact_resnet18", WithoutBatchNorm)
+            patch.setattr(preact_resnet, "build_preact_resnet18", WithoutBatchNorm)
         worker = Worker.current()
-        run = Classification(trial, Path("/dev/null"), worker, CPU)
+        run = Classification(trial, Environment(Path("/dev/null"), worker, CPU))
         lams: list[float] = []
 
         class Draw:
@@ -77,11 +78,18 @@ def epoch_of(trial: Trial, float64: bool = False) -> dict[str, Any]:
 
 
 def stopped(trial: Trial, asked: int, folder: Path) -> str:
-    """Train as one of the workers of which only ``asked`` is told to stop; return when it did."""
+    """Train as one of the workers of which only ``asked`` is told to stop; return when it did, and save its model."""
     rank = Worker.current().rank
     checkpointing = Checkpointing(Kept(folder / "checkpoint"), 1e9, lambda: rank == asked, print)
     try:
-        train([trial], folder, CPU, lambda trial, row, examples: None, checkpointing)
+        train(
+            [trial],
+            folder,
+            CPU,
+            lambda trial, row, examples: None,
+            checkpointing,
+            lambda trial, model: torch.save(dict(model), folder / f"{rank}.model"),
+        )
     except Stopped as stop:
         return str(stop)
     return "finished"
@@ -137,6 +145,10 @@ def test_all_workers_stop_when_the_first_is_told_to_and_it_has_saved(
 ) -> None:
     assert pair.call(stopped, trial(epochs=2), asked, tmp_path) == [said] * 2
     assert (tmp_path / "checkpoint").exists() == (asked == 0)
+    if said == "finished":
+        model = torch.load(tmp_path / "0.model", weights_only=True)
+        assert list(model) == list(Classification(trial(), Environment(tmp_path, Worker(), CPU)).model.state_dict())
+    assert [(tmp_path / f"{rank}.model").exists() for rank in range(2)] == [said == "finished", False]
 
 
 @pytest.fixture(scope="module")

@@ -63,7 +63,7 @@ def test_they_are_the_k_nearest_others_whatever_the_chunks(
 
 
 def test_distances_agree_with_scikit_learn_on_real_images(tmp_path: Path) -> None:
-    data = digits.load(tmp_path)
+    data = digits.load_digits(tmp_path)
     normalised = data.normalised(data.train_inputs_N).flatten(1).double().numpy()
     theirs = NearestNeighbors(n_neighbors=11, algorithm="brute").fit(normalised)
     distances, _ = theirs.kneighbors(normalised)  # each image itself comes first
@@ -86,7 +86,7 @@ def test_those_of_the_same_class_are_looked_for_within_it(tmp_path: Path) -> Non
     found = neighbours_of(given, 4, same_class=True)
     for label in range(3):
         rows = (given.labels_N == label).nonzero().flatten()
-        expected = rows[torch.tensor(by_definition(given.images_NHWC[rows], scale, 4))]
+        expected = rows[torch.tensor(by_definition(given.inputs_N[rows], scale, 4))]
         assert torch.equal(found[rows], expected)
 
 
@@ -111,9 +111,9 @@ def test_they_are_found_once_and_kept(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_other_settings_labels_or_images_are_other_neighbours(tmp_path: Path) -> None:
     whole = examples(tmp_path)
-    relabelled = Examples(whole.images_NHWC, whole.labels_N.flip(0), whole.std, tmp_path)
-    darker = Examples(whole.images_NHWC // 2, whole.labels_N, whole.std, tmp_path)
-    rescaled = Examples(whole.images_NHWC, whole.labels_N, (0.2, 0.3, 0.1), tmp_path)
+    relabelled = Examples(whole.inputs_N, whole.labels_N.flip(0), whole.std, tmp_path)
+    darker = Examples(whole.inputs_N // 2, whole.labels_N, whole.std, tmp_path)
+    rescaled = Examples(whole.inputs_N, whole.labels_N, (0.2, 0.3, 0.1), tmp_path)
     kept = tmp_path / "neighbours"
     for number, (asked, k, same_class) in enumerate(
         [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixup_study.catalogue.rules import METHOD_RULES, MethodName
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.networks.mlp import MLP
 from mixup_study.study.trial import Trial
-from mixup_study.vicinity import METHODS, Draws, Examples, Minibatch, VicinalDistribution, VirtualBatch
+from mixup_study.vicinity import Draws, Examples, Minibatch, VicinalDistribution, VirtualBatch
 from mixup_study.vicinity.base import mix
 
 CPU = torch.device("cpu")
@@ -82,12 +82,17 @@ def make(data: Set) -> Callable[..., VicinalDistribution]:
     def made(name: str, **parameters: Any) -> VicinalDistribution:
         fields = {"dataset": "digits", "model": "preact_resnet18", "epochs": 1, "batch_size": 1, "lr": 0.1}
         trial = Trial(**fields | EVERY[name] | parameters)
-        return METHODS[trial.method](trial, data.examples)
+        return build(trial, data.examples)
 
     return made
 
 
 Make = Callable[..., VicinalDistribution]
+
+
+def build(trial: Trial, examples: Examples) -> VicinalDistribution:
+    distribution: VicinalDistribution = CATALOGUE.methods[trial.method].load()(trial, examples)
+    return distribution
 
 
 def draws(seed: int = 0, epoch: int = 0) -> Draws:
@@ -109,8 +114,7 @@ def nearest(data: Set, row: int, k: int, same_class: bool) -> set[int]:
 
 
 def test_every_name_of_the_specification_has_a_distribution() -> None:
-    assert set(METHODS) == set(get_args(MethodName)) == set(METHOD_RULES)
-    assert {fields["method"] for fields in EVERY.values()} == set(METHODS)
+    assert {fields["method"] for fields in EVERY.values()} == set(CATALOGUE.methods)
 
 
 @every
@@ -120,17 +124,17 @@ def test_shapes_and_dtypes_are_kept_and_targets_are_probabilities(
 ) -> None:
     data = _shared_set()
     trial = Trial(dataset="digits", model="preact_resnet18", epochs=1, batch_size=1, lr=0.1, **EVERY[name])
-    distribution = METHODS[trial.method](trial, data.examples)
+    distribution = build(trial, data.examples)
     minibatch = data.minibatch(torch.tensor(rows), torch.float32)
     found = distribution.sample(minibatch, draws(seed, epoch))
-    assert found.images_BCHW.shape == minibatch.images_BCHW.shape
+    assert found.inputs_B.shape == minibatch.inputs_B.shape
     assert found.targets_BK.shape == minibatch.targets_BK.shape
-    assert found.images_BCHW.dtype == found.targets_BK.dtype == torch.float32
-    assert found.images_BCHW.isfinite().all()
+    assert found.inputs_B.dtype == found.targets_BK.dtype == torch.float32
+    assert found.inputs_B.isfinite().all()
     assert (found.targets_BK >= 0).all()
     torch.testing.assert_close(found.targets_BK.sum(1), torch.ones(len(rows)))
     again = distribution.sample(minibatch, draws(seed, epoch))
-    assert torch.equal(again.images_BCHW, found.images_BCHW)
+    assert torch.equal(again.inputs_B, found.inputs_B)
     assert torch.equal(again.targets_BK, found.targets_BK)
 
 
@@ -151,7 +155,7 @@ def test_the_epoch_and_the_seed_change_what_is_drawn(name: str, data: Set, make:
     def drawn(seed: int, epoch: int) -> list[float]:
         found = make(name).sample(minibatch, draws(seed, epoch))
         latent = [] if found.latent is None else found.latent.partner_B.tolist()
-        return [*found.images_BCHW.flatten().tolist(), *found.targets_BK.flatten().tolist(), *latent]
+        return [*found.inputs_B.flatten().tolist(), *found.targets_BK.flatten().tolist(), *latent]
 
     assert drawn(0, 0) != drawn(0, 1)
     assert drawn(0, 0) != drawn(1, 0)
@@ -160,9 +164,9 @@ def test_the_epoch_and_the_seed_change_what_is_drawn(name: str, data: Set, make:
 @every
 def test_the_minibatch_itself_is_left_as_it_was(name: str, data: Set, make: Make) -> None:
     minibatch = data.minibatch(torch.arange(12))
-    before = minibatch.images_BCHW.clone(), minibatch.targets_BK.clone()
+    before = minibatch.inputs_B.clone(), minibatch.targets_BK.clone()
     make(name).sample(minibatch, draws())
-    assert torch.equal(minibatch.images_BCHW, before[0])
+    assert torch.equal(minibatch.inputs_B, before[0])
     assert torch.equal(minibatch.targets_BK, before[1])
 
 
@@ -171,7 +175,7 @@ def test_alpha_zero_is_the_minibatch_itself_and_draws_nothing(name: str, data: S
     minibatch = data.minibatch(torch.arange(12))
     used, unused = draws(), draws()
     found = make(name, alpha=0.0).sample(minibatch, used)
-    assert found.images_BCHW is minibatch.images_BCHW
+    assert found.inputs_B is minibatch.inputs_B
     assert found.targets_BK is minibatch.targets_BK
     assert found.latent is None
     assert torch.equal(used.partners.get_state(), unused.partners.get_state())
@@ -208,7 +212,7 @@ def test_lambda_is_drawn_from_the_beta_distribution(alpha: float) -> None:
 def test_erm_returns_the_minibatch_itself(data: Set, make: Make) -> None:
     minibatch = data.minibatch(torch.arange(7))
     found = make("ERM").sample(minibatch, draws())
-    assert found.images_BCHW is minibatch.images_BCHW
+    assert found.inputs_B is minibatch.inputs_B
     assert found.targets_BK is minibatch.targets_BK
 
 
@@ -218,8 +222,8 @@ def test_mixup_combines_the_minibatch_with_a_permutation_of_itself(data: Set, ma
     source = draws()
     lam = source.interpolation.beta(1.0, 1.0)
     order = torch.randperm(12, generator=source.partners)
-    images, targets = minibatch.images_BCHW, minibatch.targets_BK
-    torch.testing.assert_close(found.images_BCHW, lam * images + (1 - lam) * images[order])
+    images, targets = minibatch.inputs_B, minibatch.targets_BK
+    torch.testing.assert_close(found.inputs_B, lam * images + (1 - lam) * images[order])
     torch.testing.assert_close(found.targets_BK, lam * targets + (1 - lam) * targets[order])
 
 
@@ -230,14 +234,14 @@ def test_the_loss_on_mixed_targets_is_the_two_term_formula(data: Set, make: Make
     lam = source.lam(0.4)
     order = torch.randperm(12, generator=source.partners)
     labels = data.labels_N
-    logits = found.images_BCHW.flatten(1)[:, :CLASSES] * 3
+    logits = found.inputs_B.flatten(1)[:, :CLASSES] * 3
     two_terms = lam * F.cross_entropy(logits, labels) + (1 - lam) * F.cross_entropy(logits, labels[order])
     torch.testing.assert_close(F.cross_entropy(logits, found.targets_BK), two_terms, rtol=1e-12, atol=1e-12)
 
 
 def partners(found: VirtualBatch, minibatch: Minibatch, lam: float, data: Set) -> list[int]:
     """Which rows of the training set the images were mixed with, by solving for them."""
-    others = (found.images_BCHW - lam * minibatch.images_BCHW) / (1 - lam)
+    others = (found.inputs_B - lam * minibatch.inputs_B) / (1 - lam)
     whole, _ = data.look_up(torch.arange(len(data.labels_N)))
     distance = (others[:, None] - whole[None]).flatten(2).abs().amax(2)
     assert (distance.amin(1) < 1e-9).all()
@@ -306,9 +310,9 @@ def test_knn_mixes_labels_of_neighbours_of_another_class(tmp_path: Path) -> None
         alpha=math.inf,
         neighbours=1,
     )
-    found = METHODS["mixup"](trial, data.examples).sample(data.minibatch(torch.tensor([0, 1])), draws())
+    found = build(trial, data.examples).sample(data.minibatch(torch.tensor([0, 1])), draws())
     assert found.targets_BK.tolist() == [[0.5, 0.5, 0], [0.5, 0.5, 0]]
-    assert (found.images_BCHW[:, 0, 0, 0] * 255).tolist() == pytest.approx([5, 5])
+    assert (found.inputs_B[:, 0, 0, 0] * 255).tolist() == pytest.approx([5, 5])
 
 
 class Lambda:
@@ -345,7 +349,7 @@ def test_smoothing_gives_epsilon_over_k_to_wrong_classes(epsilon: float, data: S
     found = make("smoothing", label_smoothing=epsilon).sample(minibatch, draws())
     wrong, right = epsilon / 3, 1 - epsilon * 2 / 3
     torch.testing.assert_close(found.targets_BK, torch.tensor([[wrong, wrong, right], [right, wrong, wrong]]).double())
-    assert found.images_BCHW is minibatch.images_BCHW
+    assert found.inputs_B is minibatch.inputs_B
     logits = torch.randn(2, 3, dtype=torch.float64)
     theirs = F.cross_entropy(logits, torch.tensor([2, 0]), label_smoothing=epsilon)
     torch.testing.assert_close(F.cross_entropy(logits, found.targets_BK), theirs)
@@ -360,7 +364,7 @@ def test_smoothing_by_zero_is_erm(data: Set, make: Make) -> None:
 def test_noise_is_gaussian_with_standard_deviation_sigma(sigma: float, data: Set, make: Make) -> None:
     minibatch = data.minibatch(torch.arange(12).repeat(500))
     found = make("noise", sigma=sigma).sample(minibatch, draws())
-    noise = (found.images_BCHW - minibatch.images_BCHW).flatten()
+    noise = (found.inputs_B - minibatch.inputs_B).flatten()
     assert noise.mean().item() == pytest.approx(0, abs=sigma / 30)
     assert noise.std().item() == pytest.approx(sigma, rel=0.02)
     assert (noise.abs() < sigma).double().mean().item() == pytest.approx(0.6827, abs=0.01)
@@ -369,7 +373,7 @@ def test_noise_is_gaussian_with_standard_deviation_sigma(sigma: float, data: Set
 
 def test_noise_of_sigma_zero_is_erm(data: Set, make: Make) -> None:
     minibatch = data.minibatch(torch.arange(3))
-    assert make("noise", sigma=0.0).sample(minibatch, draws()).images_BCHW is minibatch.images_BCHW
+    assert make("noise", sigma=0.0).sample(minibatch, draws()).inputs_B is minibatch.inputs_B
 
 
 @pytest.mark.parametrize("ways", [2, 3, 5])
@@ -379,7 +383,7 @@ def test_dirichlet_mixup_is_the_weighted_sum_of_permutations(ways: int, data: Se
     source = draws()
     weights = source.interpolation.dirichlet([2.0] * ways)
     orders = [torch.arange(12), *(torch.randperm(12, generator=source.partners) for _ in range(ways - 1))]
-    for mine, theirs in ((found.images_BCHW, minibatch.images_BCHW), (found.targets_BK, minibatch.targets_BK)):
+    for mine, theirs in ((found.inputs_B, minibatch.inputs_B), (found.targets_BK, minibatch.targets_BK)):
         torch.testing.assert_close(mine, sum(w * theirs[order] for w, order in zip(weights, orders, strict=True)))
 
 
@@ -399,7 +403,7 @@ def two_stages() -> MLP:
 def test_latent_mixup_leaves_images_alone_and_mixes_targets_as_mixup_does(data: Set, make: Make) -> None:
     minibatch = data.minibatch(torch.arange(12))
     found = make("latent").sample(minibatch, draws())
-    assert found.images_BCHW is minibatch.images_BCHW
+    assert found.inputs_B is minibatch.inputs_B
     torch.testing.assert_close(found.targets_BK, make("mixup AC + RP").sample(minibatch, draws()).targets_BK)
     assert found.latent is not None
     assert found.latent.layer == 2
@@ -411,8 +415,8 @@ def test_latent_mixup_at_layer_1_of_a_linear_stem_equals_mixing_inputs(data: Set
     latent = make("latent", layer=1).sample(minibatch, draws())
     inputs = make("mixup AC + RP").sample(minibatch, draws())
     assert latent.latent is not None
-    logits = network(latent.images_BCHW, latent.latent.layer, latent.latent)
-    torch.testing.assert_close(logits, network(inputs.images_BCHW), rtol=1e-12, atol=1e-12)
+    logits = network(latent.inputs_B, latent.latent.layer, latent.latent)
+    torch.testing.assert_close(logits, network(inputs.inputs_B), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("layer", [1, 2, 3])
@@ -421,12 +425,12 @@ def test_latent_mixup_mixes_the_input_of_the_stage_it_names(layer: int, data: Se
     network = two_stages()
     found = make("latent", layer=layer, model="mlp").sample(minibatch, draws())
     assert found.latent is not None
-    x = network.stem(minibatch.images_BCHW)
+    x = network.stem(minibatch.inputs_B)
     for number, stage in enumerate(network.stages, start=1):
         if number == layer:
             x = found.latent.lam * x + (1 - found.latent.lam) * x[found.latent.partner_B]
         x = stage(x)
-    torch.testing.assert_close(network(found.images_BCHW, layer, found.latent), x)
+    torch.testing.assert_close(network(found.inputs_B, layer, found.latent), x)
 
 
 @pytest.mark.parametrize(("size", "workers"), [(12, 2), (11, 3), (5, 4), (7, 1)])

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Hashable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,10 +22,9 @@ from torch.nn import functional as F
 
 from mixup_study.study.packs import pack_key
 from mixup_study.study.trial import Trial
-from mixup_study.training.optimizers import OPTIMIZERS, learning_rate, set_learning_rate
+from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from mixup_study.training.packs.replay import Replay, record
-from mixup_study.training.parallel import Worker
-from mixup_study.training.task import Found, Row
+from mixup_study.training.task import Environment, Found, Row
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity.base import Minibatch, PairDraws, VirtualBatch, pair_draws
 
@@ -39,10 +37,10 @@ BLOCK = 16
 class Pack:
     """The state of many trials between two epochs, a block of them after the other."""
 
-    def __init__(self, trials: Sequence[Trial], folder: Path, worker: Worker, device: torch.device) -> None:
+    def __init__(self, trials: Sequence[Trial], environment: Environment) -> None:
         """Load the data and draw the weights as each trial alone would; all must have one ``pack_key``."""
-        members = [Classification(trial, folder, worker, device) for trial in trials]
-        count = -(-len(members) // BLOCK) if device.type == "cpu" else 1
+        members = [Classification(trial, environment) for trial in trials]
+        count = -(-len(members) // BLOCK) if environment.device.type == "cpu" else 1
         sizes = [len(members) * (number + 1) // count for number in range(count)]
         self._blocks = [_Block(members[start:end]) for start, end in itertools.pairwise([0, *sizes])]
 
@@ -60,14 +58,20 @@ class Pack:
         for block, saved in zip(self._blocks, state["blocks"], strict=True):
             block.load(saved)
 
+    def model_states(self) -> Sequence[Mapping[str, Tensor]]:
+        """Return each trial's network by itself, named as that of a trial alone."""
+        return [member.model.state_dict() for member in self._members_trained()]
+
     def run_epoch(self, epoch: int) -> Sequence[Row]:
         """Train for an epoch; return each trial's training loss and test error."""
         return [row for block in self._blocks for row in block.run_epoch(epoch)]
 
-    def find(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
+    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
         """Return what each trial measures at its end, as it would alone."""
-        members = [member for block in self._blocks for member in block.members_trained()]
-        return [member.find([own])[0] for member, own in zip(members, rows, strict=True)]
+        return [member.measure(own) for member, own in zip(self._members_trained(), rows, strict=True)]
+
+    def _members_trained(self) -> list[Classification]:
+        return [member for block in self._blocks for member in block.members_trained()]
 
 
 class _Block:
@@ -83,7 +87,7 @@ class _Block:
         decays = [trial.weight_decay for trial in self._trials]
         self._decays_P = torch.tensor(decays, device=self._device) if len(set(decays)) > 1 else None
         common = self._trials[0] if self._decays_P is None else self._trials[0].model_copy(update={"weight_decay": 0.0})
-        self._optimizer = OPTIMIZERS[common.optimizer](self._parameters.values(), common)
+        self._optimizer = build_optimizer(self._parameters.values(), common)
         self._inputs_PNF = torch.stack([member.data.normalised(member.data.train_inputs_N) for member in members])
         self._targets_PNK = torch.stack([member.targets_NK for member in members])
         self._test_inputs_PMF = torch.stack([member.data.normalised(member.data.test_inputs_N) for member in members])
@@ -154,7 +158,7 @@ class _Block:
         ) -> tuple[Tensor, Tensor]:
             minibatch = Minibatch(inputs_BF, targets_BK, permutation_B, _no_other_rows)
             batch = sample(minibatch, PairDraws(lam, permutation_B))
-            logits_BK = functional_call(self._network, named, (batch.images_BCHW,))
+            logits_BK = functional_call(self._network, named, (batch.inputs_B,))
             total = F.cross_entropy(logits_BK, batch.targets_BK, reduction="sum")
             return total / len(inputs_BF), total
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixup_study.data.densities import DENSITIES
+from mixup_study.data.densities import Density
 from mixup_study.networks.mlp import MLP
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
-from mixup_study.training.optimizers import OPTIMIZERS, learning_rate, set_learning_rate
-from mixup_study.training.task import Found, Row
+from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from mixup_study.training.task import Environment, Found, Row
 from mixup_study.vicinity.base import Draws, mix
 
 STEPS = 100
@@ -35,16 +35,18 @@ class GAN:
     generator loss hardly moves a generator that the discriminator sees through).
     """
 
-    def __init__(self, trial: Trial, device: torch.device) -> None:
+    def __init__(self, trial: Trial, environment: Environment) -> None:
         """Draw the initial weights."""
+        dataset = trial.components.dataset
+        assert dataset is not None
         self._trial = trial
-        self._device = device
-        self._density = DENSITIES[trial.dataset]
+        self._device = device = environment.device
+        self._density: Density = dataset.load()
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
         self.generator = MLP(2, 2, trial.width, trial.depth).to(device)
         self.discriminator = MLP(2, 1, trial.width, trial.depth).to(device)
         self._optimizers = {
-            name: OPTIMIZERS[trial.optimizer](network.parameters(), trial) for name, network in self._networks().items()
+            name: build_optimizer(network.parameters(), trial) for name, network in self._networks().items()
         }
         self._kept: dict[int, Tensor] = {}
 
@@ -54,7 +56,7 @@ class GAN:
     @property
     def examples(self) -> int:
         """Return the points of the data that the discriminator sees in an epoch."""
-        return STEPS * self._trial.discriminator_steps * self._trial.batch_size
+        return STEPS * int(self._trial.discriminator_steps) * int(self._trial.batch_size)
 
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on."""
@@ -69,7 +71,15 @@ class GAN:
             self._optimizers[name].load_state_dict(state["optimizers"][name])
         self._kept = {iteration: samples.to(self._device) for iteration, samples in state["samples"].items()}
 
-    def run_epoch(self, epoch: int) -> Sequence[Row]:
+    def model_state(self) -> Mapping[str, Tensor]:
+        """Return the weights of both networks, named ``generator.…`` and ``discriminator.…``."""
+        return {
+            f"{prefix}.{name}": tensor
+            for prefix, network in self._networks().items()
+            for name, tensor in network.state_dict().items()
+        }
+
+    def run_epoch(self, epoch: int) -> Row:
         """Take STEPS steps of the generator; return both mean losses, and how well its samples fit the modes."""
         trial = self._trial
         for optimizer in self._optimizers.values():
@@ -90,14 +100,12 @@ class GAN:
                 self._kept[iteration] = self.sample(KEPT, "kept samples")
         discriminator_loss, generator_loss = (losses_2 / STEPS).tolist()
         near_NM = self._density.near(self.sample(EVALUATED, "evaluated samples"))
-        return [
-            {
-                "discriminator_loss": discriminator_loss,
-                "generator_loss": generator_loss,
-                "modes_covered": float(near_NM.any(0).sum()),
-                "near_modes": near_NM.any(1).double().mean().item(),
-            }
-        ]
+        return {
+            "discriminator_loss": discriminator_loss,
+            "generator_loss": generator_loss,
+            "modes_covered": float(near_NM.any(0).sum()),
+            "near_modes": near_NM.any(1).double().mean().item(),
+        }
 
     def _train_discriminator(self, real_B2: Tensor, fake_B2: Tensor, draws: Draws) -> Tensor:
         lam = draws.lam(self._trial.alpha) if self._trial.alpha else None  # alpha 0 is ERM
@@ -134,9 +142,9 @@ class GAN:
     def _stream(self, purpose: str, epoch: int) -> torch.Generator:
         return torch.Generator(self._device).manual_seed(stream_seed(self._trial.seed, purpose, epoch))
 
-    def find(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
+    def measure(self, rows: Sequence[Row]) -> Found:
         """Return modes and samples near them after the last epoch, and over the second half of all epochs."""
-        last, settled = rows[0][-1], rows[0][len(rows[0]) // 2 :]
+        last, settled = rows[-1], rows[len(rows) // 2 :]
         measurements = {
             "modes_covered_last": last["modes_covered"],
             "modes_covered_lowest": min(row["modes_covered"] for row in settled),
@@ -152,7 +160,7 @@ class GAN:
             "x": points_N2[:, 0],
             "y": points_N2[:, 1],
         }
-        return [Found(measurements, points)]
+        return Found(measurements, points)
 
 
 def is_kept(iteration: int, last: int) -> bool:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixup_study.data.densities import DENSITIES, NEAR
+from mixup_study.data.densities import GAUSSIAN_GRID, GAUSSIAN_RING, NEAR
 from mixup_study.store.record import TrialRecord
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
@@ -17,7 +17,7 @@ from mixup_study.training.task import Measured, TrainingDiverged
 from mixup_study.training.tasks import gan
 from mixup_study.training.tasks.gan import GAN, KEPT, is_kept
 from mixup_study.vicinity.base import Draws
-from tests.training.alone import CPU, train_alone
+from tests.training.alone import ALONE, CPU, train_alone
 from tests.training.test_checkpoint import Memory, Run, numbers
 
 MIXUP: dict[str, Any] = {"method": "mixup", "alpha": 0.2}
@@ -43,7 +43,7 @@ def everything(measured: Measured) -> list[Any]:
 
 
 def test_the_discriminator_of_erm_tells_real_from_generated() -> None:
-    run = GAN(trial(), CPU)
+    run = GAN(trial(), ALONE)
     real, fake = points(8, 0), 3 * points(8, 1)
     loss = run.discriminator_loss(real, fake, None)
     took_for_real, took_fake_for_real = (run.discriminator(each).sigmoid() for each in (real, fake))
@@ -52,7 +52,7 @@ def test_the_discriminator_of_erm_tells_real_from_generated() -> None:
 
 @pytest.mark.parametrize("lam", [0.0, 0.3, 0.5, 1.0])
 def test_the_discriminator_of_mixup_tells_how_much_is_real(lam: float) -> None:
-    run = GAN(trial(**MIXUP), CPU)
+    run = GAN(trial(**MIXUP), ALONE)
     real, fake = points(8, 0), 3 * points(8, 1)
     loss = run.discriminator_loss(real, fake, lam)
     share = run.discriminator(lam * real + (1 - lam) * fake).sigmoid()
@@ -61,7 +61,7 @@ def test_the_discriminator_of_mixup_tells_how_much_is_real(lam: float) -> None:
 
 @pytest.mark.parametrize(("lam", "expected"), [(None, 1000.0), (0.25, 750.0)])
 def test_a_discriminator_that_is_sure_has_a_finite_loss(lam: float | None, expected: float) -> None:
-    run = GAN(trial(), CPU)
+    run = GAN(trial(), ALONE)
     for weights in run.discriminator.parameters():
         torch.nn.init.zeros_(weights)
     torch.nn.init.constant_(list(run.discriminator.parameters())[-1], 1000.0)
@@ -90,7 +90,7 @@ def plainly(trial: Trial, epoch: int, run: GAN) -> list[float]:
     size, turns = trial.batch_size, trial.discriminator_steps
     draws = Draws.for_epoch(trial.seed, epoch, CPU)
     stream = torch.Generator().manual_seed(stream_seed(trial.seed, "data", epoch))
-    real = iter(DENSITIES[trial.dataset].sample(gan.STEPS * turns * size, stream).split(size))
+    real = iter(trial.components.dataset.load().sample(gan.STEPS * turns * size, stream).split(size))
     noise = iter(torch.randn(gan.STEPS * (turns + 1), size, 2, generator=draws.noise))
     for _ in range(gan.STEPS):
         for _ in range(turns):
@@ -107,8 +107,8 @@ def plainly(trial: Trial, epoch: int, run: GAN) -> list[float]:
 
 @pytest.mark.parametrize("fields", [{}, MIXUP, {"discriminator_steps": 1}, {"dataset": "gaussian_grid"}], ids=str)
 def test_an_epoch_is_turns_of_the_players_each_on_its_own_loss_and_weights(fields: dict[str, Any]) -> None:
-    run, plain = GAN(trial(**fields), CPU), GAN(trial(**fields), CPU)
-    (row,) = run.run_epoch(5)
+    run, plain = GAN(trial(**fields), ALONE), GAN(trial(**fields), ALONE)
+    row = run.run_epoch(5)
     losses = plainly(trial(**fields), 5, plain)
     assert [row["discriminator_loss"], row["generator_loss"]] == pytest.approx(losses, rel=1e-5)
     for player, expected in ((run.discriminator, plain.discriminator), (run.generator, plain.generator)):
@@ -145,14 +145,14 @@ class OfTwoModes(GAN):
 
 @pytest.mark.parametrize(("dataset", "modes"), [("gaussian_ring", 8), ("gaussian_grid", 25)])
 def test_a_generator_of_the_data_covers_every_mode(dataset: str, modes: int) -> None:
-    (row,) = OfTheData(trial(dataset=dataset), CPU).run_epoch(0)
+    row = OfTheData(trial(dataset=dataset), ALONE).run_epoch(0)
     assert row["modes_covered"] == modes
     assert row["near_modes"] == pytest.approx(1 - np.exp(-(NEAR**2) / 2), abs=0.01)
 
 
-@pytest.mark.parametrize("dataset", DENSITIES)
+@pytest.mark.parametrize("dataset", ["gaussian_ring", "gaussian_grid"])
 def test_covered_modes_and_samples_near_one_are_counted(dataset: str) -> None:
-    (row,) = OfTwoModes(trial(dataset=dataset), CPU).run_epoch(0)
+    row = OfTwoModes(trial(dataset=dataset), ALONE).run_epoch(0)
     assert (row["modes_covered"], row["near_modes"]) == (2, 0.5)
 
 
@@ -163,7 +163,7 @@ def test_measurements_are_of_the_last_epoch_and_of_the_second_half(
     covered: list[float], lowest: float, mean: float
 ) -> None:
     rows = [{"modes_covered": modes, "near_modes": modes / 10} for modes in covered]
-    (found,) = GAN(trial(), CPU).find([rows])
+    found = GAN(trial(), ALONE).measure(rows)
     assert found.measurements == {
         "modes_covered_last": covered[-1],
         "modes_covered_lowest": lowest,
@@ -174,15 +174,15 @@ def test_measurements_are_of_the_last_epoch_and_of_the_second_half(
 
 def test_points_are_of_the_data_and_of_the_generator_at_each_kept_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gan, "STEPS", 40)
-    run = GAN(trial(), CPU)
-    rows = [row for epoch in range(3) for row in run.run_epoch(epoch)]
-    (found,) = run.find([rows])
+    run = GAN(trial(), ALONE)
+    rows = [run.run_epoch(epoch) for epoch in range(3)]
+    found = run.measure(rows)
     table = TrialRecord(trial(), "done", {}, points=found.points).points_table().to_pandas()
     assert table["point"].tolist() == list(range(4 * KEPT))
     data, samples = table[table["kind"] == "data"], table[table["kind"] == "sample"]
     assert len(data) == KEPT
     assert data["iteration"].isna().all()
-    near = DENSITIES["gaussian_ring"].near(torch.tensor(data[["x", "y"]].to_numpy()))
+    near = GAUSSIAN_RING.near(torch.tensor(data[["x", "y"]].to_numpy()))
     assert near.any(0).all()
     assert near.any(1).double().mean().item() > 0.97
     assert samples["iteration"].value_counts(sort=False).to_dict() == {10: KEPT, 100: KEPT, 120: KEPT}
@@ -193,11 +193,11 @@ def test_points_are_of_the_data_and_of_the_generator_at_each_kept_iteration(monk
 
 
 def test_all_methods_begin_with_the_same_networks_and_are_shown_beside_the_same_data() -> None:
-    erm, mixup = GAN(trial(), CPU), GAN(trial(**MIXUP), CPU)
+    erm, mixup = GAN(trial(), ALONE), GAN(trial(**MIXUP), ALONE)
     assert torch.equal(erm.sample(100, "kept samples"), mixup.sample(100, "kept samples"))
     assert torch.equal(erm.discriminator(points(9, 0)), mixup.discriminator(points(9, 0)))
     row = [{"modes_covered": 1.0, "near_modes": 0.1}]
-    first, second = (run.find([row])[0].points for run in (erm, mixup))
+    first, second = (run.measure(row).points for run in (erm, mixup))
     assert np.array_equal(first["x"], second["x"])
 
 
@@ -272,8 +272,8 @@ def test_a_generator_comes_closer_to_the_data(
 ) -> None:
     monkeypatch.setattr(gan, "STEPS", 100)
     larger = {"dataset": "gaussian_grid", "width": 64, "batch_size": 64, "discriminator_steps": 3}
-    run = GAN(trial(**larger, **fields, seed=1), CPU)
-    data = DENSITIES["gaussian_grid"].sample(1000, torch.Generator().manual_seed(0))
+    run = GAN(trial(**larger, **fields, seed=1), ALONE)
+    data = GAUSSIAN_GRID.sample(1000, torch.Generator().manual_seed(0))
     before = energy_distance(run.sample(1000, "test"), data)
     for epoch in range(epochs):
         run.run_epoch(epoch)

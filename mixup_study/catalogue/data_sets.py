@@ -1,0 +1,94 @@
+"""The data sets (sections 3.2, 3.6 and 3.7)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from mixup_study.catalogue.entries import Dataset, TableShape
+from mixup_study.catalogue.fields import Fields, Real, Seed, Traits
+from mixup_study.catalogue.units import PERCENT
+
+TEST_SHARE = 0.2
+"""Of a table's rows, the share that a split sets apart for testing, rounded up."""
+
+LABELLED_IMAGES = frozenset({"labels", "images"})
+LABELLED_TABLE = frozenset({"labels", "table"})
+DENSITY = frozenset({"density"})
+"""A distribution to draw from, unlabelled."""
+
+
+class LabelFields(Fields):
+    """Fields of how a labelled training set is prepared."""
+
+    train_size: Annotated[Annotated[int, Field(ge=1, le=2**31)] | None, Traits(caption=True, cost=True)] = Field(
+        default=None, description="Train on this many examples, drawn by data_seed; all of them by default."
+    )
+    label_noise: Annotated[Real, Traits(unit=PERCENT, varies_in_pack=True)] = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Probability with which a training label is replaced by one drawn from all classes (section 3.4).",
+    )
+    data_seed: Annotated[Seed, Traits(seed=True, caption=True, varies_in_pack=True)] = Field(
+        default=0, description="Seed of the label noise and of train_size."
+    )
+    augment: Annotated[bool, Traits(caption=True, requires="images")] = Field(
+        default=True, description="Random crops and flips, as far as the data set allows them (section 3.2)."
+    )
+
+    @field_validator("data_seed")
+    @classmethod
+    def _is_used(cls, data_seed: int, info: ValidationInfo) -> int:
+        drawn: dict[str, Any] = {"label_noise": 0.0, "train_size": None, **info.data}
+        if data_seed and not drawn["label_noise"] and drawn["train_size"] is None:
+            raise PydanticCustomError(
+                "unused", "nothing is drawn by it: there is no label noise, and train_size takes all examples"
+            )
+        return data_seed
+
+
+class TableFields(LabelFields):
+    """Fields of data sets without a test set of their own: rows of numbers that every trial splits by its seeds."""
+
+    split_seed: Annotated[Seed | None, Traits(seed=True, caption=True, varies_in_pack=True)] = Field(
+        default=None,
+        description="Seed of the split into training and test rows, of data sets that have none; seed by default"
+        " (section 3.6).",
+    )
+
+
+def _images(name: str, build: str) -> Dataset:
+    return Dataset(name, f"mixup_study.data.{build}", LabelFields, provides=LABELLED_IMAGES)
+
+
+def _table(name: str, build: str, rows: int, features: int) -> Dataset:
+    shape = TableShape(rows, features)
+    return Dataset(name, f"mixup_study.data.{build}", TableFields, provides=LABELLED_TABLE, shape=shape)
+
+
+def _density(name: str, build: str) -> Dataset:
+    return Dataset(name, f"mixup_study.data.{build}", provides=DENSITY)
+
+
+DATA_SETS = (
+    _images("digits", "digits:load_digits"),
+    _images("cifar10", "downloaded:load_cifar10"),
+    _images("cifar100", "downloaded:load_cifar100"),
+    _images("fashion_mnist", "downloaded:load_fashion_mnist"),
+    _table("iris", "embedded:load_iris", 150, 4),
+    _table("wine", "embedded:load_wine", 178, 13),
+    _table("breast_cancer", "embedded:load_breast_cancer", 569, 30),
+    _table("optdigits", "embedded:load_optdigits", 1797, 64),
+    _table("abalone", "openml:load_abalone", 4177, 8),
+    _table("arcene", "openml:load_arcene", 200, 10_000),
+    _table("arrhythmia", "openml:load_arrhythmia", 452, 279),
+    _table("htru2", "openml:load_htru2", 17_898, 8),
+    _table("phishing", "openml:load_phishing", 11_055, 30),
+    _table("two_moons", "embedded:load_two_moons", 1000, 2),
+    _table("circles", "embedded:load_circles", 1000, 2),
+    _density("gaussian_ring", "densities:GAUSSIAN_RING"),
+    _density("gaussian_grid", "densities:GAUSSIAN_GRID"),
+)

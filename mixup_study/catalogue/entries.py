@@ -1,0 +1,206 @@
+"""Entries of the catalogue: what a task, data set, network, method or optimizer declares of itself.
+
+An entry is all that is known of a component without importing PyTorch, and names the code that builds it as
+``package.module:attribute``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from mixup_study.catalogue.fields import Fields
+from mixup_study.catalogue.units import Unit
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a finished trial measures: a column of the trials' table."""
+
+    name: str
+    unit: Unit
+    better: Better = "lower"
+
+    @property
+    def label(self) -> str:
+        """Return its name in running text."""
+        return self.name.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What a trial measures after every epoch: a column of the epochs' table."""
+
+    name: str
+    unit: Unit | None = None
+    """None of a plain number."""
+    better: Better = "lower"
+    gauge: str | None = None
+    """Name of the Prometheus gauge that shows it live, without the prefix ``mixup_study_trial_``; None for none."""
+    description: str = ""
+    """What the gauge is, in one line."""
+
+    @property
+    def label(self) -> str:
+        """Return its name in running text."""
+        return self.name.replace("_", " ")
+
+    @property
+    def axis(self) -> str:
+        """Return the label of a figure's axis: ``test error (%)``."""
+        unit = self.unit.name if self.unit else ""
+        return self.label if not unit or self.label.startswith(unit) else f"{self.label} ({unit})"
+
+
+@dataclass(frozen=True)
+class Component:
+    """A part of a trial that its study chooses by name."""
+
+    kind: ClassVar[str]
+    """The field of a trial that names it."""
+    noun: ClassVar[str]
+    """What messages call its kind."""
+
+    name: str
+    build: str
+    """The code, as ``package.module:attribute``."""
+    fields: type[Fields] = Fields
+    """The fields that a trial takes which chooses it."""
+    version: int = field(default=1, kw_only=True)
+    """Raised when a change of its code, or of a default, changes what its trials measure; enters their ids above 1."""
+
+    def load(self) -> Any:
+        """Import and return the code."""
+        return _load(self.build)
+
+
+@dataclass(frozen=True)
+class Task(Component):
+    """What is learnt, or evaluated.
+
+    ``build`` is called with a trial and an ``Environment`` and returns a ``training.task.Task``.
+    """
+
+    kind = "task"
+    noun = "task"
+
+    chooses: tuple[str, ...] = field(default=("dataset", "model", "method", "optimizer"), kw_only=True)
+    """Kinds of the components that its trials choose."""
+    takes: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """What its data sets must provide."""
+    metrics: tuple[Metric, ...] = field(default=(), kw_only=True)
+    curves: tuple[Curve, ...] = field(default=(), kw_only=True)
+    headline: str | None = field(default=None, kw_only=True)
+    """Name of the curve that tells how a trial is doing; ``<headline>_last`` is then a metric."""
+    percent: str = field(default="Errors", kw_only=True)
+    """What its metrics in percent are, for captions."""
+    epoch_label: str = field(default="epoch", kw_only=True)
+    """Label of a figure's axis of epochs."""
+    build_pack: str | None = field(default=None, kw_only=True)
+    """Code that trains several trials as one batched model, called with them and an ``Environment``; None for none."""
+
+    def load_pack(self) -> Any:
+        """Import and return the code that trains packs. Raises ValueError where there is none."""
+        if self.build_pack is None:
+            raise ValueError(f"trials of task {self.name} are trained alone")
+        return _load(self.build_pack)
+
+    @property
+    def headline_curve(self) -> Curve | None:
+        """Return the curve that tells how a trial is doing."""
+        return next((curve for curve in self.curves if curve.name == self.headline), None)
+
+    @property
+    def headline_metric(self) -> Metric | None:
+        """Return the metric that tells how a finished trial did: the headline's last value."""
+        name = f"{self.headline}_last"
+        return next((metric for metric in self.metrics if metric.name == name), next(iter(self.metrics), None))
+
+
+@dataclass(frozen=True)
+class TableShape:
+    """The size of a table, before its split."""
+
+    rows: int
+    features: int
+    """Columns but the label."""
+
+
+@dataclass(frozen=True)
+class Dataset(Component):
+    """A data set.
+
+    ``build`` is called with the folder of the data sets, and of a table with the seed of its split too, and returns a
+    ``data.LabelledSet``. A density is the built object itself.
+    """
+
+    kind = "dataset"
+    noun = "data set"
+
+    provides: frozenset[str] = field(default=frozenset({"labels", "images"}), kw_only=True)
+    """What it has that tasks, networks and fields may require: ``labels``; ``images``, ``table`` or ``density``."""
+    shape: TableShape | None = field(default=None, kw_only=True)
+    """The size of a table."""
+
+    @property
+    def is_split(self) -> bool:
+        """Return whether it has no test set of its own, so that trials split it by their seeds."""
+        return "split_seed" in self.fields.model_fields
+
+
+@dataclass(frozen=True)
+class Network(Component):
+    """A network.
+
+    ``build`` is called with a trial, the shape of one input and the number of classes, and returns an ``nn.Module``;
+    a ``networks.StagedNetwork`` where ``layers`` are to be mixed.
+    """
+
+    kind = "model"
+    noun = "model"
+
+    takes: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """What its data sets provide, one of these; empty for any."""
+    layers: int | Callable[[Mapping[str, Any]], int] = field(default=0, kw_only=True)
+    """Layers whose input can be mixed (section 3.8): a number, or what counts them by a trial's fields."""
+    weights: Callable[[Any, int], int] | None = field(default=None, kw_only=True)
+    """Returns the number of weights for a trial and so many input features; None of a network that no pack trains."""
+
+    def count_layers(self, values: Mapping[str, Any]) -> int:
+        """Return how many layers a network has, whose trial has these values of fields."""
+        return self.layers if isinstance(self.layers, int) else self.layers(values)
+
+
+@dataclass(frozen=True)
+class Method(Component):
+    """A vicinal distribution: how minibatches become virtual examples (section 2).
+
+    ``build`` is called with a trial and ``vicinity.Examples`` and returns a ``vicinity.VicinalDistribution``.
+    """
+
+    kind = "method"
+    noun = "method"
+
+    changes: frozenset[str] = field(default=frozenset(), kw_only=True)
+    """``input``, whatever the layer, and ``target``: what it changes about a training example (ticks of Table 5)."""
+    tasks: frozenset[str] = field(default=frozenset({"classification"}), kw_only=True)
+    """Tasks that train with it."""
+    packs: bool = field(default=False, kw_only=True)
+    """Whether it draws nothing but lambda and a permutation of each minibatch, so that a pack can train with it."""
+
+
+@dataclass(frozen=True)
+class Optimizer(Component):
+    """An optimizer; ``build`` is called with parameters and a trial and returns a ``torch.optim.Optimizer``."""
+
+    kind = "optimizer"
+    noun = "optimizer"
+
+
+def _load(place: str) -> Any:
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,169 @@
+"""The catalogue: every component by its kind and name, and what follows from all of them together."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from mixup_study.catalogue.data_sets import DATA_SETS
+from mixup_study.catalogue.entries import Component, Curve, Dataset, Method, Metric, Network, Optimizer, Task
+from mixup_study.catalogue.fields import FieldEntry, Fields, Traits, fields_of
+from mixup_study.catalogue.methods import METHODS
+from mixup_study.catalogue.networks import NETWORKS
+from mixup_study.catalogue.optimizers import OPTIMIZERS
+from mixup_study.catalogue.tasks import TASKS, CoreFields
+from mixup_study.errors import InputError, nearest
+
+ENTRY_POINTS = "mixup_study"
+"""The group of entry points by which installed packages name modules with entries."""
+ENTRIES = "ENTRIES"
+"""The list of such a module that holds its entries."""
+
+_C = TypeVar("_C", bound=Component)
+
+
+class Catalogue:
+    """Components by kind and name; names are unique within a kind."""
+
+    def __init__(self, core: type[Fields], entries: Iterable[Component]) -> None:
+        """Begin with ``entries``; ``core`` declares the fields of every trial."""
+        self._core = core
+        self._entries: dict[str, dict[str, Component]] = {}
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Component) -> None:
+        """Add a component. Raises InputError where another of its kind has the name; adding one twice is nothing."""
+        named = self._entries.setdefault(entry.kind, {})
+        if named.setdefault(entry.name, entry) != entry:
+            raise InputError(f"{entry.noun} {entry.name!r}: there is another of that name; expected a new name")
+        self.__dict__.pop("fields", None)
+        self.__dict__.pop("metrics", None)
+        self.__dict__.pop("curves", None)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Return the kinds of components, by the fields that name them: ``task``, ``dataset`` …"""
+        return tuple(self._entries)
+
+    def names(self, kind: str) -> tuple[str, ...]:
+        """Return the names of all components of a kind, as ``dataset``."""
+        return tuple(self._entries[kind])
+
+    def _of(self, kind: type[_C]) -> Mapping[str, _C]:
+        return self._entries[kind.kind]  # type: ignore[return-value]  # ``add`` files every entry under its own kind
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """Return the tasks by name."""
+        return self._of(Task)
+
+    @property
+    def data_sets(self) -> Mapping[str, Dataset]:
+        """Return the data sets by name."""
+        return self._of(Dataset)
+
+    @property
+    def networks(self) -> Mapping[str, Network]:
+        """Return the networks by name."""
+        return self._of(Network)
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """Return the vicinal distributions by name."""
+        return self._of(Method)
+
+    @property
+    def optimizers(self) -> Mapping[str, Optimizer]:
+        """Return the optimizers by name."""
+        return self._of(Optimizer)
+
+    @cached_property
+    def fields(self) -> Mapping[str, FieldEntry]:
+        """Return every field that some trial takes, in the order of the result columns.
+
+        Each choice is followed by the fields of what can be chosen; a field that several declare stands where the
+        first does, and with its traits.
+        """
+        core = {field.name: field for field in fields_of(self._core)}
+        of_tasks = {field.name: field for task in self.tasks.values() for field in fields_of(task.fields)}
+        fields = {"task": core.pop("task")}
+        for kind, named in self._entries.items():
+            if kind != Task.kind and kind in of_tasks:
+                fields.setdefault(kind, of_tasks[kind])
+                for entry in named.values():
+                    for field in fields_of(entry.fields):
+                        fields.setdefault(field.name, field)
+        for field in (*of_tasks.values(), *core.values()):
+            fields.setdefault(field.name, field)
+        return fields
+
+    def declarations(self, name: str) -> Iterator[tuple[Component | None, FieldEntry]]:
+        """Yield every component that declares a field, and how; None in place of the component for all trials."""
+        for field in fields_of(self._core):
+            if field.name == name:
+                yield None, field
+        for named in self._entries.values():
+            for entry in named.values():
+                for field in fields_of(entry.fields):
+                    if field.name == name:
+                        yield entry, field
+
+    @property
+    def seeds(self) -> tuple[str, ...]:
+        """Return the fields that tables take means over."""
+        return self.fields_with("seed")
+
+    def fields_with(self, trait: str) -> tuple[str, ...]:
+        """Return the fields of which a trait is true or set, as ``caption``."""
+        default = getattr(Traits(), trait)
+        return tuple(name for name, field in self.fields.items() if getattr(field.traits, trait) != default)
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Metric]:
+        """Return what the trials of all tasks measure, by name."""
+        return {metric.name: metric for task in self.tasks.values() for metric in task.metrics}
+
+    @cached_property
+    def curves(self) -> Mapping[str, Curve]:
+        """Return what the trials of all tasks measure after every epoch, by name."""
+        return {curve.name: curve for task in self.tasks.values() for curve in task.curves}
+
+
+def load_plugins(modules: Sequence[str]) -> None:
+    """Add the entries of ``modules``, by name, and of every installed package with an entry point.
+
+    Raises InputError for a module that is not there, or that lists no entries.
+    """
+    for point in entry_points(group=ENTRY_POINTS):
+        _add_module(point.value, f"the entry point {point.name} of group {ENTRY_POINTS}")
+    for module in modules:
+        _add_module(module, f"--plugin {module}")
+
+
+def _add_module(name: str, source: str) -> None:
+    try:
+        module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
+            raise
+        beside = sorted(sys.modules)
+        raise InputError(
+            f"{source}: no such module; expected one that Python can import, from an installed package or this folder"
+            f"{nearest(name, beside)}"
+        ) from None
+    except (ValueError, TypeError) as error:  # an empty name, a relative one
+        raise InputError(f"{source}: {error}; expected a module, as in package.module") from None
+    entries = getattr(module, ENTRIES, None)
+    if not isinstance(entries, list | tuple) or not all(isinstance(entry, Component) for entry in entries):
+        raise InputError(f"{source}: it has no {ENTRIES}; expected there a list of catalogue entries")
+    for entry in entries:
+        CATALOGUE.add(entry)
+
+
+CATALOGUE = Catalogue(CoreFields, (*TASKS, *DATA_SETS, *NETWORKS, *METHODS, *OPTIMIZERS))
+"""All that studies can name."""

@@ -1,0 +1,145 @@
+"""The tasks, with what their trials measure."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from mixup_study.catalogue.data_sets import LabelFields
+from mixup_study.catalogue.entries import Curve, Metric, Task
+from mixup_study.catalogue.fields import Fields, Real, Seed, Traits
+from mixup_study.catalogue.units import PERCENT, count_of
+
+MODES = count_of("modes")
+
+
+class CoreFields(Fields):
+    """Fields of every trial."""
+
+    task: str = Field(default="classification", description="What is learnt.")
+    workers: Annotated[int, Traits(caption=True, cost=True, alone=True, requires="labels")] = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Data-parallel workers. They change BatchNorm's statistics, so they belong to the trial.",
+    )
+    seed: Annotated[Seed, Traits(seed=True, varies_in_pack=True)] = Field(
+        default=0, description="Seed of initial weights, minibatch order, augmentation, lambda, dropout."
+    )
+
+
+class TrainingFields(Fields):
+    """Fields of tasks that train a network: its components, and the schedule of its epochs."""
+
+    dataset: Annotated[str, Traits(cost=True)] = Field(description="Data set to train and test on.")
+    model: Annotated[str, Traits(cost=True)] = Field(description="Network to train.")
+    method: str = Field(default="erm", description="How minibatches become virtual examples (section 2).")
+    optimizer: str = Field(
+        default="sgd", description="sgd, without Nesterov momentum, or adam, with PyTorch's default betas and epsilon."
+    )
+    epochs: int = Field(
+        ge=1, le=1_000_000, description="Passes over the training set; of a GAN, hundreds of generator steps."
+    )
+    batch_size: Annotated[int, Traits(cost=True)] = Field(
+        ge=1, le=2**31, description="Examples per minibatch, over all workers together."
+    )
+    milestones: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
+        default=(),
+        strict=False,
+        description="Epochs after which the learning rate is multiplied by lr_factor, rising; one beyond the last"
+        " epoch is never reached.",
+    )
+    lr_factor: Real = Field(default=0.1, gt=0, le=1, description="Factor of the learning rate at each milestone.")
+
+    @field_validator("milestones")
+    @classmethod
+    def _rise(cls, milestones: tuple[int, ...]) -> tuple[int, ...]:
+        if any(later <= earlier for earlier, later in itertools.pairwise(milestones)):
+            raise PydanticCustomError("order", "expected epochs in rising order, each once")
+        return milestones
+
+
+class ClassificationFields(TrainingFields, LabelFields):
+    """Fields of a classification."""
+
+    precision: Annotated[
+        Literal["float32", "bfloat16"], Traits(implementation=True, caption=True, cost=True, alone=True)
+    ] = Field(default="float32", description="bfloat16: forward passes under autocast; parameters stay float32.")
+    memory_format: Annotated[Literal["contiguous", "channels_last"], Traits(implementation=True, requires="images")] = (
+        Field(default="contiguous", description="Memory layout of images and convolution weights.")
+    )
+
+
+class GANFields(TrainingFields):
+    """Fields of a generative adversarial network (section 3.7)."""
+
+    discriminator_steps: Annotated[int, Traits(cost=True)] = Field(
+        default=5,
+        ge=1,
+        le=1000,
+        description="Steps of a GAN's discriminator before each of its generator (section 3.7).",
+    )
+
+
+TASKS = (
+    Task(
+        "classification",
+        "mixup_study.training.tasks.classification:Classification",
+        ClassificationFields,
+        takes=frozenset({"labels"}),
+        metrics=(
+            Metric("test_error_best", PERCENT),
+            Metric("test_error_last", PERCENT),
+            Metric("test_error_median10", PERCENT),
+            Metric("train_error_real", PERCENT),
+            Metric("train_error_corrupted", PERCENT),
+        ),
+        curves=(
+            Curve("train_loss", gauge="train_loss", description="Mean training loss of the last epoch"),
+            Curve(
+                "test_error",
+                PERCENT,
+                gauge="test_error_ratio",
+                description="Top-1 test error after the last epoch, in [0, 1]",
+            ),
+        ),
+        headline="test_error",
+        build_pack="mixup_study.training.packs.pack:Pack",
+    ),
+    Task(
+        "gan",
+        "mixup_study.training.tasks.gan:GAN",
+        GANFields,
+        takes=frozenset({"density"}),
+        metrics=(
+            Metric("modes_covered_last", MODES, "higher"),
+            Metric("modes_covered_lowest", MODES, "higher"),
+            Metric("near_modes_last", PERCENT, "higher"),
+            Metric("near_modes_mean", PERCENT, "higher"),
+        ),
+        curves=(
+            Curve("discriminator_loss", gauge="discriminator_loss", description="Mean loss of a GAN's discriminator"),
+            Curve("generator_loss", gauge="generator_loss", description="Mean loss of a GAN's generator"),
+            Curve(
+                "modes_covered",
+                MODES,
+                "higher",
+                gauge="modes_covered",
+                description="Modes of the density that a GAN's samples lie near",
+            ),
+            Curve(
+                "near_modes",
+                PERCENT,
+                "higher",
+                gauge="near_modes_ratio",
+                description="Part of a GAN's samples that lie near a mode, in [0, 1]",
+            ),
+        ),
+        headline="modes_covered",
+        percent="Shares",
+        epoch_label="epoch (100 generator steps)",
+    ),
+)
