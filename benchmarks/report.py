@@ -20,11 +20,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixup_study.analysis.table import records_by_id
+from mixup_study.analysis.findings import Findings
 from mixup_study.store.record import epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study, StudyFile
-from mixup_study.views.report import write
+from mixup_study.views.report import write_report
 from tests.browser import chromium
 
 SLOTS = 8
@@ -102,7 +102,7 @@ def main() -> None:
         folder = Path(name)
         study, store = many(folder, options.trials, options.epochs)
         begun = time.perf_counter()
-        path = write(study, records_by_id(store.trials()), store, "measured", options.out)
+        path = write_report(Findings.read(study, store, "measured"), options.out)
         print(f"{len(study.trials):,} trials of {options.epochs} epochs")
         print(f"to write   {time.perf_counter() - begun:6.2f} s")
         print(f"size       {Path(path).stat().st_size / 1e6:6.2f} MB   target: at most 5 MB")

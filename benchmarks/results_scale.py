@@ -21,26 +21,27 @@ from typing import TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mixup_study.analysis.table import records_by_id
-from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
+from mixup_study.analysis.findings import Findings
+from mixup_study.store.record import Provenance, TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
-from mixup_study.views.layout import study_sheet
 from mixup_study.views.render import render
+from mixup_study.views.study_table import study_sheet
 
 Result = TypeVar("Result")
 
 EPOCH_COUNT = 10
 SEEDS = 10
-MADE = {
-    "started_at": datetime(2026, 1, 1, tzinfo=UTC),
-    "device": "a CPU",
-    "code_version": "benchmark",
-    "python_version": "3.11",
-    "torch_version": "2.7",
-    "ray_version": "2.60",
-}
+PROVENANCE = Provenance(
+    pack_size=1,
+    started_at=datetime(2026, 1, 1, tzinfo=UTC),
+    device="a CPU",
+    code_version="benchmark",
+    python_version="3.11",
+    torch_version="2.7",
+    ray_version="2.60",
+)
 STUDY = """\
 name: scale
 trial: {{dataset: digits, model: preact_resnet18, width: 8, epochs: {epochs}, batch_size: 50, lr: 0.1}}
@@ -76,7 +77,7 @@ def record(trial: Trial) -> TrialRecord:
         for epoch in range(1, EPOCH_COUNT + 1)
     ]
     measured = {"test_error_best": 0.1, "test_error_last": 0.1 + trial.seed / 100 + (trial.alpha or 0) / 1e4}
-    return TrialRecord(trial, "done", MADE, 12.5, measured, epochs)
+    return TrialRecord(trial, "done", PROVENANCE, 12.5, measured, epochs)
 
 
 def write_merged(store: ResultStore, records: list[tuple[str, TrialRecord]]) -> None:
@@ -88,7 +89,7 @@ def write_merged(store: ResultStore, records: list[tuple[str, TrialRecord]]) -> 
             "status": one.status,
             **one.measurements,
             "train_seconds": 12.5,
-            **MADE,
+            **vars(PROVENANCE),
         }
         for trial_id, one in records
     ]
@@ -122,9 +123,7 @@ def measure(trials: int, own_files: int, folder: Path) -> dict[str, float]:
     assert left == trials - len(records)
     asking, done = timed(lambda: ResultStore(store.location).done_among([records[-1][0]]))
     assert done
-    table, _ = timed(
-        lambda: render(study_sheet(study, records_by_id(ResultStore(store.location).trials()), "measured"), "text")
-    )
+    table, _ = timed(lambda: render(study_sheet(Findings.read(study, ResultStore(store.location), "measured")), "text"))
     return {
         "writing, ms per trial": 1000 * writing / len(own),
         f"deciding, {len(own):,} own files": before,

@@ -9,12 +9,16 @@ import sys
 import webbrowser
 from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
+from mixup_study.catalogue import load_plugins
 from mixup_study.errors import InputError, one_line
 from mixup_study.store.place import Place, without_secrets
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.study import Study, StudyFile
+
+if TYPE_CHECKING:
+    from mixup_study.analysis.findings import Findings
 
 DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses."""
@@ -24,7 +28,16 @@ DEFAULT_DATA = Path("~/.cache/mixup_study")
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line."""
+    """An argument parser whose errors are one line, and that loads the plugins named."""
+
+    def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]  # always given
+        """Return the options, once the catalogue holds what the plugins add. Raises InputError for a bad plugin."""
+        options = super().parse_args(arguments)
+        here = os.getcwd()
+        if here not in sys.path and "" not in sys.path:  # the console script, unlike python -m, leaves it out
+            sys.path.insert(0, here)
+        load_plugins(options.plugins)
+        return options
 
     def error(self, message: str) -> NoReturn:
         """Print ``message`` and leave with exit status 2."""
@@ -33,7 +46,16 @@ class Parser(argparse.ArgumentParser):
 
 def parser(command: str, description: str) -> Parser:
     """Return the parser of ``python -m mixup_study.<command>``."""
-    return Parser(prog=f"python -m mixup_study.{command}", description=description)
+    arguments = Parser(prog=f"python -m mixup_study.{command}", description=description)
+    arguments.add_argument(
+        "--plugin",
+        action="append",
+        default=[],
+        metavar="MODULE",
+        dest="plugins",
+        help="Python module whose ENTRIES add data sets, networks, methods, optimizers or tasks; repeatable",
+    )
+    return arguments
 
 
 def add_study(arguments: argparse.ArgumentParser) -> None:
@@ -112,6 +134,18 @@ def load_study(file: StudyFile, named: str | None, recorded: Container[str]) -> 
             return studies[counts.index(max(counts))], "what the results hold"
     profile, reason = choose_profile(file, named, local_gpus(), "this machine")
     return file.load(profile), reason
+
+
+def read_findings(options: argparse.Namespace) -> Findings:
+    """Return what the results say of the study that the options name; the profile is that of ``load_study``."""
+    from mixup_study.analysis.findings import Findings  # imports numpy, which --help does without
+    from mixup_study.analysis.table import records_by_id
+    from mixup_study.store.store import ResultStore
+
+    store = ResultStore(options.results)
+    records = records_by_id(store.trials())
+    study, reason = load_study(study_file(options), options.profile, records)
+    return Findings(study, store, reason, records)
 
 
 def command(main: Callable[[Sequence[str]], int]) -> NoReturn:

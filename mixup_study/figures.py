@@ -6,23 +6,19 @@ import argparse
 from collections.abc import Sequence
 
 from mixup_study import cli
-from mixup_study.analysis.table import records_by_id
 from mixup_study.errors import InputError
-from mixup_study.store.store import ResultStore
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
-    store = ResultStore(options.results)
-    records = records_by_id(store.trials())
-    study, reason = cli.load_study(cli.study_file(options), options.profile, records)
-    if not study.figures:
+    findings = cli.read_findings(options)
+    if not findings.study.figures:
         raise InputError(f"{options.study}: lists no figures; expected a key figures, as in studies/toy.yaml")
 
-    from mixup_study.views.figures import write  # imports matplotlib, which --help does without
+    from mixup_study.views.figures import write_figures  # imports matplotlib, which --help does without
 
-    for path in write(study, records, store, reason, options.out):
+    for path in write_figures(findings, options.out):
         print(path)
     return cli.DONE
 

@@ -18,7 +18,8 @@ from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.models import ModelFile, list_models, open_model
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import plain
-from mixup_study.views.render import FORMATS, Sheet, render
+from mixup_study.views.render import FORMATS, render
+from mixup_study.views.sheet import Sheet
 
 COLUMNS = ("dataset", "model", "method")
 """Fields of the trial that have a column of their own; the others stand under ``settings`` where they differ."""
@@ -65,7 +66,7 @@ def _check_digest(results: str, trial_id: str) -> str:
 
 
 def _recorded_trials(results: str, trial_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """Return the fields of those of the trials that are recorded, by trial_id; what one does not take is at its default."""
+    """Return the fields of those of the trials that are recorded, by trial_id, what they do not take included."""
     table = ResultStore(results).trials().select(["trial_id", *CATALOGUE.fields])
     recorded = table.filter(pc.is_in(table["trial_id"], value_set=pa.array(trial_ids, pa.string())))
     defaults = {name: field.default for name, field in CATALOGUE.fields.items()}

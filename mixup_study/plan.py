@@ -8,23 +8,20 @@ from collections.abc import Sequence
 
 from mixup_study import cli
 from mixup_study.analysis.estimate import estimate
-from mixup_study.analysis.table import records_by_id
-from mixup_study.store.store import ResultStore
-from mixup_study.views.layout import trials_sheet
-from mixup_study.views.render import FORMATS, Sheet, render
+from mixup_study.views.render import FORMATS, render
+from mixup_study.views.trials_table import trials_sheet
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
-    records = records_by_id(ResultStore(options.results).trials())
-    study, reason = cli.load_study(cli.study_file(options), options.profile, records)
+    findings = cli.read_findings(options)
+    study, records = findings.study, findings.records
     left = [trial for trial_id, trial in study.trials.items() if records.get(trial_id, {}).get("status") != "done"]
-    sheet: Sheet = trials_sheet(study, records)
-    print(render(sheet, options.format), end="")
+    print(render(trials_sheet(findings), options.format), end="")
     if options.format != "csv":
         slots = options.slots or study.resources.fitting(os.cpu_count() or 1, cli.local_gpus())
-        print(f"\n{study.name}, profile {study.profile}: {reason}")
+        print(f"\n{study.name}, profile {study.profile}: {findings.reason}")
         print(f"{len(study.trials)} trials: {len(study.trials) - len(left)} done already, {len(left)} to run")
         print(estimate(left, records.values(), slots))
     return cli.DONE

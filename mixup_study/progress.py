@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -13,21 +14,35 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mixup_study.study.labels import headline_text
-from mixup_study.study.trial import Trial
+from mixup_study.study.plan import Job, Plan
 
 SHOWN = 20
 """Trials under way that are listed at most; a pack may hold hundreds."""
 
 
-class RunProgress:
-    """Follows the trials of a run and shows them on ``console``."""
+@dataclass
+class JobProgress:
+    """How far a job is: all of its trials have trained so many epochs, and one says how it is doing."""
 
-    def __init__(self, console: Console, labels: Mapping[str, str], trials: Mapping[str, Trial]) -> None:
-        """Follow ``trials`` by trial_id; ``labels`` says in a few words what each is."""
+    job: Job
+    epoch: int = 0
+    telling: str = ""
+    """trial_id of the one that ``headline`` is of."""
+    headline: float | None = None
+
+
+class RunProgress:
+    """Follows the trials of a run and shows them on ``console``; a Listener."""
+
+    def __init__(self, console: Console, plan: Plan, total: int) -> None:
+        """Follow the trials of ``plan``, of which ``total`` are left."""
         self._console = console
-        self._labels = labels
-        self._trials = trials
-        self._running: dict[str, tuple[int, float | None]] = {}
+        self._plan = plan
+        self._total = total
+        self._jobs: dict[str, JobProgress] = {}
+        """By trial_id, of every trial that was ever started."""
+        self._running: dict[str, None] = {}
+        """trial_ids of the trials under way, in the order of their starts."""
         self._begun = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -38,11 +53,12 @@ class RunProgress:
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._bar.add_task("trials", total=len(trials))
-        self._live = Live(get_renderable=self._view, console=console, refresh_per_second=2)
+        self._task = self._bar.add_task("trials", total=total)
+        self._live = Live(get_renderable=self.view, console=console, refresh_per_second=2)
         self.completed = 0
         self.train_seconds = 0.0
         self.failures: dict[str, str] = {}
+        """By trial_id, what ended the trials that failed."""
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -60,13 +76,21 @@ class RunProgress:
         """Return the wall seconds since the run began to schedule."""
         return time.monotonic() - self._begun
 
-    def started(self, trial_id: str) -> None:
-        """Show a trial among the running ones."""
-        self._running[trial_id] = (0, None)
+    @property
+    def log_names(self) -> dict[str, str]:
+        """Return by trial_id the log that each trial was to be kept in, of those that started."""
+        return {trial_id: progress.job.name for trial_id, progress in self._jobs.items()}
+
+    def started(self, job: Job, trial_ids: Sequence[str]) -> None:
+        """Show the trials of a job among the running ones."""
+        progress = JobProgress(job)
+        self._jobs.update(dict.fromkeys(job.trial_ids, progress))
+        self._running.update(dict.fromkeys(trial_ids))
 
     def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
-        """Show a running trial's epoch and how it is doing."""
-        self._running[trial_id] = (epoch, headline)
+        """Show a running job's epoch and how one of its trials is doing."""
+        progress = self._jobs[trial_id]
+        progress.epoch, progress.telling, progress.headline = epoch, trial_id, headline
 
     def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
         """Print that the trials of a job start again."""
@@ -76,33 +100,41 @@ class RunProgress:
 
     def warned(self, trial_id: str, line: str) -> None:
         """Print a line about a trial."""
-        self._console.print(f"{trial_id}  {self._labels[trial_id]}: {line}", highlight=False, soft_wrap=True)
+        self._console.print(f"{trial_id}  {self._plan.labels[trial_id]}: {line}", highlight=False, soft_wrap=True)
 
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Count a trial as completed and, off a terminal, print its line."""
         self._running.pop(trial_id, None)
         self.completed += 1
         if error is None:
-            self.train_seconds += train_seconds * self._trials[trial_id].workers
+            self.train_seconds += train_seconds * self._plan.trials[trial_id].workers
         else:
             self.failures[trial_id] = error
         self._bar.update(self._task, completed=self.completed)
         if not self._console.is_terminal:
             took = f"{train_seconds:.1f} s" if train_seconds else "recorded already"
-            outcome = f"failed: {error}" if headline is None else headline_text(self._trials[trial_id].task, headline)
+            outcome = (
+                f"failed: {error}" if headline is None else headline_text(self._plan.trials[trial_id].task, headline)
+            )
             print(
-                f"[{self.completed}/{len(self._trials)}] {self.seconds:.0f} s  {trial_id}  {self._labels[trial_id]}:"
+                f"[{self.completed}/{self._total}] {self.seconds:.0f} s  {trial_id}  {self._plan.labels[trial_id]}:"
                 f" {outcome}, {took}",
+                file=self._console.file,
                 flush=True,
             )
 
-    def _view(self) -> Group:
+    def view(self) -> Group:
+        """Return the bar and the trials under way, as a terminal shows them."""
         table = Table.grid(padding=(0, 2))
-        running = list(self._running.items())
-        for trial_id, (epoch, headline) in running[:SHOWN]:
-            trial = self._trials[trial_id]
-            doing = "" if headline is None else headline_text(trial.task, headline)
-            table.add_row(trial_id, self._labels[trial_id], f"epoch {epoch}/{trial.epochs}", doing)
+        running = list(self._running)
+        for trial_id in running[:SHOWN]:
+            trial, progress = self._plan.trials[trial_id], self._jobs[trial_id]
+            doing = (
+                headline_text(trial.task, progress.headline)
+                if progress.telling == trial_id and progress.headline is not None
+                else ""
+            )
+            table.add_row(trial_id, self._plan.labels[trial_id], f"epoch {progress.epoch}/{trial.epochs}", doing)
         if len(running) > SHOWN:
             table.add_row("…", f"and {len(running) - SHOWN} more")
         return Group(self._bar, table)

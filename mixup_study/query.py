@@ -11,7 +11,8 @@ from mixup_study import cli
 from mixup_study.errors import InputError
 from mixup_study.store.sql import query
 from mixup_study.store.store import ResultStore
-from mixup_study.views.render import FORMATS, Sheet, render
+from mixup_study.views.render import FORMATS, render
+from mixup_study.views.sheet import Sheet
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -6,8 +6,6 @@ import argparse
 from collections.abc import Sequence
 
 from mixup_study import cli
-from mixup_study.analysis.table import records_by_id
-from mixup_study.store.store import ResultStore
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -15,13 +13,11 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     if options.open:
         cli.check_opens(options.out or options.results)
-    store = ResultStore(options.results)
-    records = records_by_id(store.trials())
-    study, reason = cli.load_study(cli.study_file(options), options.profile, records)
+    findings = cli.read_findings(options)
 
-    from mixup_study.views.report import write  # imports matplotlib and Vega-Lite, which --help does without
+    from mixup_study.views.report import write_report  # imports Vega-Lite, which --help does without
 
-    path = write(study, records, store, reason, options.out)
+    path = write_report(findings, options.out)
     print(path)
     if options.open:
         cli.open_file(path)

@@ -4,85 +4,140 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Collection, Mapping, Sequence
+import sys
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
 from mixup_study import cli
-from mixup_study.analysis.claims import judge
-from mixup_study.analysis.table import records_by_id
+from mixup_study.analysis.efficiency import efficiency_text
+from mixup_study.analysis.findings import Findings
+from mixup_study.cluster.assignment import RunSettings
+from mixup_study.cluster.executor import Executor
+from mixup_study.cluster.version import code_version
 from mixup_study.errors import InputError
 from mixup_study.progress import RunProgress
 from mixup_study.store.logs import LogFile
+from mixup_study.store.models import list_models
 from mixup_study.store.store import ResultStore
-from mixup_study.study.labels import cell_labels
+from mixup_study.study.plan import Ending, GridPlan, Plan
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.study import Study, StudyFile
-from mixup_study.views.layout import study_sheet
 from mixup_study.views.render import render
+from mixup_study.views.study_table import study_sheet
 from mixup_study.views.verdicts import verdict_lines
 
 
 @dataclass(frozen=True)
-class Trained:
+class Outcome:
     """How the trials went that were left."""
 
     progress: RunProgress
+    plan: Plan
     logs: Mapping[str, LogFile]
-    """By trial_id, in the order of the study."""
+    """By trial_id, of the trials that started."""
     slots: int
     seconds: float
 
     @property
     def efficiency(self) -> str:
         """Return which part of the time the slots trained."""
-        train_seconds = self.progress.train_seconds
-        return (
-            f"efficiency: {train_seconds:.1f} s of training in {self.slots} slots x {self.seconds:.1f} s ="
-            f" {train_seconds / (self.slots * self.seconds):.0%}"
-        )
+        return f"efficiency: {efficiency_text(self.progress.train_seconds, self.slots, self.seconds)}"
 
-    def failures(self, done: Collection[str]) -> dict[str, str]:
-        """Return by trial_id what ended those that are not ``done``, and where their logs are."""
-        found = {}
-        for trial_id, log in self.logs.items():
-            if trial_id not in done:
-                error = self.progress.failures.get(trial_id, "ended without a record")
-                found[trial_id] = f"{error} (log: {log.shown})" if log.exists() else error
-        return found
+    def failure_lines(self, done: Collection[str]) -> list[str]:
+        """Return a line for each trial that is not ``done``: what ended it and where its log is, or what it waits for.
+
+        The lines are in the order of the study.
+        """
+        endings: dict[str, Ending] = dict.fromkeys(self.progress.failures, "failed")
+        blocked = self.plan.blocked(endings | dict.fromkeys(done, "done"))
+        lines = []
+        for trial_id in self.plan.trials:
+            if trial_id in done:
+                continue
+            name = f"{trial_id} {self.plan.labels[trial_id]}"
+            if trial_id in blocked:
+                lines.append(f"not run: {name}: waiting for {blocked[trial_id]}: failed")
+                continue
+            error = self.progress.failures.get(trial_id, "ended without a record")
+            log = self.logs.get(trial_id)
+            where = f" (log: {log.shown})" if log is not None and log.exists() else ""
+            lines.append(f"failed: {name}: {error}{where}")
+        return lines
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
     file = cli.study_file(options)
-    for profile in [options.profile] if options.profile else file.profiles:
-        name = file.load(profile).name  # bad input ends here, before Ray takes its seconds to start
+    name = _check_study(file, options.profile)
     if options.open:
         cli.check_opens(options.results)
     store = ResultStore(options.results)
-    if options.dry_run:
-        return _on_ray(options, file, store, name)
-    store.check_writable()
+    if not options.dry_run:
+        store.check_writable()
+        store.compact()
+        if (finished := _load_finished(options, file, store.done())) is not None:
+            study, reason = finished
+            print(_counts(study, reason, left=0))
+            return _show_results(options, study, reason, store)
+    with _open_executor(options, name) as executor:
+        profile, reason = choose_profile(file, options.profile, executor.gpus, executor.place)
+        study = file.load(profile)
+        plan = GridPlan(study, executor.slots(study.resources))
+        done = _find_done(store, plan)
+        _show_plan(plan, study, reason, executor, done)
+        if options.dry_run:
+            return cli.DONE
+        if len(done) == len(plan.trials):
+            outcome = None
+        elif (outcome := _train(plan, study, executor, store, options.data, done)) is None:
+            return cli.INTERRUPTED
     store.compact()
-    finished = _finished(options, file, store.done())
-    if finished is None:
-        return _on_ray(options, file, store, name)
-    study, reason = finished
-    print(_counts(study, reason, left=0))
-    return _show(options, study, reason, store, None)
+    store.refresh()
+    return _show_results(options, study, reason, store, outcome)
 
 
-def _finished(options: argparse.Namespace, file: StudyFile, done: Collection[str]) -> tuple[Study, str] | None:
+def _check_study(file: StudyFile, profile: str | None) -> str:
+    """Return the study's name; raise InputError for what no profile it may run in can be, before Ray starts."""
+    names = [file.load(name).name for name in ([profile] if profile else file.profiles)]
+    return names[0]
+
+
+def _find_done(store: ResultStore, plan: GridPlan) -> set[str]:
+    """Return the trial_ids of the recorded trials that need not be trained, not even for their models."""
+    done = store.done().intersection(plan.trials)
+    models = {model.trial_id for model in list_models(store.location)} if plan.needed else set()
+    return done - plan.list_retrained(done, models)
+
+
+def _load_finished(options: argparse.Namespace, file: StudyFile, done: Collection[str]) -> tuple[Study, str] | None:
     """Return the study and why its profile was taken, where no cluster is needed to see that all of it is done."""
     profile, reason = choose_profile(file, options.profile, 0, "this machine")
     with_gpus, _ = choose_profile(file, options.profile, 1, "this machine")
     if profile != with_gpus and (options.address or "RAY_ADDRESS" in os.environ or options.gpus or cli.local_gpus()):
-        return None  # Ray counts the GPUs
+        return None  # whoever trains counts the GPUs
     study = file.load(profile)
     return (study, reason) if all(trial_id in done for trial_id in study.trials) else None
+
+
+@contextmanager
+def _open_executor(options: argparse.Namespace, name: str) -> Iterator[Executor]:
+    """Yield what trains: this process, or a Ray cluster whose dashboard shows the run by ``name``."""
+    if options.local:
+        from mixup_study.cluster.local import LocalExecutor
+
+        yield LocalExecutor(cli.local_gpus())
+        return
+    from mixup_study.cluster.session import connect
+
+    with connect(options.address, options.cpus, options.gpus, name) as cluster:
+        from mixup_study.cluster.scheduler import RayExecutor  # imports what connect has settings for
+
+        yield RayExecutor(cluster)
 
 
 def _counts(study: Study, reason: str, left: int) -> str:
@@ -94,76 +149,64 @@ def _counts(study: Study, reason: str, left: int) -> str:
     )
 
 
-def _on_ray(options: argparse.Namespace, file: StudyFile, store: ResultStore, name: str) -> int:
-    """Train what is left of the study on a Ray cluster that knows it by ``name``, and show its results."""
-    from mixup_study.cluster.session import connect
+def _show_plan(plan: Plan, study: Study, reason: str, executor: Executor, done: Collection[str]) -> None:
+    """Print what is left and where it trains; raise InputError for a trial that fits nowhere there."""
+    left = [trial for trial_id, trial in plan.trials.items() if trial_id not in done]
+    slots = executor.slots(study.resources)
+    print(
+        f"{_counts(study, reason, len(left))}, on {slots} slot{'' if slots == 1 else 's'} of"
+        f" {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
+        flush=True,
+    )
+    if left and executor.dashboard is not None:
+        print(f"Ray dashboard: {executor.dashboard}", flush=True)
+    for trial in left:
+        executor.check(study.resources, trial.workers)
 
-    with connect(options.address, options.cpus, options.gpus, name) as cluster:
-        profile, reason = choose_profile(file, options.profile, cluster.gpus, "the Ray cluster")
-        study = file.load(profile)
-        done = store.done()
-        left = {trial_id: trial for trial_id, trial in study.trials.items() if trial_id not in done}
-        slots = cluster.slots(study.resources)
+
+def _train(
+    plan: Plan, study: Study, executor: Executor, store: ResultStore, data: Path, done: Collection[str]
+) -> Outcome | None:
+    """Train what is left of a plan and return how that went; None after Ctrl-C, which is told."""
+    settings = RunSettings.of(study, store.location, data, code_version())
+    total = len(plan.trials) - len(done)
+    progress = RunProgress(Console(file=sys.stdout, markup=False, emoji=False), plan, total)
+    try:
+        with progress:
+            executor.run(plan, settings, done, [progress])
+    except KeyboardInterrupt:
+        finished = progress.completed - len(progress.failures)
         print(
-            f"{_counts(study, reason, len(left))}, on {slots} slot{'' if slots == 1 else 's'} of"
-            f" {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
+            f"interrupted: {finished} of {total} trials finished and recorded in {store.shown};"
+            " the same command runs the rest",
             flush=True,
         )
-        if left and cluster.dashboard is not None:
-            print(f"Ray dashboard: {cluster.dashboard}", flush=True)
-        for trial in left.values():
-            cluster.check(study.resources, trial.workers)
-        if options.dry_run:
-            return cli.DONE
-
-        from mixup_study.cluster.job import jobs_of
-        from mixup_study.cluster.metrics import StudyMetrics
-        from mixup_study.cluster.scheduler import run_jobs
-        from mixup_study.cluster.version import code_version
-
-        jobs = jobs_of(study, left, slots, store.location, options.data, code_version())
-        of_job = {trial.trial_id: LogFile(store.location, job.name) for job in jobs for trial in job.trials}
-        logs = {trial_id: of_job[trial_id] for trial_id in left}
-        progress = RunProgress(Console(markup=False, emoji=False), cell_labels(study), left)
-        with progress, StudyMetrics(study, left, jobs) as metrics:
-            try:
-                run_jobs(jobs, cluster, study.retries, [progress, metrics])
-            except KeyboardInterrupt:
-                finished = progress.completed - len(progress.failures)
-                print(
-                    f"interrupted: {finished} of {len(left)} trials finished and recorded in {store.shown};"
-                    " the same command runs the rest",
-                    flush=True,
-                )
-                return cli.INTERRUPTED
-            trained = Trained(progress, logs, slots, progress.seconds)
-    store.compact()
-    store.refresh()
-    return _show(options, study, reason, store, trained if left else None)
+        return None
+    logs = {trial_id: LogFile(store.location, name) for trial_id, name in progress.log_names.items()}
+    return Outcome(progress, plan, logs, executor.slots(study.resources), progress.seconds)
 
 
-def _show(options: argparse.Namespace, study: Study, reason: str, store: ResultStore, trained: Trained | None) -> int:
-    """Print the table and what else the results tell; return the exit status. ``trained`` says what was left."""
-    records = records_by_id(store.trials())
-    print(f"\n{render(study_sheet(study, records, reason), 'text')}")
+def _show_results(
+    options: argparse.Namespace, study: Study, reason: str, store: ResultStore, outcome: Outcome | None = None
+) -> int:
+    """Print the table and what else the results tell; return the exit status. ``outcome`` is that of what was left."""
+    findings = Findings.read(study, store, reason)
+    print(f"\n{render(study_sheet(findings), 'text')}")
     if study.claims:
-        print(verdict_lines(study, judge(study, records), "text"))
+        print(verdict_lines(findings, "text"))
     print(f"results: {store.shown}")
-    if trained is not None:
-        print(trained.efficiency)
-    failures = trained.failures(store.done()) if trained else {}
-    labels = cell_labels(study)
-    for trial_id, error in failures.items():
-        print(f"failed: {trial_id} {labels[trial_id]}: {error}")
+    failures = outcome.failure_lines(store.done()) if outcome else []
+    for line in [outcome.efficiency, *failures] if outcome else []:
+        print(line)
     if study.figures:
-        from mixup_study.views.figures import write
+        from mixup_study.views.figures import write_figures
 
-        for path in write(study, records, store, reason):
+        for path in write_figures(findings):
             print(f"figure: {path}")
     if options.open:
-        from mixup_study.views.report import write as write_report
+        from mixup_study.views.report import write_report
 
-        path = write_report(study, records, store, reason)
+        path = write_report(findings)
         print(f"report: {path}")
         cli.open_file(path)
     return cli.SOME_FAILED if failures else cli.DONE
@@ -188,10 +231,19 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--gpus", type=cli.at_least(0), metavar="N", help="GPUs of the Ray cluster to start (default: all)"
     )
     parser.add_argument("--address", metavar="ADDR", help="join the Ray cluster at this address, or auto, instead")
+    parser.add_argument(
+        "--local",
+        action="store_true",
+        help="train one trial after the other in this very process, without Ray, as a debugger wants it",
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     options = parser.parse_args(arguments)
     if options.address and (options.cpus is not None or options.gpus is not None):
         raise InputError("--address joins a cluster as it is; expected it without --cpus and --gpus")
+    if options.local and (options.address or options.cpus is not None or options.gpus is not None):
+        raise InputError(
+            "--local starts no Ray cluster and joins none; expected it without --address, --cpus and --gpus"
+        )
     try:
         options.data = options.data.expanduser().absolute()
     except RuntimeError as error:  # of ~someone whom nobody knows

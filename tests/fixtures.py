@@ -10,23 +10,24 @@ import pytest
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
+from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import Records, records_by_id
 from mixup_study.catalogue.metrics import METRICS
-from mixup_study.store.record import Status, TrialRecord, trials_schema
+from mixup_study.store.record import Provenance, Status, TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Cell, Study, StudyFile
 from mixup_study.study.trial import Trial
-from mixup_study.views.layout import study_sheet
+from mixup_study.views.study_table import study_sheet
 
-MADE = {
-    "pack_size": 1,
-    "started_at": datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
-    "device": "a CPU",
-    "code_version": "0.1.0",
-    "python_version": "3.11.0",
-    "torch_version": "2.7.0",
-    "ray_version": "2.60.0",
-}
+PROVENANCE = Provenance(
+    pack_size=1,
+    started_at=datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC),
+    device="a CPU",
+    code_version="0.1.0",
+    python_version="3.11.0",
+    torch_version="2.7.0",
+    ray_version="2.60.0",
+)
 
 RecordMaker: TypeAlias = Callable[..., TrialRecord]
 Measured: TypeAlias = Mapping[str, float | None] | float | str | None
@@ -100,13 +101,15 @@ def make_record(
     """Return a finished or failed record of ``trial``, or of the trial with these fields."""
     found = make_trial(**fields) if trial is None else trial
     if status == "failed":
-        return TrialRecord(found, status, MADE, train_seconds, error="RuntimeError: diverged", traceback="Traceback …")
+        return TrialRecord(
+            found, status, PROVENANCE, train_seconds, error="RuntimeError: diverged", traceback="Traceback …"
+        )
     epochs = [
         {"epoch": epoch, "lr": found.lr, "train_loss": 1 / epoch, "test_error": 0.5 / epoch, "seconds": 1.5}
         for epoch in range(1, found.epochs + 1)
     ]
     given = dict.fromkeys(METRICS, 0.25) if measurements is None else measurements
-    return TrialRecord(found, status, MADE, train_seconds, given, epochs)
+    return TrialRecord(found, status, PROVENANCE, train_seconds, given, epochs)
 
 
 @pytest.fixture(scope="session")
@@ -195,14 +198,19 @@ def measure(record: RecordMaker) -> Measure:
     return measured
 
 
+def findings_of(study: Study, records: Records, reason: str = "for a test") -> Findings:
+    """Return the findings of records alone: their trials kept no epochs and no points."""
+    return Findings(study, ResultStore("nowhere"), reason, records)
+
+
 @pytest.fixture(scope="session")
 def entries() -> Callable[..., list[dict[str, str]]]:
     """Returns the rows of a study's sheet by heading; headings lose their ``(paper)``."""
 
     def shown(study: Study, records: Records, **options: bool) -> list[dict[str, str]]:
-        sheet = study_sheet(study, records, "for a test", **options)
+        sheet = study_sheet(findings_of(study, records), **options)
         headings = [heading.removesuffix(" (paper)") for heading in sheet.headings]
-        return [dict(zip(headings, row, strict=True)) for row in sheet.shown()]
+        return [dict(zip(headings, row, strict=True)) for row in sheet.texts()]
 
     return shown
 

@@ -1,4 +1,13 @@
-"""Whether two arms differ, seed by seed."""
+"""Whether two arms differ, seed by seed: p-values and confidence intervals over the seeds.
+
+An interval is a bootstrap over the seeds: pairs of the same seed are drawn together where both sides ran the seed, else
+each side by itself. It is the expanded percentile interval (Hesterberg, "What Teachers Should Know About the
+Bootstrap", 2015), whose levels allow for few seeds; where seeds split a table, it is widened for overlapping training
+sets as p-values are (Nadeau and Bengio, 2003). It never reaches beyond the differences seen. Without any difference
+between the sides all n pairs agree in sign with probability 2 / 2**n, so with fewer than ENOUGH_SEEDS seeds it is too
+narrow, however it is drawn: of normally distributed differences it holds the mean in 50 % of cases with two seeds, 75 %
+with three, 88 % with four.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +15,51 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from mixup_study.analysis.table import Records
-from mixup_study.catalogue.metrics import Metric
-from mixup_study.catalogue.rules import DATASET_KINDS, TABLE_SHAPES, TEST_SHARE
+import numpy as np
+import numpy.typing as npt
+
+from mixup_study.analysis.table import Records, TableRow
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.catalogue.data_sets import TEST_SHARE
 from mixup_study.study.study import Study
-from mixup_study.study.trial import SEEDS, Trial
+from mixup_study.study.trial import Trial
+
+CONFIDENCE = 0.95
+ENOUGH_SEEDS = 6
+"""The fewest seeds of which all agree in sign by chance in less than 5 % of cases."""
+_RESAMPLES = 10_000
+DECIMALS = 9
+"""Of what is compared, so that no rounding of floats makes a difference."""
+
+Values = npt.NDArray[np.float64]
 
 
-def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence[str], metric: Metric) -> float | None:
-    """Return the two-sided p-value of a paired t-test between the trials ``one`` and ``other``, None without pairs.
+def p_values(study: Study, records: Records, rows: Sequence[TableRow]) -> dict[TableRow, list[float | None]]:
+    """Return the p-values of all columns of each row, against the row of the baseline that has its other keys.
+
+    Rows without such a one, the baseline's own among them, are left out.
+    """
+    baseline = study.table.baseline
+    others = [name for name in study.table.keys if name != "arm"]
+    references = {row.values(others): row for row in rows if row.keys["arm"] == baseline}
+    p_values = {}
+    for row in rows:
+        reference = references.get(row.values(others))
+        if reference is not None and reference is not row:
+            p_values[row] = [
+                paired_p(study, records, row.trials, reference.trials, column.metric) for column in study.table.columns
+            ]
+    return p_values
+
+
+def paired_p(study: Study, records: Records, trials: Sequence[str], others: Sequence[str], metric: str) -> float | None:
+    """Return the two-sided p-value of a paired t-test between ``trials`` and ``others``; None without pairs.
 
     Trials, given by trial_id, are paired by their seeds; at least two pairs are needed. Where seeds also split a
     table into training and test rows, training sets overlap and differences are correlated: their variance is
     then that of Nadeau and Bengio (2003), larger by n times the test rows for each training row.
     """
-    ours, theirs = by_seeds(study, records, one, metric), by_seeds(study, records, other, metric)
+    ours, theirs = by_seeds(study, records, trials, metric), by_seeds(study, records, others, metric)
     differences = [ours[seeds] - theirs[seeds] for seeds in ours if seeds in theirs]
     if len(differences) < 2:
         return None
@@ -29,14 +68,15 @@ def paired_p(study: Study, records: Records, one: Sequence[str], other: Sequence
         return 1.0 if mean == 0 else 0.0
     from scipy.special import stdtr
 
-    t = mean / (variance * (1 / len(differences) + overlap(study, one))) ** 0.5
+    t = mean / (variance * (1 / len(differences) + overlap(study, trials))) ** 0.5
     return float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
 def is_split(study: Study, trial_ids: Sequence[str]) -> bool:
     """Return whether these trials split their data set differently, each by its seeds."""
-    tables = [trial for trial_id in trial_ids if DATASET_KINDS[(trial := study.trials[trial_id]).dataset] == "table"]
-    return len({trial.seed if trial.split_seed is None else trial.split_seed for trial in tables}) > 1
+    trials = (study.trials[trial_id] for trial_id in trial_ids)
+    split = [trial for trial in trials if (dataset := trial.components.dataset) is not None and dataset.is_split]
+    return len({trial.seed if trial.split_seed is None else trial.split_seed for trial in split}) > 1
 
 
 def overlap(study: Study, trial_ids: Sequence[str]) -> float:
@@ -50,19 +90,40 @@ def overlap(study: Study, trial_ids: Sequence[str]) -> float:
 
 
 def _test_rows_per_training_row(trial: Trial) -> float:
-    shape = TABLE_SHAPES.get(trial.dataset)
-    if shape is None:
+    dataset = trial.components.dataset
+    if dataset is None or dataset.shape is None:
         return 0.0
+    shape = dataset.shape
     test = math.ceil(TEST_SHARE * shape.rows)
     return test / min(trial.train_size or shape.rows, shape.rows - test)
 
 
-def by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: Metric) -> dict[tuple[int, ...], float]:
+def by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: str) -> dict[tuple[int, ...], float]:
     """Return what trials, given by trial_id, measured, by their seeds."""
     values = {}
     for trial_id in trial_ids:
         value = records[trial_id][metric]
         if value is not None and not math.isnan(value):
             trial = study.trials[trial_id]
-            values[tuple(getattr(trial, name) for name in SEEDS)] = value
+            values[tuple(getattr(trial, name) for name in CATALOGUE.seeds)] = value
     return values
+
+
+def bootstrap_interval(samples: Sequence[Values], overlap: float) -> tuple[float, float] | None:
+    """Return the confidence interval of the sum of the samples' means; None where a sample is of one seed.
+
+    ``overlap`` is what is added to 1 / n in the variance of a mean of n seeds.
+    """
+    least = min(map(len, samples))
+    if least < 2:
+        return None
+    from scipy.special import ndtr, stdtrit
+
+    tail = ndtr(stdtrit(least - 1, (1 - CONFIDENCE) / 2) * (least / (least - 1)) ** 0.5)
+    generator = np.random.default_rng(0)
+    total = np.zeros(_RESAMPLES)
+    for sample in samples:
+        means = sample[generator.integers(len(sample), size=(_RESAMPLES, len(sample)))].mean(axis=1)
+        total += sample.mean() + (means - sample.mean()) * (1 + len(sample) * overlap) ** 0.5
+    low, high = np.round(np.quantile(total, [tail, 1 - tail]), DECIMALS)
+    return float(low), float(high)

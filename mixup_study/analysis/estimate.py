@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from operator import attrgetter, itemgetter
 from typing import Any
 
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.study.labels import duration_text
 from mixup_study.study.trial import Trial
 
-ALIKE = (
-    "dataset",
-    "train_size",
-    "model",
-    "width",
-    "depth",
-    "batch_size",
-    "workers",
-    "precision",
-    "discriminator_steps",
-)
-"""Fields that decide how long an epoch takes."""
+
+def _kind(trial: Trial) -> tuple[Any, ...]:
+    """Return the fields of a trial that decide how long an epoch takes."""
+    return tuple(getattr(trial, name) for name in CATALOGUE.fields_with("cost"))
 
 
-_kind = attrgetter(*ALIKE)
-_recorded_kind = itemgetter(*ALIKE)
+def _recorded_kind(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return the same of a record, in which a field that its trial does not take is None."""
+    fields = ((CATALOGUE.fields[name].default, record[name]) for name in CATALOGUE.fields_with("cost"))
+    return tuple(default if value is None else value for default, value in fields)
 
 
 def _seconds_per_epoch(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:
@@ -50,16 +45,8 @@ def estimate(trials: Sequence[Trial], records: Collection[Mapping[str, Any]], sl
         known = "no finished trial of the same data set and network in the results"
         return f"estimate: none; {known}" if trials else "nothing to run"
     rest = f"; {unknown} trials without a comparable one not counted" if unknown else ""
-    side_by_side = f", {span(total / slots)} on {slots} slot{'' if slots == 1 else 's'}" if slots else ""
+    side_by_side = (
+        f", {duration_text(round(total / slots))} on {slots} slot{'' if slots == 1 else 's'}" if slots else ""
+    )
     devices = ", ".join(sorted({record["device"] for record in records if record["device"]})) or "an unknown device"
-    return f"estimate: {span(total)} of training{side_by_side}{rest}, going by trials on {devices}"
-
-
-def span(seconds: float) -> str:
-    """Return a duration in the two largest units that matter: ``3 h 20 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    return f"estimate: {duration_text(round(total))} of training{side_by_side}{rest}, going by trials on {devices}"

@@ -1,4 +1,4 @@
-"""The rows of a study's table: which setting of each arm is shown, and what it measured."""
+"""The rows of a study's table: which setting of each arm is chosen, and what it measured."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from mixup_study.catalogue.metrics import Metric, scaled
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.study.labels import key_text, title_text
+from mixup_study.study.preferences import marked_by, picked_by
 from mixup_study.study.study import Cell, Study
-from mixup_study.study.trial import FIELDS, SEEDS, comparable
+from mixup_study.study.trial import comparable
 
 Records = Mapping[str, Mapping[str, Any]]
 """Rows of TRIALS by trial_id."""
@@ -27,15 +29,17 @@ class Ran(NamedTuple):
     status: str | None
 
 
-class Shown(NamedTuple):
-    """The setting shown of several: its hyper-parameters, how many there were, and the records of what has finished."""
+class ChosenSetting(NamedTuple):
+    """The setting of an arm that the table shows."""
 
     cell: Cell
     """One of the setting's."""
-    setting: dict[str, Any]
-    """Hyper-parameters that the arm sets itself, or that differ among the settings."""
+    values: dict[str, Any]
+    """Hyper-parameters that the arm sets itself, or that differ among its settings."""
     tried: int
+    """How many settings there were to choose from."""
     finished: list[Mapping[str, Any]]
+    """The records of its finished trials."""
 
 
 def records_by_id(trials: pa.Table) -> Records:
@@ -88,31 +92,34 @@ class Statistic:
     deviation: float | None
     count: int
 
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Statistic | None:
-        """Return the statistic of ``values``; None of none."""
-        if not values:
-            return None
-        return cls(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
-
-    def text(self, metric: Metric, decimals: int) -> str:
+    def text(self, metric: str, decimals: int) -> str:
         """Return mean ± standard deviation, fractions in percent."""
-        mean = f"{scaled(metric, self.mean):.{decimals}f}"
-        return mean if self.deviation is None else f"{mean} ± {scaled(metric, self.deviation):.{decimals}f}"
+        scaled = CATALOGUE.metrics[metric].unit.scaled
+        mean = f"{scaled(self.mean):.{decimals}f}"
+        return mean if self.deviation is None else f"{mean} ± {scaled(self.deviation):.{decimals}f}"
 
 
-@dataclass(frozen=True)
+def summarise(values: Sequence[float]) -> Statistic | None:
+    """Return the statistic of ``values``; None of none."""
+    if not values:
+        return None
+    return Statistic(statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else None, len(values))
+
+
+@dataclass(frozen=True, eq=False)
 class TableRow:
-    """One row of a study's table."""
+    """One row of a study's table; rows are told apart by identity, so that they can be keys."""
 
     keys: dict[str, Any]
     """Value of each of the table's keys: its row fields and arm, and the field across."""
     changes: frozenset[str]
-    """Which of input and target the setting shown, or else the arm's first, trains on otherwise than ERM."""
+    """Which of input and target the setting chosen, or else the arm's first, trains on otherwise than ERM."""
     setting: dict[str, Any]
-    """The hyper-parameters shown, picked among the arm's; empty where nothing has finished."""
+    """The hyper-parameters of the setting chosen; empty where nothing has finished."""
+    task: str
+    """What the trials of the setting chosen, or else the arm's first, learn."""
     trials: tuple[str, ...]
-    """Of the setting shown, the trial_ids of the finished trials in the study's order; empty where nothing has."""
+    """Of the setting chosen, the trial_ids of the finished trials in the study's order; empty where nothing has."""
     measured: list[Statistic | None]
     """One per column, fractions; None where not measured."""
     published: Mapping[str, Any] | None
@@ -121,11 +128,15 @@ class TableRow:
     failed: int
     total: int
 
+    def values(self, names: Sequence[str]) -> tuple[Any, ...]:
+        """Return the values of some of the keys."""
+        return tuple(self.keys[name] for name in names)
+
 
 def table_rows(study: Study, records: Records) -> list[TableRow]:
     """Return the rows of the study's table in the order of the file, cells not yet run included.
 
-    Each shows its ``shown_setting``.
+    Each shows the setting of ``choose_setting``.
     """
     keys_of = _values_of(study.table.keys)
     groups: dict[tuple[Any, ...], list[Ran]] = {}
@@ -138,41 +149,76 @@ def table_rows(study: Study, records: Records) -> list[TableRow]:
 
 def ran_cells(study: Study, records: Records) -> list[Ran]:
     """Return the study's cells in their order, each with its record."""
-    found = [records.get(trial_id) for trial_id in cell_ids(study)]
+    by_cell = [records.get(trial_id) for trial_id in cell_ids(study)]
     return [
         Ran(cell, record, None if record is None else record["status"])
-        for cell, record in zip(study.cells, found, strict=True)
+        for cell, record in zip(study.cells, by_cell, strict=True)
     ]
 
 
-def shown_setting(study: Study, cells: Sequence[Ran]) -> Shown | None:
-    """Return the setting shown of ``cells``, which differ in hyper-parameters and seeds alone; None where nothing ran.
+def choose_setting(study: Study, cells: Sequence[Ran]) -> ChosenSetting | None:
+    """Return the setting that the table shows of ``cells``, which differ in hyper-parameters and seeds alone.
 
-    It has the lowest mean of ``table.pick`` among those with every seed done; while there is none, among those
-    with any.
+    It has the best mean of the metric of ``table.pick`` among those with every seed done; while there is none, among
+    those with any. None where nothing has finished.
     """
-    hyper_parameters = [name for name in FIELDS if name not in (*SEEDS, *study.table.keys)]
+    hyper_parameters = [name for name in CATALOGUE.fields if name not in (*CATALOGUE.seeds, *study.table.keys)]
     setting_of = _values_of(hyper_parameters)
     settings: dict[tuple[Any, ...], list[Ran]] = {}
     for ran in cells:
         settings.setdefault(setting_of(ran.cell), []).append(ran)
     differing = {name for name, *values in zip(hyper_parameters, *settings, strict=True) if len(set(values)) > 1}
-    tried = [
+    finished = [
         (group, [ran.record for ran in group if ran.record is not None and ran.status == "done"])
         for group in settings.values()
     ]
-    candidates = [one for one in tried if len(one[0]) == len(one[1])] or [one for one in tried if one[1]]
+    complete = [(group, records) for group, records in finished if len(group) == len(records)]
+    candidates = complete or [(group, records) for group, records in finished if records]
+    preference = picked_by(study.table)
 
-    def mean_of_pick(tried: tuple[list[Ran], list[Mapping[str, Any]]]) -> float:
-        values = _values(tried[1], study.table.pick.lowest) if study.table.pick else []
-        return statistics.fmean(values) if values else float("inf")
+    def rank(candidate: tuple[list[Ran], list[Mapping[str, Any]]]) -> float:
+        values = _measured(candidate[1], preference.metric) if preference else []
+        return preference.rank(statistics.fmean(values)) if preference and values else math.inf
 
-    best = min(candidates, key=mean_of_pick, default=None)
+    best = min(candidates, key=rank, default=None)
     if best is None:
         return None
-    (ran, *_), finished = best
+    (ran, *_), records = best
     names = [name for name in hyper_parameters if name in ran.cell.settings or name in differing]
-    return Shown(ran.cell, {name: getattr(ran.cell.trial, name) for name in names}, len(settings), finished)
+    return ChosenSetting(ran.cell, {name: getattr(ran.cell.trial, name) for name in names}, len(settings), records)
+
+
+def group_by_condition(study: Study, rows: Iterable[TableRow]) -> dict[str, list[TableRow]]:
+    """Return the rows that differ in their arm alone, by what they have in common, as ``label noise 20%``."""
+    others = [name for name in study.table.keys if name != "arm"]
+    conditions: dict[str, list[TableRow]] = {}
+    for row in rows:
+        common = ", ".join(f"{title_text(name)} {key_text(name, row.keys[name])}" for name in others)
+        conditions.setdefault(common, []).append(row)
+    return conditions
+
+
+def best_numbers(study: Study, rows: Sequence[TableRow]) -> set[tuple[TableRow, int]]:
+    """Return which numbers are marked, by their row and the number of their column.
+
+    In each column that asks for it, the best mean among the rows that differ in nothing but the arm, over all values
+    of ``table.across``, is; ties are marked together.
+    """
+    outer = [name for name in study.table.rows if name != "arm"]
+    best = set()
+    for number, column in enumerate(study.table.columns):
+        preference = marked_by(column)
+        if preference is None:
+            continue
+        alike: dict[tuple[Any, ...], list[tuple[float, TableRow]]] = {}
+        for row in rows:
+            statistic = row.measured[number]
+            if statistic is not None:
+                alike.setdefault(row.values(outer), []).append((preference.rank(statistic.mean), row))
+        for group in alike.values():
+            first = min(rank for rank, _ in group)
+            best |= {(row, number) for rank, row in group if rank == first}
+    return best
 
 
 def _values_of(names: Sequence[str]) -> Callable[[Cell], tuple[Any, ...]]:
@@ -193,16 +239,17 @@ def _row_order(study: Study, groups: Iterable[tuple[Any, ...]]) -> list[tuple[An
 
 
 def _row(study: Study, key: tuple[Any, ...], cells: Sequence[Ran], published: Mapping[str, Any] | None) -> TableRow:
-    shown = shown_setting(study, cells)
+    chosen = choose_setting(study, cells)
+    finished = chosen.finished if chosen else []
+    trial = (chosen.cell if chosen else cells[0].cell).trial
     states = [ran.status for ran in cells]
     return TableRow(
         keys=dict(zip(study.table.keys, key, strict=True)),
-        changes=(shown.cell if shown else cells[0].cell).trial.changes,
-        setting=shown.setting if shown else {},
-        trials=tuple(record["trial_id"] for record in shown.finished) if shown else (),
-        measured=[
-            Statistic.of(_values(shown.finished, column.metric)) if shown else None for column in study.table.columns
-        ],
+        changes=trial.changes,
+        setting=chosen.values if chosen else {},
+        task=trial.task,
+        trials=tuple(record["trial_id"] for record in finished),
+        measured=[summarise(_measured(finished, column.metric)) for column in study.table.columns],
         published=published,
         done=states.count("done"),
         failed=states.count("failed"),
@@ -210,6 +257,6 @@ def _row(study: Study, key: tuple[Any, ...], cells: Sequence[Ran], published: Ma
     )
 
 
-def _values(records: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+def _measured(records: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
     values = [record[metric] for record in records]
     return [value for value in values if value is not None and not math.isnan(value)]

@@ -10,16 +10,18 @@ from mixup_study.catalogue.entries import (
     Metric,
     Network,
     Optimizer,
+    Quantity,
     TableShape,
     Task,
 )
 from mixup_study.catalogue.fields import FieldEntry, Fields, Traits
 from mixup_study.catalogue.registry import CATALOGUE, Catalogue, load_plugins
-from mixup_study.catalogue.units import PERCENT, Unit, count_of
+from mixup_study.catalogue.units import PERCENT, PLAIN, Unit, count_of
 
 __all__ = [
     "CATALOGUE",
     "PERCENT",
+    "PLAIN",
     "Catalogue",
     "Component",
     "Curve",
@@ -30,6 +32,7 @@ __all__ = [
     "Metric",
     "Network",
     "Optimizer",
+    "Quantity",
     "TableShape",
     "Task",
     "Traits",

@@ -18,42 +18,44 @@ Better = Literal["lower", "higher"]
 
 
 @dataclass(frozen=True)
-class Metric:
-    """What a finished trial measures: a column of the trials' table."""
+class Quantity:
+    """Something that trials measure: a column of the results."""
 
     name: str
     unit: Unit
     better: Better = "lower"
 
     @property
-    def label(self) -> str:
-        """Return its name in running text."""
+    def title(self) -> str:
+        """Return its name in running text: ``test error``."""
         return self.name.replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """Return its name with its unit, as axes and headings have it: ``test error (%)``."""
+        return f"{self.title} ({self.unit.name})" if self.unit.name == "%" else self.title
+
+    @property
+    def noun(self) -> str:
+        """Return what its values are, as captions call them: ``errors``."""
+        if self.unit.name != "%":
+            return "counts"
+        return "errors" if self.better == "lower" else "shares"
 
 
 @dataclass(frozen=True)
-class Curve:
+class Metric(Quantity):
+    """What a finished trial measures: a column of the trials' table."""
+
+
+@dataclass(frozen=True)
+class Curve(Quantity):
     """What a trial measures after every epoch: a column of the epochs' table."""
 
-    name: str
-    unit: Unit | None = None
-    """None of a plain number."""
-    better: Better = "lower"
     gauge: str | None = None
     """Name of the Prometheus gauge that shows it live, without the prefix ``mixup_study_trial_``; None for none."""
     description: str = ""
     """What the gauge is, in one line."""
-
-    @property
-    def label(self) -> str:
-        """Return its name in running text."""
-        return self.name.replace("_", " ")
-
-    @property
-    def axis(self) -> str:
-        """Return the label of a figure's axis: ``test error (%)``."""
-        unit = self.unit.name if self.unit else ""
-        return self.label if not unit or self.label.startswith(unit) else f"{self.label} ({unit})"
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,11 @@ class Task(Component):
     """Kinds of the components that its trials choose."""
     takes: frozenset[str] = field(default=frozenset(), kw_only=True)
     """What its data sets must provide."""
-    metrics: tuple[Metric, ...] = field(default=(), kw_only=True)
+    metrics: tuple[Metric, ...] = field(kw_only=True)
+    """What a finished trial measures, at least one."""
     curves: tuple[Curve, ...] = field(default=(), kw_only=True)
     headline: str | None = field(default=None, kw_only=True)
-    """Name of the curve that tells how a trial is doing; ``<headline>_last`` is then a metric."""
-    percent: str = field(default="Errors", kw_only=True)
-    """What its metrics in percent are, for captions."""
+    """Name of the curve that tells how a trial is doing; the metric ``<headline>_last`` then tells how it did."""
     epoch_label: str = field(default="epoch", kw_only=True)
     """Label of a figure's axis of epochs."""
     build_pack: str | None = field(default=None, kw_only=True)
@@ -115,10 +116,10 @@ class Task(Component):
         return next((curve for curve in self.curves if curve.name == self.headline), None)
 
     @property
-    def headline_metric(self) -> Metric | None:
-        """Return the metric that tells how a finished trial did: the headline's last value."""
+    def headline_metric(self) -> Metric:
+        """Return the metric that tells how a finished trial did: the headline's last value, or the first there is."""
         name = f"{self.headline}_last"
-        return next((metric for metric in self.metrics if metric.name == name), next(iter(self.metrics), None))
+        return next((metric for metric in self.metrics if metric.name == name), self.metrics[0])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import entry_points
@@ -16,7 +15,7 @@ from mixup_study.catalogue.methods import METHODS
 from mixup_study.catalogue.networks import NETWORKS
 from mixup_study.catalogue.optimizers import OPTIMIZERS
 from mixup_study.catalogue.tasks import TASKS, CoreFields
-from mixup_study.errors import InputError, nearest
+from mixup_study.errors import InputError
 
 ENTRY_POINTS = "mixup_study"
 """The group of entry points by which installed packages name modules with entries."""
@@ -32,6 +31,8 @@ class Catalogue:
     def __init__(self, core: type[Fields], entries: Iterable[Component]) -> None:
         """Begin with ``entries``; ``core`` declares the fields of every trial."""
         self._core = core
+        self.plugins: tuple[str, ...] = ()
+        """Names of the modules that were loaded by name: what other processes of a run must load too."""
         self._entries: dict[str, dict[str, Component]] = {}
         for entry in entries:
             self.add(entry)
@@ -42,6 +43,7 @@ class Catalogue:
         if named.setdefault(entry.name, entry) != entry:
             raise InputError(f"{entry.noun} {entry.name!r}: there is another of that name; expected a new name")
         self.__dict__.pop("fields", None)
+        self.__dict__.pop("seeds", None)
         self.__dict__.pop("metrics", None)
         self.__dict__.pop("curves", None)
 
@@ -113,7 +115,7 @@ class Catalogue:
                     if field.name == name:
                         yield entry, field
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[str, ...]:
         """Return the fields that tables take means over."""
         return self.fields_with("seed")
@@ -143,6 +145,8 @@ def load_plugins(modules: Sequence[str]) -> None:
         _add_module(point.value, f"the entry point {point.name} of group {ENTRY_POINTS}")
     for module in modules:
         _add_module(module, f"--plugin {module}")
+        if module not in CATALOGUE.plugins:
+            CATALOGUE.plugins += (module,)
 
 
 def _add_module(name: str, source: str) -> None:
@@ -151,10 +155,8 @@ def _add_module(name: str, source: str) -> None:
     except ModuleNotFoundError as error:
         if error.name is None or not (name == error.name or name.startswith(f"{error.name}.")):
             raise
-        beside = sorted(sys.modules)
         raise InputError(
             f"{source}: no such module; expected one that Python can import, from an installed package or this folder"
-            f"{nearest(name, beside)}"
         ) from None
     except (ValueError, TypeError) as error:  # an empty name, a relative one
         raise InputError(f"{source}: {error}; expected a module, as in package.module") from None

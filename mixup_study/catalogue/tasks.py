@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 from mixup_study.catalogue.data_sets import LabelFields
 from mixup_study.catalogue.entries import Curve, Metric, Task
 from mixup_study.catalogue.fields import Fields, Real, Seed, Traits
-from mixup_study.catalogue.units import PERCENT, count_of
+from mixup_study.catalogue.units import PERCENT, PLAIN, count_of
 
 MODES = count_of("modes")
 
@@ -98,7 +98,7 @@ TASKS = (
             Metric("train_error_corrupted", PERCENT),
         ),
         curves=(
-            Curve("train_loss", gauge="train_loss", description="Mean training loss of the last epoch"),
+            Curve("train_loss", PLAIN, gauge="train_loss", description="Mean training loss of the last epoch"),
             Curve(
                 "test_error",
                 PERCENT,
@@ -121,8 +121,13 @@ TASKS = (
             Metric("near_modes_mean", PERCENT, "higher"),
         ),
         curves=(
-            Curve("discriminator_loss", gauge="discriminator_loss", description="Mean loss of a GAN's discriminator"),
-            Curve("generator_loss", gauge="generator_loss", description="Mean loss of a GAN's generator"),
+            Curve(
+                "discriminator_loss",
+                PLAIN,
+                gauge="discriminator_loss",
+                description="Mean loss of a GAN's discriminator",
+            ),
+            Curve("generator_loss", PLAIN, gauge="generator_loss", description="Mean loss of a GAN's generator"),
             Curve(
                 "modes_covered",
                 MODES,
@@ -139,7 +144,6 @@ TASKS = (
             ),
         ),
         headline="modes_covered",
-        percent="Shares",
         epoch_label="epoch (100 generator steps)",
     ),
 )

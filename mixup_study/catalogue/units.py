@@ -10,31 +10,38 @@ class Unit:
     """How a stored number is shown."""
 
     name: str
-    """What axes and headings say: ``%``, ``modes``."""
+    """``%``, or the things that are counted: ``modes``; empty of a plain number."""
     difference: str
     """What a difference of two is counted in: ``points``."""
     difference_text: str
     """The same in full: ``points of percent``."""
     scale: float = 1.0
     """Factor from the stored number to the one shown."""
-    suffix: str = ""
-    """What stands behind a number in running text."""
-    decimals: int | None = 1
-    """Decimals in running text; None for as many as the number has."""
+    decimals: int = 1
+    """Decimals in figures, of a mean as shown."""
     highest: float | None = None
     """The greatest value possible, as shown; None without a limit."""
 
+    @property
+    def is_count(self) -> bool:
+        """Return whether it counts things."""
+        return self.name not in ("", "%")
+
+    def scaled(self, value: float) -> float:
+        """Return a stored number as it is shown."""
+        return self.scale * value
+
     def text(self, value: float) -> str:
         """Return a stored number in running text: ``12.5%``, ``8``."""
-        shown = self.scale * value
-        number = f"{shown:g}" if self.decimals is None else f"{shown:.{self.decimals}f}"
-        return f"{number}{self.suffix}"
+        return f"{self.scaled(value):.1f}%" if self.name == "%" else f"{self.scaled(value):g}"
 
 
-PERCENT = Unit("%", "points", "points of percent", scale=100, suffix="%", highest=100)
+PERCENT = Unit("%", "points", "points of percent", scale=100, decimals=2, highest=100)
 """Fractions in [0, 1], shown in percent."""
+PLAIN = Unit("", "units", "what is measured")
+"""Numbers without a unit, such as a loss."""
 
 
 def count_of(things: str) -> Unit:
     """Return the unit of a number of ``things``, in the plural."""
-    return Unit(things, things, things, decimals=None)
+    return Unit(things, things, things)

@@ -18,8 +18,9 @@ from typing import Any, Literal, Self, get_args
 
 from ray.util import metrics as ray_metrics
 
-from mixup_study.cluster.job import Job
-from mixup_study.study.study import Study
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.cluster.assignment import Assignment
+from mixup_study.study.plan import Job, Plan
 
 REFRESH_SECONDS = 5.0
 """Every gauge is set again so often. Ray's exporter passes a value on once, every 10 s, and Ray's agent drops a gauge
@@ -44,17 +45,11 @@ WAITED = {
 RETRIES = "mixup_study_retries"
 """A counter, so that it outlives the trials; Prometheus sees it with ``_total`` at the end."""
 
-ROW = {
+EPOCH = {
     "epoch": ("mixup_study_trial_epoch", "Epochs that the trial has trained"),
     "lr": ("mixup_study_trial_learning_rate", "Learning rate of the last epoch"),
-    "train_loss": ("mixup_study_trial_train_loss", "Mean training loss of the last epoch"),
-    "test_error": ("mixup_study_trial_test_error_ratio", "Top-1 test error after the last epoch, in [0, 1]"),
-    "discriminator_loss": ("mixup_study_trial_discriminator_loss", "Mean loss of a GAN's discriminator"),
-    "generator_loss": ("mixup_study_trial_generator_loss", "Mean loss of a GAN's generator"),
-    "modes_covered": ("mixup_study_trial_modes_covered", "Modes of the density that a GAN's samples lie near"),
-    "near_modes": ("mixup_study_trial_near_modes_ratio", "Part of a GAN's samples that lie near a mode, in [0, 1]"),
 }
-"""What a training process shows of each column of a trial's last epoch."""
+"""What a training process shows of the columns of a trial's last epoch that every task has."""
 
 PACE = {
     "mixup_study_trial_epoch_seconds": "Wall seconds of the last epoch, its test included; a pack's trials share it",
@@ -64,7 +59,19 @@ PACE = {
 }
 """What a training process shows of how fast a trial trains."""
 
-_DESCRIPTIONS = {**STUDY, **WAITED, **dict(ROW.values()), **PACE}
+
+def _epoch_gauges() -> dict[str, tuple[str, str]]:
+    """Return the name and the meaning of the gauge of each column of an epoch, those of all tasks' curves included."""
+    curves = {
+        name: (f"mixup_study_trial_{curve.gauge}", curve.description)
+        for name, curve in CATALOGUE.curves.items()
+        if curve.gauge is not None
+    }
+    return EPOCH | curves
+
+
+def _descriptions() -> dict[str, str]:
+    return {**STUDY, **WAITED, **dict(_epoch_gauges().values()), **PACE}
 
 
 def label(text: str) -> str:
@@ -79,7 +86,7 @@ def label(text: str) -> str:
     return "".join(signs)
 
 
-class _Shown(ABC):
+class _Gauges(ABC):
     """Gauges of this process, shown as long as the block lasts; the last values are shown once more at its end."""
 
     def __init__(self) -> None:
@@ -112,30 +119,30 @@ class _Shown(ABC):
             samples = list(self._samples())
         for name, labels, value in samples:
             if name not in self._gauges:
-                self._gauges[name] = ray_metrics.Gauge(name, _DESCRIPTIONS[name], tuple(labels))
+                self._gauges[name] = ray_metrics.Gauge(name, _descriptions()[name], tuple(labels))
             self._gauges[name].set(value, tags=dict(labels))
 
 
-class TrialMetrics(_Shown):
-    """How the trials that this process trains are doing."""
+class TrialMetrics(_Gauges):
+    """How the trials that this process trains are doing; the Monitor of a process that Ray started."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, assignment: Assignment) -> None:
         """Show nothing of a trial before its first epoch ends."""
         super().__init__()
-        self._share = len(job.trials)
+        self._share = len(assignment.trials)
         self._labels = {
-            trial.trial_id: {"study": job.study, "arm": label(job.arms[trial.trial_id]), "trial_id": trial.trial_id}
-            for trial in job.trials
+            trial_id: {"study": assignment.study, "arm": label(assignment.arms[trial_id]), "trial_id": trial_id}
+            for trial_id in assignment.trials
         }
         self._rows: dict[str, tuple[Mapping[str, Any], int]] = {}
         self._checkpoint: tuple[float, int] | None = None
 
-    def epoch(self, trial_id: str, row: Mapping[str, Any], examples: int) -> None:
+    def note_epoch(self, trial_id: str, row: Mapping[str, Any], examples: int) -> None:
         """Take note of a trial's last epoch, and of the training examples that it saw."""
         with self._lock:
             self._rows[trial_id] = row, examples
 
-    def checkpoint(self, seconds: float, size: int) -> None:
+    def note_checkpoint(self, seconds: float, size: int) -> None:
         """Take note of what a checkpoint of all trials took, in seconds and bytes."""
         with self._lock:
             self._checkpoint = seconds / self._share, size // self._share
@@ -143,7 +150,7 @@ class TrialMetrics(_Shown):
     def _samples(self) -> Iterator[Sample]:
         for trial_id, (row, examples) in self._rows.items():
             labels = self._labels[trial_id]
-            for column, (name, _) in ROW.items():
+            for column, (name, _) in _epoch_gauges().items():
                 if column in row:
                     yield name, labels, float(row[column])
             wall = row["seconds"] * self._share
@@ -154,32 +161,35 @@ class TrialMetrics(_Shown):
                 yield "mixup_study_trial_checkpoint_bytes", labels, float(self._checkpoint[1])
 
 
-class StudyMetrics(_Shown):
+class StudyMetrics(_Gauges):
     """How a study is doing, as its driver sees it; a Listener of its trials."""
 
-    def __init__(self, study: Study, left: Collection[str], jobs: Sequence[Job]) -> None:
-        """Show ``study``, of which the trials of ``jobs``, those whose trial_ids are ``left``, are yet to be done."""
+    def __init__(self, plan: Plan, done: Collection[str]) -> None:
+        """Show the study of ``plan``; the trials whose trial_ids are not among ``done`` are yet to be trained."""
         super().__init__()
-        self._study = study
-        self._arms = {cell.trial.trial_id: label(cell.arm) for cell in study.cells}
-        self._job_of = {trial.trial_id: job for job in jobs for trial in job.trials}
-        self._states: dict[str, State] = dict.fromkeys(study.trials, "done")
+        self._study = plan.study
+        self._arms = {trial_id: label(arm) for trial_id, arm in plan.arms.items()}
+        self._job_of: dict[str, Job] = {}
+        left = [trial_id for trial_id in plan.trials if trial_id not in done]
+        self._states: dict[str, State] = dict.fromkeys(plan.trials, "done")
         self._states.update(dict.fromkeys(left, "pending"))
         self._counts = dict.fromkeys(itertools.product(self._arms.values(), get_args(State)), 0)
         for trial_id, state in self._states.items():
             self._counts[self._arms[trial_id], state] += 1
-        self._finished = len(study.trials) - len(left)
+        self._finished = len(self._states) - len(left)
         self._epochs: dict[str, int] = {}
         self._retries: Counter[str] = Counter()
         self._waiting_since = dict.fromkeys(left, time.monotonic())
         self._waited: dict[str, float] = {}
         self._counter = ray_metrics.Counter(RETRIES, "Trials that started again", ("study", "arm"))
 
-    def started(self, trial_id: str) -> None:
-        """Show that a trial runs."""
+    def started(self, job: Job, trial_ids: Sequence[str]) -> None:
+        """Show that the trials of a job run."""
         with self._lock:
-            self._move(trial_id, "running")
-            self._waited[trial_id] = time.monotonic() - self._waiting_since[trial_id]
+            for trial_id in trial_ids:
+                self._job_of[trial_id] = job
+                self._move(trial_id, "running")
+                self._waited[trial_id] = time.monotonic() - self._waiting_since[trial_id]
 
     def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
         """Show how far a trial is, and with it all of its job, which train side by side."""
@@ -193,7 +203,7 @@ class StudyMetrics(_Shown):
                 self._move(trial_id, "pending")
                 self._retries[trial_id] += 1
                 self._waiting_since[trial_id] = time.monotonic()
-                self._counter.inc(tags={"study": self._study.name, "arm": self._arms[trial_id]})
+                self._counter.inc(tags={"study": self._study, "arm": self._arms[trial_id]})
 
     def warned(self, trial_id: str, line: str) -> None:
         """Show nothing of a warning."""
@@ -212,7 +222,7 @@ class StudyMetrics(_Shown):
         self._waited.pop(trial_id, None)
 
     def _samples(self) -> Iterator[Sample]:
-        study = self._study.name
+        study = self._study
         for (arm, state), count in self._counts.items():
             yield "mixup_study_trials", {"study": study, "arm": arm, "state": state}, float(count)
         whole = float(self._finished)
@@ -221,5 +231,5 @@ class StudyMetrics(_Shown):
             yield "mixup_study_trial_wait_seconds", labels, waited
             yield "mixup_study_trial_retries", labels, float(self._retries[trial_id])
             job = self._job_of[trial_id]
-            whole += self._epochs.get(job.name, 0) / job.trials[0].epochs
+            whole += self._epochs.get(job.name, 0) / job.epochs
         yield "mixup_study_progress_ratio", {"study": study}, whole / len(self._states)

@@ -1,4 +1,4 @@
-"""What a training process prints, kept with the results."""
+"""What a process prints while it trains, kept with the results."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
+from typing import Any, TextIO, cast
 
 from mixup_study.store.logs import LogFile
 
@@ -19,7 +20,8 @@ class Output:
     def __init__(self, log: LogFile, descriptor: int, header: str) -> None:
         """Begin after ``header``, which a log that holds nothing else does not keep."""
         self._log = log
-        self._descriptor = descriptor
+        self.descriptor = descriptor
+        """Where what is printed goes."""
         self._was_empty = os.fstat(descriptor).st_size == 0
         os.write(descriptor, header.encode())
         self._begun = os.fstat(descriptor).st_size
@@ -27,25 +29,67 @@ class Output:
     def save(self) -> None:
         """Bring a log in a bucket up to date; a local one is by itself."""
         _flush()
-        size = os.fstat(self._descriptor).st_size
+        size = os.fstat(self.descriptor).st_size
         if self._log.local is None and size > self._begun:
-            self._log.write(os.pread(self._descriptor, size, 0))
+            self._log.write(os.pread(self.descriptor, size, 0))
 
     def end(self) -> None:
         """Bring the log up to date, and remove it where nothing was ever printed."""
         self.save()
-        if self._log.local is not None and self._was_empty and os.fstat(self._descriptor).st_size == self._begun:
+        if self._log.local is not None and self._was_empty and os.fstat(self.descriptor).st_size == self._begun:
             self._log.local.unlink(missing_ok=True)
 
 
 @contextmanager
-def kept(results: str, name: str, title: str) -> Iterator[Output]:
-    """Keep what this process prints during the block, Python's code or not, in the log ``name`` of the results.
+def redirect_output(results: str, name: str, title: str) -> Iterator[Output]:
+    """Send what this process prints during the block, Python's code or not, to the log ``name`` of the results.
 
     What it prints follows the log's earlier content, under a line that says when, where and of what (``title``). A
     process that is killed leaves what it printed by then; in a bucket, by its last checkpoint. A process that
     prints nothing leaves no log. Raises StorageError where the log cannot be written.
     """
+    with _opened(results, name, title) as output:
+        before = [(number, os.dup(number)) for number in (1, 2)]
+        try:
+            for number, _ in before:
+                os.dup2(output.descriptor, number)
+            yield output
+        finally:
+            _flush()
+            for number, original in before:
+                os.dup2(original, number)
+                os.close(original)
+
+
+@contextmanager
+def copy_output(results: str, name: str, title: str) -> Iterator[Output]:
+    """Copy what Python's code prints during the block to the log ``name`` of the results, as ``redirect_output`` does.
+
+    It is still printed where it was, so that a debugger can be used.
+    """
+    with _opened(results, name, title) as output:
+        copies = [cast("TextIO", _Copy(stream, output.descriptor)) for stream in (sys.stdout, sys.stderr)]
+        with redirect_stdout(copies[0]), redirect_stderr(copies[1]):
+            yield output
+
+
+class _Copy:
+    """A text stream that writes to a file descriptor as well."""
+
+    def __init__(self, stream: TextIO, descriptor: int) -> None:
+        self._stream = stream
+        self._descriptor = descriptor
+
+    def write(self, text: str) -> int:
+        os.write(self._descriptor, text.encode(errors="backslashreplace"))
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _opened(results: str, name: str, title: str) -> Iterator[Output]:
     log = LogFile(results, name)
     with tempfile.NamedTemporaryFile(prefix="mixup_study-") as copy:
         if log.local is None:
@@ -54,23 +98,16 @@ def kept(results: str, name: str, title: str) -> Iterator[Output]:
             descriptor = os.open(copy.name, os.O_RDWR | os.O_APPEND)
         else:
             descriptor = log.open()
-        moment = datetime.now(UTC).isoformat(timespec="seconds")
-        output = Output(log, descriptor, f"== {moment}, process {os.getpid()} on {socket.gethostname()}: {title}\n")
-        _flush()
-        before = [(number, os.dup(number)) for number in (1, 2)]
         try:
-            for number, _ in before:
-                os.dup2(descriptor, number)
-            yield output
-        finally:
+            moment = datetime.now(UTC).isoformat(timespec="seconds")
+            output = Output(log, descriptor, f"== {moment}, process {os.getpid()} on {socket.gethostname()}: {title}\n")
             _flush()
-            for number, kept_number in before:
-                os.dup2(kept_number, number)
-                os.close(kept_number)
             try:
-                output.end()
+                yield output
             finally:
-                os.close(descriptor)
+                output.end()
+        finally:
+            os.close(descriptor)
 
 
 def _flush() -> None:

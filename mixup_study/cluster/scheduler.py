@@ -1,111 +1,113 @@
-"""Ray Tune as the scheduler of jobs."""
+"""Ray Tune as the scheduler of a plan: one Tune run, whose searcher asks the plan for the next job."""
 
 from __future__ import annotations
 
-import itertools
 import re
 import tempfile
 import time
-import uuid
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import ray
 from ray import cloudpickle, tune
 from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
 from ray.tune.trainable import wrap_function
 
-from mixup_study.cluster.interrupt import GRACE_SECONDS, Interrupt, StopFlag
-from mixup_study.cluster.job import MESSAGE, Job
-from mixup_study.cluster.outcome import failed, made, one_line, recorded
+from mixup_study.cluster.assignment import RunSettings
+from mixup_study.cluster.board import Board
+from mixup_study.cluster.driver import Driver, JobFailure
+from mixup_study.cluster.executor import Listener
+from mixup_study.cluster.interrupt import Interrupt
+from mixup_study.cluster.messages import from_report
+from mixup_study.cluster.metrics import StudyMetrics
+from mixup_study.cluster.records import error_line
 from mixup_study.cluster.session import Cluster
 from mixup_study.errors import InputError
-from mixup_study.store.store import ResultStore
+from mixup_study.study.document import Resources
+from mixup_study.study.plan import Plan
 
+GRACE_SECONDS = 8.0
+"""How long the driver waits after Ctrl-C for training processes to reach the end of an epoch and save."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
-class Listener(Protocol):
-    """Whoever wants to know how the trials are doing; called in the driver's process."""
+@dataclass(frozen=True)
+class RayExecutor:
+    """Trains on a Ray cluster, in as many processes side by side as it has slots for.
 
-    def started(self, trial_id: str) -> None:
-        """Take note that a trial trains."""
-
-    def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
-        """Take note of an epoch, counted from 1, and of the column that tells how the trial is doing (HEADLINE).
-
-        Of a pack, one trial at a time tells how it is doing; of the others the epoch is known.
-        """
-
-    def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
-        """Take note that the trials of a job wait to start again, and of what ended their process."""
-
-    def warned(self, trial_id: str, line: str) -> None:
-        """Take note of something about a trial that is no failure."""
-
-    def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
-        """Take note of a trial's end; ``error`` says what it failed with, None where it is done.
-
-        ``train_seconds`` are those of the process that ended it, 0 where it was found recorded already.
-        """
-
-
-def run_jobs(jobs: Sequence[Job], cluster: Cluster, retries: int, listeners: Sequence[Listener]) -> None:
-    """Run all jobs on the cluster, as many side by side as it has slots for, and tell ``listeners``.
-
-    Jobs of one worker share reused Tune actors. Jobs of several run after them; each holds the slots of its
-    Train workers and its Tune actor none. A job that raises, or loses a process, starts again up to
-    ``retries`` times in fresh processes, from its checkpoint, and is recorded as failed after that.
-
-    Raises InputError where a job cannot run for want of data or of space for its record, and
-    KeyboardInterrupt after Ctrl-C: on the first once the trials under way have saved their checkpoints, or
-    GRACE_SECONDS later; on the second at once.
+    Jobs of one worker share reused Tune actors. Of a job of several, the Tune actor holds no slot, and its Train
+    workers one each.
     """
-    flag = f"mixup_study-stop-{uuid.uuid4().hex}"
-    holder = StopFlag.options(name=flag).remote()  # type: ignore[attr-defined]  # added by ray.remote
-    jobs = [job.model_copy(update={"stop_flag": flag}) for job in jobs]
-    interrupt = Interrupt()
-    try:
-        with interrupt.listening():
-            for workers, group in itertools.groupby(sorted(jobs, key=_workers), key=_workers):
-                _run_alike(list(group), workers, cluster, retries, _Watch(listeners, interrupt, holder))
-                if interrupt.requested:
-                    raise KeyboardInterrupt
-    finally:
-        ray.kill(holder)
+
+    cluster: Cluster
+    place: str = "the Ray cluster"
+
+    @property
+    def gpus(self) -> float:
+        """Return the GPUs of all nodes together."""
+        return self.cluster.gpus
+
+    @property
+    def dashboard(self) -> str | None:
+        """Return where Ray's dashboard is; None for a cluster without."""
+        return self.cluster.dashboard
+
+    def slots(self, resources: Resources) -> int:
+        """Return how many slots of ``resources`` the nodes hold side by side."""
+        return self.cluster.slots(resources)
+
+    def check(self, resources: Resources, workers: int) -> None:
+        """Raise InputError where a job of ``workers`` slots never fits."""
+        self.cluster.check(resources, workers)
+
+    def run(self, plan: Plan, settings: RunSettings, done: Collection[str], listeners: Sequence[Listener]) -> None:
+        """Train what ``plan`` hands out, as an Executor does; after Ctrl-C, for GRACE_SECONDS at most."""
+        slots = self.slots(settings.resources)
+        board = Board()
+        interrupt = Interrupt()
+        try:
+            with interrupt.listening(), StudyMetrics(plan, done) as metrics:
+                driver = Driver(plan, settings, slots, done, [*listeners, metrics], ray.__version__)
+                _run_tune(driver, board, interrupt)
+        finally:
+            board.remove()
+        if driver.bad_input is not None:
+            raise InputError(driver.bad_input)
+        if interrupt.requested:
+            raise KeyboardInterrupt
 
 
-def _workers(job: Job) -> int:
-    return job.workers
+def _run_tune(driver: Driver, board: Board, interrupt: Interrupt) -> None:
+    resources = driver.settings.resources
+    slot = tune.PlacementGroupFactory([{"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})}])
+    no_slot = tune.PlacementGroupFactory([{"memory": 1.0}])  # Tune wants a trial to hold something
+    stopper = RunStopper(driver)
 
+    def held(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+        return slot if config["workers"] == 1 else no_slot
 
-def _run_alike(jobs: Sequence[Job], workers: int, cluster: Cluster, retries: int, watch: _Watch) -> None:
-    resources = jobs[0].resources
-    # Tune wants a trial to hold something; of a group, the Train workers hold the slots.
-    held = {"cpu": resources.cpus, "gpu": resources.gpus} if workers == 1 else {"memory": 1.0}
     with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
         tune.Tuner(
             # Ray's dashboard shows its name for the actors, which train one job after the other.
-            wrap_function(tune.with_resources(_run_job, held), name=f"trials of {jobs[0].study}"),
-            param_space={"job": tune.grid_search([job.model_dump_json() for job in jobs])},
+            wrap_function(tune.with_resources(_run_job, held), name=f"trials of {driver.plan.study}"),
             tune_config=tune.TuneConfig(
-                reuse_actors=workers == 1,
-                max_concurrent_trials=cluster.slots(resources) // workers,
-                trial_name_creator=_name,
-                trial_dirname_creator=_name,
+                search_alg=PlanSearcher(driver, board, interrupt),
+                num_samples=-1,
+                reuse_actors=True,
+                trial_name_creator=_job_name,
+                trial_dirname_creator=_job_name,
             ),
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[watch],
-                stop=watch.stopper,
-                failure_config=tune.FailureConfig(max_failures=retries),
+                callbacks=[TuneCallbacks(driver, board, interrupt, stopper)],
+                stop=stopper,
+                failure_config=tune.FailureConfig(max_failures=driver.settings.retries),
             ),
         ).fit()
-    if watch.stopper.bad_input is not None:
-        raise InputError(watch.stopper.bad_input)
 
 
 def _run_job(config: dict[str, Any]) -> None:
@@ -115,126 +117,133 @@ def _run_job(config: dict[str, Any]) -> None:
     run_job(config)
 
 
-def _name(trial: TuneTrial) -> str:
-    return _job(trial).name
+def _job_name(trial: TuneTrial) -> str:
+    name: str = trial.config["job"]
+    return name
 
 
-def _job(trial: TuneTrial) -> Job:
-    return Job.model_validate_json(trial.config["job"])
+class _Live:
+    """Something that belongs to this run, and not to the state that Tune saves and nobody restores."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
 
 
-class _Stopper(tune.Stopper):
-    """Ends everything when a job reports that its input is not there, or when it is told to."""
+class PlanSearcher(_Live, Searcher):
+    """Hands the plan's jobs to Tune as free slots can take them.
 
-    bad_input: str | None = None
-    now = False
+    Tune's configuration of a job is its name: Tune sends it along with every report, and the process asks the board
+    for the rest.
+    """
+
+    def __init__(self, driver: Driver, board: Board, interrupt: Interrupt) -> None:
+        """Take the jobs of ``driver``; after Ctrl-C, none."""
+        super().__init__()
+        self._driver = driver
+        self._board = board
+        self._interrupt = interrupt
+        self._names: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """Return the configuration of the next job, None to be asked again, or FINISHED."""
+        if self._interrupt.requested:
+            return Searcher.FINISHED
+        job = self._driver.next_job()
+        if job is None:
+            return Searcher.FINISHED if self._driver.exhausted else None
+        self._board.post(job.name, self._driver.assignment(job).model_dump_json())
+        self._names[trial_id] = job.name
+        plugins = list(self._driver.settings.plugins)
+        return {"job": job.name, "workers": job.workers, "board": self._board.name, "plugins": plugins}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Give back the slots of a job that is over; one that failed is first recorded."""
+        name = self._names.pop(trial_id)
+        self._board.take_down(name)
+        if not error:
+            self._driver.end(name)
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Save nothing: the results are the record."""
+
+
+class RunStopper(_Live, tune.Stopper):
+    """Ends everything when the run cannot go on, or when it shall not."""
+
+    def __init__(self, driver: Driver) -> None:
+        """End the run once ``driver`` has bad input."""
+        self._driver = driver
+        self.now = False
+        """Set to end the run."""
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        self.bad_input = self.bad_input or result.get(MESSAGE, {}).get("input_error")
+        """Return whether to end a job, which is whether to end everything."""
         return self.stop_all()
 
     def stop_all(self) -> bool:
-        return self.now or self.bad_input is not None
+        """Return whether to end everything."""
+        return self.now or self._driver.bad_input is not None
 
 
-class _Watch(tune.Callback):
-    """Translates Tune's callbacks into what Listeners want to know, and records what Tune gives up."""
+class TuneCallbacks(_Live, tune.Callback):
+    """Translates what Tune reports into what the driver wants to know."""
 
-    def __init__(self, listeners: Sequence[Listener], interrupt: Interrupt, flag: Any) -> None:
-        self._listeners = listeners
+    def __init__(self, driver: Driver, board: Board, interrupt: Interrupt, stopper: RunStopper) -> None:
+        """Tell ``driver``, and end the run after Ctrl-C through ``board`` and ``stopper``."""
+        self._driver = driver
+        self._board = board
         self._interrupt = interrupt
-        self._flag = flag
-        self._finished: set[str] = set()
-        self._running: dict[str, datetime] = {}
+        self._stopper = stopper
         self._saving: set[str] | None = None
         self._deadline = 0.0
-        self.stopper = _Stopper()
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the listeners, which are live, out of the experiment state that Tune saves and nobody restores."""
-        return {}
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
-        """After Ctrl-C, end the run once the trials that were training then have saved."""
+        """After Ctrl-C, end the run once the jobs that were training then have saved."""
         if not self._interrupt.requested:
             return
         if self._saving is None:
-            self._flag.set.remote()
-            self._saving = set(self._running)
+            self._board.request_stop()
+            self._saving = set(self._driver.running)
             self._deadline = time.monotonic() + GRACE_SECONDS
-        self._saving &= self._running.keys()
-        self.stopper.now = not self._saving or time.monotonic() > self._deadline
+        self._saving.intersection_update(self._driver.running)
+        self._stopper.now = not self._saving or time.monotonic() > self._deadline
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        job = _job(trial)
-        self._running[job.name] = datetime.now(UTC)
-        for listener in self._listeners:
-            for trial_id in self._unfinished(job):
-                listener.started(trial_id)
+        """Report a job that a process trains from now on."""
+        self._driver.start(_job_name(trial))
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
-        told = result.get(MESSAGE, {})
-        for line in told.get("warnings", ()):
-            for listener in self._listeners:
-                listener.warned(told["trial_id"], line)
-        if "status" in told and told["trial_id"] not in self._finished:  # a pack that starts again fails some again
-            self._finished.add(told["trial_id"])
-            self._tell_end(told["trial_id"], told["train_seconds"], told["headline"], told["error"])
-        elif "epoch" in told:
-            for trial_id in self._unfinished(_job(trial)):  # of a pack, one tells for all
-                headline = told["headline"] if trial_id == told["trial_id"] else None
-                for listener in self._listeners:
-                    listener.progressed(trial_id, told["epoch"], headline)
-
-    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        self._running.pop(_name(trial), None)
+        """Handle what a job tells."""
+        for message in from_report(result):
+            self._driver.handle(message)
 
     def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Report a job that starts again."""
-        job = _job(trial)
-        self._running.pop(job.name, None)
-        reason = one_line(_error_of(trial)[0])
-        for listener in self._listeners:
-            listener.restarted(self._unfinished(job), reason)
+        self._driver.restart(_job_name(trial), _failure_of(trial).reason)
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        """Record the unfinished trials of a job that raised, or lost its process, once too often."""
-        started_at = self._running.pop(_name(trial), datetime.now(UTC))
-        job = _job(trial)
-        error, told = _error_of(trial)
-        try:
-            found = recorded(job.results, job.trials)  # perhaps not told any more
-            for lost in job.trials:
-                if lost.trial_id in self._finished:
-                    continue
-                self._finished.add(lost.trial_id)
-                if lost.trial_id in found:
-                    self._tell_end(lost.trial_id, 0.0, found[lost.trial_id], None)
-                    continue
-                record = failed(lost, made(job, started_at, None), error, told)
-                ResultStore(job.results).write(record)
-                self._tell_end(lost.trial_id, record.train_seconds, None, record.error)
-        except InputError as unusable:
-            self.stopper.bad_input = str(unusable)
-
-    def _unfinished(self, job: Job) -> list[str]:
-        return [trial.trial_id for trial in job.trials if trial.trial_id not in self._finished]
-
-    def _tell_end(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
-        for listener in self._listeners:
-            listener.finished(trial_id, train_seconds, headline, error)
+        """Have a job recorded that raised, or lost its process, once too often."""
+        self._driver.give_up(_job_name(trial), _failure_of(trial))
 
 
-def _error_of(trial: TuneTrial) -> tuple[Exception, str | None]:
+def _failure_of(trial: TuneTrial) -> JobFailure:
     """Return what a job raised, with its traceback, or Ray's account of how it lost its process."""
     try:
         error = cloudpickle.loads(Path(trial.pickled_error_file or "").read_bytes())
     except Exception:  # what a job raises may not survive pickling
         text = trial.get_error()
-        return RuntimeError(str(text).strip().splitlines()[-1] if text else "its process died"), None
+        return JobFailure.of(RuntimeError(str(text).strip().splitlines()[-1] if text else "its process died"))
     if not isinstance(error, ray.exceptions.RayTaskError):
-        return error, str(error)
-    told = _COLOURS.sub("", str(error))
-    return (error.cause if isinstance(error.cause, Exception) else error), told
+        return JobFailure(error, _reason(error), str(error))
+    cause = error.cause if isinstance(error.cause, Exception) else error
+    return JobFailure(cause, _reason(cause), _COLOURS.sub("", str(error)))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
+        return "its process was killed: the node ran out of memory"
+    if isinstance(error, ray.exceptions.RayActorError):
+        return "its process died"
+    return error_line(error)

@@ -21,8 +21,10 @@ ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own progress output
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths keep their meaning in workers
     "RAY_TRAIN_V2_ENABLED": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # nor is Tune's own state needed, which nobody restores
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the results are the record; Tune's CSV and JSON would only cost time
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is handled by the command
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # processes start side by side; the searcher counts the slots
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "1000000",
 }
 """Settings of Ray's that a study needs, in the driver and in its workers."""

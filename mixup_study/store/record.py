@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -89,13 +90,25 @@ a GAN's data; ``sample``: drawn from its generator after ``iteration`` of its st
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """Where a record comes from, in the columns of TRIALS; null is what nobody knows."""
+
+    pack_size: int
+    started_at: datetime
+    device: str | None
+    code_version: str
+    python_version: str
+    torch_version: str | None
+    ray_version: str | None
+
+
+@dataclass(frozen=True)
 class TrialRecord:
     """Everything the results keep of one trial, finished or failed."""
 
     trial: Trial
     status: Status
-    made: Mapping[str, Any]
-    """How it was made: pack_size, started_at, device and versions."""
+    provenance: Provenance
     train_seconds: float = 0.0
     measurements: Mapping[str, float | None] = field(default_factory=dict)
     epochs: Sequence[Mapping[str, Any]] = ()
@@ -116,7 +129,7 @@ class TrialRecord:
             **self.measurements,
             "train_seconds": self.train_seconds,
             "resumed_seconds": self.resumed_seconds,
-            **self.made,
+            **vars(self.provenance),
         }
         return pa.Table.from_pylist([row], schema=trials_schema())
 

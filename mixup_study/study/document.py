@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from mixup_study.study.claims import Claim, Comparison
@@ -65,13 +65,36 @@ class Column(BaseModel):
     group: str = Field(default="", description="Heading over neighbouring columns of the same group.")
     decimals: int = Field(default=1, ge=0, le=6, description="Decimals of the number.")
     mark_lowest: bool = Field(default=False, description="Mark the lowest among the arms, over all values of across.")
+    mark_highest: bool = Field(default=False, description="Mark the highest instead.")
+
+    @model_validator(mode="after")
+    def _marks_one(self) -> Column:
+        if self.mark_lowest and self.mark_highest:
+            raise PydanticCustomError("one_of", "expected one of mark_lowest and mark_highest")
+        return self
 
 
 class Pick(BaseModel):
     """Which setting of an arm the table shows where the arm has several."""
 
     model_config = _STRICT
-    lowest: MetricName = Field(description="Measurement whose mean over seeds is lowest for the setting shown.")
+    lowest: MetricName | None = Field(
+        default=None, description="Measurement whose mean over seeds is lowest for the setting shown."
+    )
+    highest: MetricName | None = Field(
+        default=None, description="Measurement whose mean over seeds is highest for the setting shown."
+    )
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Pick:
+        if (self.lowest is None) is (self.highest is None):
+            raise PydanticCustomError("one_of", "expected one of lowest and highest")
+        return self
+
+    @property
+    def metric(self) -> str:
+        """Return the measurement that decides."""
+        return self.lowest or self.highest or ""
 
 
 class Figure(BaseModel):
@@ -115,7 +138,7 @@ class Table(BaseModel):
     @property
     def metric(self) -> str:
         """Return the measurement that a setting is picked by, or else the first shown."""
-        return self.columns[0].metric if self.pick is None else self.pick.lowest
+        return self.columns[0].metric if self.pick is None else self.pick.metric
 
 
 class Document(BaseModel):
@@ -131,6 +154,7 @@ class Document(BaseModel):
     resources: Resources = Resources()
     retries: int = Field(default=2, ge=0, le=1000)
     checkpoint_seconds: float = Field(default=60, ge=0, le=86400)
+    keep_models: bool = False
     table: Table
     figures: list[Figure] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)

@@ -11,7 +11,7 @@ from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.claims import EXTREMES, Claim, Comparison
 from mixup_study.study.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
 
-METRIC_KEYS = ("metric", "lowest")
+METRIC_KEYS = ("metric", "lowest", "highest")
 """Keys of a study file whose value is a metric's name."""
 
 
@@ -65,6 +65,11 @@ def study_schema() -> dict[str, Any]:
                 "maximum": 86400,
                 "default": 60,
                 "description": "A trial saves a checkpoint at the end of an epoch where the last is at least so old.",
+            },
+            "keep_models": {
+                "type": "boolean",
+                "default": False,
+                "description": "Every trial trained from now on leaves its model, not only those that others need.",
             },
             "table": {
                 **_model(Table),

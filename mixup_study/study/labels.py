@@ -1,39 +1,36 @@
-"""How values, settings and trials are written."""
+"""How values, settings, trials, durations and times are written."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
-from mixup_study.catalogue.metrics import COUNTS, HEADLINE, headline_metric
-from mixup_study.catalogue.rules import TaskName
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.study import Study
-from mixup_study.study.trial import FIELDS, SEEDS
 
-SIGNS = {"alpha": "α", "dropout": "p", "label_smoothing": "ε", "sigma": "σ"}
-"""The paper's signs for hyper-parameters."""
 ARM_SEPARATOR = " / "
 """Arms named ``method / specification`` stand in two columns of the table."""
 
 
 def setting_text(setting: Mapping[str, Any]) -> str:
     """Return hyper-parameters as the paper writes them: ``α=8, p=0.3``."""
-    order = [name for name in FIELDS if name in setting and name not in SEEDS]
+    order = [name for name in CATALOGUE.fields if name in setting and name not in CATALOGUE.seeds]
     order.sort(key=lambda name: name != "alpha")
-    return ", ".join(f"{SIGNS.get(name, name)}={_written(setting[name])}" for name in order)
+    return ", ".join(f"{CATALOGUE.fields[name].traits.sign or name}={_value_text(setting[name])}" for name in order)
 
 
-def _written(value: Any) -> str:
+def _value_text(value: Any) -> str:
     return "∞" if isinstance(value, float) and math.isinf(value) else plain(value)
 
 
 def cell_labels(study: Study) -> dict[str, str]:
     """Return what each trial is within its study, in a few words: ``label noise 20%, mixup, α=8, seed=1``."""
     outer = [name for name in study.table.keys if name != "arm"]
-    varied = [name for name in FIELDS if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
-    told = {"method", *outer, *(name for cell in study.cells for name in cell.settings)}
-    others = [name for name in varied if name not in told]
+    varied = [name for name in CATALOGUE.fields if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
+    named = {"method", *outer, *(name for cell in study.cells for name in cell.settings)}
+    others = [name for name in varied if name not in named]
     labels = {}
     for cell in study.cells:
         parts = [f"{title_text(name)} {key_text(name, getattr(cell.trial, name))}" for name in outer]
@@ -43,15 +40,19 @@ def cell_labels(study: Study) -> dict[str, str]:
     return labels
 
 
-def headline_text(task: TaskName, value: float) -> str:
+def headline_text(task: str, value: float) -> str:
     """Return how a trial is doing: ``test error 12.5%``, ``modes covered 8``."""
-    text = f"{value:g}" if headline_metric(task) in COUNTS else f"{100 * value:.1f}%"
-    return f"{title_text(HEADLINE[task])} {text}"
+    entry = CATALOGUE.tasks[task]
+    quantity = entry.headline_curve or entry.headline_metric
+    return f"{quantity.title} {quantity.unit.text(value)}"
 
 
 def key_text(name: str, value: Any) -> str:
-    """Return a row's label: the arm's name, noise in percent, else the plain value."""
-    return f"{100 * value:g}%" if name == "label_noise" else _written(value)
+    """Return a row's label: the arm's name, a share in percent, else the plain value."""
+    field = CATALOGUE.fields.get(name)
+    if field is None or field.traits.unit is None:
+        return _value_text(value)
+    return f"{field.traits.unit.scaled(value):g}{field.traits.unit.name}"
 
 
 def title_text(name: str) -> str:
@@ -64,3 +65,20 @@ def plain(value: Any) -> str:
     if value is None:
         return ""
     return f"{value:.10g}" if isinstance(value, float) else str(value)
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration in its two largest units: ``12.3 s``, ``4 min 5 s``, ``2 h 10 min``, ``3 d 4 h``.
+
+    Below a minute, seconds that are no whole number in type are written with a tenth.
+    """
+    if round(seconds, 1) < 60:
+        return f"{seconds} s" if isinstance(seconds, int) else f"{seconds:.1f} s"
+    units = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+    large, name, small, rest = next(unit for unit in units if round(seconds) >= unit[0])
+    return f"{round(seconds) // large} {name} {round(seconds) % large // small} {rest}"
+
+
+def time_text(time: datetime) -> str:
+    """Return a time to the minute, in UTC."""
+    return f"{time.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

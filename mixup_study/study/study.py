@@ -44,6 +44,8 @@ class Study:
     """How often a trial that raised, or whose process died, is trained again, each time by a fresh process."""
     checkpoint_seconds: float
     """A trial saves a checkpoint at the end of an epoch where the last one is at least so old."""
+    keep_models: bool
+    """Whether every trial leaves its model, not only those that others need."""
     table: Table
     cells: tuple[Cell, ...]
     overrides: tuple[str, ...] = ()
@@ -132,6 +134,7 @@ class StudyFile:
             resources=document.resources,
             retries=document.retries,
             checkpoint_seconds=document.checkpoint_seconds,
+            keep_models=document.keep_models,
             table=_without_removed(document),
             cells=cells,
             overrides=self.overrides,
@@ -206,7 +209,8 @@ def _check_measured(table: Table, cells: Sequence[Cell], source: Source) -> None
         (("table", "columns", index, "metric"), column.metric) for index, column in enumerate(table.columns)
     ]
     if table.pick is not None:
-        wanted.append((("table", "pick", "lowest"), table.pick.lowest))
+        key = "highest" if table.pick.lowest is None else "lowest"
+        wanted.append((("table", "pick", key), table.pick.metric))
     for path, metric in wanted:
         if metric not in measured:
             task = " and ".join(dict.fromkeys(cell.trial.task for cell in cells))

@@ -106,6 +106,12 @@ def _name_trial(trial: Trial) -> str:
     return trial.trial_id
 
 
+def _fields_of(trial: Trial) -> dict[str, Any]:
+    return trial.to_dict()
+
+
+SentTrial = Annotated[Trial, PlainValidator(_read_trial), PlainSerializer(_fields_of)]
+"""Type of a trial that travels as JSON, by its fields."""
 NeededTrial = Annotated[
     Trial,
     PlainValidator(_read_trial),
@@ -153,7 +159,3 @@ def _alone(name: str) -> type[BaseModel]:
     info = CATALOGUE.fields[name].info
     fields: dict[str, Any] = {name: (info.annotation, info)}
     return create_model("Field", __config__=ConfigDict(strict=True), **fields)
-
-
-FIELDS = tuple(CATALOGUE.fields)  # TEMPORARY
-SEEDS = CATALOGUE.seeds  # TEMPORARY

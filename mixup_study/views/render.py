@@ -1,4 +1,4 @@
-"""Rows of text as a terminal table, Markdown, LaTeX or CSV."""
+"""A sheet as a terminal table, Markdown, LaTeX or CSV."""
 
 from __future__ import annotations
 
@@ -6,46 +6,17 @@ import csv
 import io
 import shutil
 import textwrap
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
 from typing import Literal, get_args
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as TextTable
+
+from mixup_study.views.sheet import Row, Sheet
 
 Format = Literal["text", "markdown", "latex", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
-
-Row = Sequence[str]
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """A table ready to be shown: every entry is text."""
-
-    headings: Row
-    rows: Sequence[Row]
-    groups: Row = ()
-    """A second line of headings over the first; neighbours of the same name belong together."""
-    caption: str = ""
-    numeric: frozenset[int] = field(default=frozenset())
-    """Columns to align right."""
-    breaks: frozenset[int] = field(default=frozenset())
-    """Rows that a line is drawn before."""
-    marked: frozenset[tuple[int, int]] = field(default=frozenset())
-    """Entries to stand out, by row and column."""
-    published: Mapping[tuple[int, int], str] = field(default_factory=dict)
-    """What the paper has for an entry, by row and column; shown in brackets after it."""
-
-    def shown(self, mark: Callable[[str], str] = str) -> list[list[str]]:
-        """Return the rows, the paper's entries included, with ``mark`` applied to the entries that stand out."""
-        found = [list(row) for row in self.rows]
-        for (row, column), paper in self.published.items():
-            found[row][column] = f"{found[row][column]} ({paper})".strip()
-        for row, column in self.marked:
-            found[row][column] = mark(found[row][column])
-        return found
 
 
 def render(sheet: Sheet, format: Format) -> str:
@@ -54,13 +25,13 @@ def render(sheet: Sheet, format: Format) -> str:
 
 
 def _text(sheet: Sheet) -> str:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    groups = [*sheet.groups, *[""] * (len(sheet.headings) - len(sheet.groups))]
-    shown = [group if index == 0 or groups[index - 1] != group else "" for index, group in enumerate(groups)]
+    table = TextTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    groups = sheet.column_groups()
+    first = [group if index == 0 or groups[index - 1] != group else "" for index, group in enumerate(groups)]
     for index, heading in enumerate(sheet.headings):
-        header = f"{shown[index]}\n{heading}" if sheet.groups else heading
+        header = f"{first[index]}\n{heading}" if sheet.groups else heading
         table.add_column(header, justify="right" if index in sheet.numeric else "left")
-    for index, row in enumerate(sheet.shown(lambda entry: f"* {entry}")):
+    for index, row in enumerate(sheet.texts(lambda entry: f"* {entry}")):
         if index in sheet.breaks:
             table.add_section()
         table.add_row(*row)
@@ -76,7 +47,7 @@ def _markdown(sheet: Sheet) -> str:
     def line(row: Row) -> str:
         return "| " + " | ".join(entry.replace("|", "\\|").replace("\n", " ") for entry in row) + " |"
 
-    rows = sheet.shown(lambda entry: f"**{entry}**")
+    rows = sheet.texts(lambda entry: f"**{entry}**")
     marks = ["---:" if index in sheet.numeric else "---" for index in range(len(sheet.headings))]
     body = "\n".join([line(_one_line_headings(sheet)), line(marks), *map(line, rows)])
     return f"{sheet.caption}\n\n{body}\n" if sheet.caption else f"{body}\n"
@@ -85,12 +56,12 @@ def _markdown(sheet: Sheet) -> str:
 def _latex(sheet: Sheet) -> str:
     def line(row: Row, marked: Collection[int] = ()) -> str:
         entries = [_latex_escaped(entry) for entry in row]
-        shown = [rf"\textbf{{{entry}}}" if column in marked else entry for column, entry in enumerate(entries)]
-        return "    " + " & ".join(shown) + r" \\"
+        texts = [rf"\textbf{{{entry}}}" if column in marked else entry for column, entry in enumerate(entries)]
+        return "    " + " & ".join(texts) + r" \\"
 
     alignment = "".join("r" if index in sheet.numeric else "l" for index in range(len(sheet.headings)))
     rows = []
-    for index, row in enumerate(sheet.shown()):
+    for index, row in enumerate(sheet.texts()):
         rows += [r"    \midrule"] if index in sheet.breaks else []
         marked = {column for column in range(len(row)) if (index, column) in sheet.marked}
         rows.append(line(row, marked))
@@ -118,13 +89,14 @@ def _csv(sheet: Sheet) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(_one_line_headings(sheet))
-    writer.writerows(sheet.shown())
+    writer.writerows(sheet.texts())
     return out.getvalue()
 
 
 def _one_line_headings(sheet: Sheet) -> Row:
-    groups = [*sheet.groups, *[""] * (len(sheet.headings) - len(sheet.groups))]
-    return [f"{group}, {name}" if group else name for group, name in zip(groups, sheet.headings, strict=True)]
+    return [
+        f"{group}, {name}" if group else name for group, name in zip(sheet.column_groups(), sheet.headings, strict=True)
+    ]
 
 
 _LATEX = {

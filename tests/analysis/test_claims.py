@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mixup_study.analysis.claims import Compared, Judged, judge
+from mixup_study.analysis.claims import JudgedClaim, JudgedComparison, judge
 from mixup_study.analysis.table import Records, table_rows
 from mixup_study.catalogue.metrics import COUNTS
 from mixup_study.study.study import Cell, Study, StudyFile
@@ -57,14 +57,14 @@ def claiming(*comparisons: str) -> str:
     return DEEP.replace("COMPARE", ", ".join(comparisons))
 
 
-def only(judged: list[Judged]) -> Judged:
+def only(judged: list[JudgedClaim]) -> JudgedClaim:
     (claim,) = judged
     return claim
 
 
-def at_small(claim: Judged) -> Compared:
+def at_small(claim: JudgedClaim) -> JudgedComparison:
     """The comparison at weight decay 1e-4."""
-    (found,) = [one for one in claim.compared if one.first.keys.get("weight_decay") == 1e-4]
+    (found,) = [one for one in claim.comparisons if one.first.keys.get("weight_decay") == 1e-4]
     return found
 
 
@@ -85,7 +85,7 @@ def test_pairs_of_seeds_are_drawn_together(load: Loader, measure: Measure) -> No
     errors = np.random.default_rng(1).uniform(0.1, 0.2, size=(2, 10))
     errors[1] = errors[0] - 0.01 + 0.1 * (errors[1] - 0.15)
     records = measure(study, lambda cell: float(errors[int(cell.arm == "mixup"), cell.trial.seed]))
-    (one,) = only(judge(study, records)).compared
+    (one,) = only(judge(study, records)).comparisons
     differences = 100 * (errors[1] - errors[0])
     found = stats.bootstrap(
         (differences,),
@@ -107,7 +107,7 @@ def test_sides_of_other_seeds_are_drawn_apart(load: Loader, measure: Measure) ->
     study = load(apart)
     errors = np.random.default_rng(2).uniform(0.1, 0.2, size=20)
     records = measure(study, lambda cell: float(errors[cell.trial.seed]))
-    (one,) = only(judge(study, records)).compared
+    (one,) = only(judge(study, records)).comparisons
     mixup, erm = 100 * errors[10:], 100 * errors[:10]
     found = stats.bootstrap(
         (mixup, erm),
@@ -124,10 +124,10 @@ def test_sides_of_other_seeds_are_drawn_apart(load: Loader, measure: Measure) ->
 def test_seeds_that_split_a_table_widen_the_interval(load: Loader, measure: Measure) -> None:
     errors = np.random.default_rng(3).uniform(0.1, 0.2, size=(2, 10))
 
-    def compared(dataset: str) -> Compared:
+    def compared(dataset: str) -> JudgedComparison:
         study = load(SPLIT.replace("DATASET", dataset))
         records = measure(study, lambda cell: float(errors[int(cell.arm == "mixup"), cell.trial.seed]))
-        return only(judge(study, records)).compared[0]
+        return only(judge(study, records)).comparisons[0]
 
     given, split = compared("digits"), compared("iris")
     assert given.difference == split.difference
@@ -191,7 +191,7 @@ def test_a_claim_needs_all_of_its_comparisons(
     errors = {1e-4: small, 5e-4: large}
     records = measure(study, lambda cell: errors[cell.trial.weight_decay] if cell.arm == "dropout" else 0.5)
     claim = only(judge(study, records))
-    assert (claim.verdict, len(claim.compared)) == (verdict, 2)
+    assert (claim.verdict, len(claim.comparisons)) == (verdict, 2)
     assert claim.sign == {"supported": "✓", "contradicted": "✗", "undecided": "?"}[verdict]
 
 
@@ -279,7 +279,7 @@ def test_without_a_setting_the_one_that_the_table_shows_is_compared(load: Loader
     study = load(claiming("{lower: mixup, than: ERM, metric: test_error_best}"))
     records = measure(study, alpha_error)
     shown = {(row.keys["weight_decay"], row.keys["arm"]): row for row in table_rows(study, records)}
-    for one in only(judge(study, records)).compared:
+    for one in only(judge(study, records)).comparisons:
         for side in (one.first, one.second):
             row = shown[side.keys["weight_decay"], side.arm]
             assert row.measured[0] is not None
@@ -291,20 +291,20 @@ def test_the_most_and_least_of_one_value_are_no_comparison(load: Loader, measure
         claiming("{lower: {arm: mixup, alpha: lowest}, than: {arm: mixup, alpha: highest}}"), "arms.mixup.alpha=2"
     )
     claim = only(judge(study, measure(study, alpha_error)))
-    assert {(one.verdict, one.reason) for one in claim.compared} == {("undecided", "the same trials")}
+    assert {(one.verdict, one.reason) for one in claim.comparisons} == {("undecided", "the same trials")}
 
 
 def test_rising_compares_each_arm_with_the_next(load: Loader, measure: Measure) -> None:
     study = load(claiming("{rising: [mixup, dropout, ERM], where: {weight_decay: 1e-4}}"))
     errors = {"mixup": 0.2, "dropout": 0.3, "ERM": 0.5}
     claim = only(judge(study, measure(study, lambda cell: errors[cell.arm])))
-    assert [(one.first.arm, one.second.arm, one.difference) for one in claim.compared] == [
+    assert [(one.first.arm, one.second.arm, one.difference) for one in claim.comparisons] == [
         ("mixup", "dropout", pytest.approx(-10)),
         ("dropout", "ERM", pytest.approx(-20)),
     ]
     assert claim.verdict == "supported"
     errors["dropout"] = 0.6
-    assert [one.verdict for one in only(judge(study, measure(study, lambda cell: errors[cell.arm]))).compared] == [
+    assert [one.verdict for one in only(judge(study, measure(study, lambda cell: errors[cell.arm]))).comparisons] == [
         "supported",
         "contradicted",
     ]
@@ -313,13 +313,13 @@ def test_rising_compares_each_arm_with_the_next(load: Loader, measure: Measure) 
 def test_others_are_all_other_arms_at_every_value_left_open(load: Loader, measure: Measure) -> None:
     study = load(claiming("{lower: {arm: mixup, weight_decay: 1e-4}, than: others}"))
     claim = only(judge(study, measure(study, alpha_error)))
-    assert [(one.second.arm, one.second.keys["weight_decay"], one.label) for one in claim.compared] == [
+    assert [(one.second.arm, one.second.keys["weight_decay"], one.label) for one in claim.comparisons] == [
         ("ERM", 1e-4, "weight decay 0.0001, ERM"),
         ("ERM", 5e-4, "weight decay 0.0005, ERM"),
         ("dropout", 1e-4, "weight decay 0.0001, dropout"),
         ("dropout", 5e-4, "weight decay 0.0005, dropout"),
     ]
-    assert {one.first.keys["weight_decay"] for one in claim.compared} == {1e-4}
+    assert {one.first.keys["weight_decay"] for one in claim.comparisons} == {1e-4}
 
 
 def test_a_rise_from_one_measurement_to_another_is_compared(load: Loader, measure: Measure) -> None:
@@ -335,7 +335,7 @@ def test_what_a_field_changes_is_compared(load: Loader, measure: Measure) -> Non
     errors = {("ERM", 1e-4): 0.5, ("ERM", 5e-4): 0.3, ("dropout", 1e-4): 0.4, ("dropout", 5e-4): 0.5}
     records = measure(study, lambda cell: errors.get((cell.arm, cell.trial.weight_decay), 0.0))
     claim = only(judge(study, records))
-    (one,) = claim.compared
+    (one,) = claim.comparisons
     assert (one.first.mean, one.second.mean, one.difference) == tuple(map(pytest.approx, (-20, 10, -30)))
     assert one.quantity == "test error last less that with weight decay 0.0001"
 
@@ -343,7 +343,7 @@ def test_what_a_field_changes_is_compared(load: Loader, measure: Measure) -> Non
 def test_what_is_taken_away_and_not_run_leaves_it_undecided(load: Loader, measure: Measure) -> None:
     study = load(claiming("{lower: ERM, than: dropout, where: {weight_decay: 5e-4}, minus: {weight_decay: 1e-4}}"))
     records = measure(study, lambda cell: 0.5 if cell.trial.weight_decay == 5e-4 else None)
-    (one,) = only(judge(study, records)).compared
+    (one,) = only(judge(study, records)).comparisons
     assert (one.verdict, one.reason, one.difference) == ("undecided", "not run", None)
 
 
@@ -352,13 +352,13 @@ def test_comparisons_under_fixed_values_are_told_apart_by_them(load: Loader, mea
         claiming(*(f"{{lower: mixup, than: ERM, where: {{weight_decay: {decay}}}}}" for decay in (1e-4, 5e-4)))
     )
     claim = only(judge(study, measure(study, lambda cell: 0.5)))
-    assert len({one.label for one in claim.compared}) == len(claim.compared) == 2
+    assert len({one.label for one in claim.comparisons}) == len(claim.comparisons) == 2
 
 
 def test_an_arm_that_is_left_out_is_not_run(load: Loader, measure: Measure) -> None:
     study = load(claiming("{lower: dropout, than: ERM}"), "arms.dropout=null")
     claim = only(judge(study, measure(study, lambda cell: 0.5)))
-    assert {(one.verdict, one.reason) for one in claim.compared} == {("undecided", "not run")}
+    assert {(one.verdict, one.reason) for one in claim.comparisons} == {("undecided", "not run")}
 
 
 # The study files.
@@ -375,9 +375,9 @@ def test_every_claim_of_a_study_file_compares_different_trials(name: str, profil
     judged = judge(study, records)
     assert len(judged) > 0
     for claim in judged:
-        assert claim.compared
-        assert [one for one in claim.compared if one.difference is None] == []
-        assert len({one.label for one in claim.compared}) == len(claim.compared)
+        assert claim.comparisons
+        assert [one for one in claim.comparisons if one.difference is None] == []
+        assert len({one.label for one in claim.comparisons}) == len(claim.comparisons)
 
 
 @pytest.mark.parametrize("name", ["ablation", "corrupt_labels", "tabular"])

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mixup_study.analysis.estimate import estimate, span
+from mixup_study.analysis.estimate import estimate
 from mixup_study.store.record import TrialRecord
 from mixup_study.study.trial import Trial
 
@@ -91,20 +91,3 @@ def test_without_any_like_them_there_is_no_estimate(trial: TrialMaker) -> None:
 
 def test_with_nothing_left_there_is_nothing_to_estimate(record: RecordMaker) -> None:
     assert estimate([], rows(record()), 1) == "nothing to run"
-
-
-@pytest.mark.parametrize(
-    ("duration", "expected"),
-    [
-        (0, "0 s"),
-        (0.4, "0 s"),
-        (59.4, "59 s"),
-        (59.6, "1 min 0 s"),
-        (125, "2 min 5 s"),
-        (3599.7, "1 h 0 min"),
-        (3600 * 3 + 60 * 20 + 59, "3 h 20 min"),
-        (3600 * 100, "100 h 0 min"),
-    ],
-)
-def test_a_span_is_shown_in_two_units(duration: float, expected: str) -> None:
-    assert span(duration) == expected

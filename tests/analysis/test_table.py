@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from mixup_study.analysis.table import Records, Statistic, table_rows
+from mixup_study.analysis.table import Records, summarise, table_rows
 from mixup_study.study.study import Cell, Study
-from mixup_study.views.layout import study_sheet
+from mixup_study.views.study_table import study_sheet
+from tests.fixtures import findings_of
 
 Loader = Callable[..., Study]
 Measure = Callable[[Study, Callable[[Cell], Any]], Records]
@@ -146,11 +147,11 @@ def test_arms_that_share_a_trial_both_show_it(
     assert found["ERM"]["last"].startswith("50.00 ")
     assert found["baseline"]["last"].startswith("50.00 ")
     assert [found[arm]["trials"] for arm in ("ERM", "baseline", "mixup")] == ["1/1", "1/1", "0/2"]
-    assert "1 of 3 trials done" in study_sheet(study, records, "for a test").caption
+    assert "1 of 3 trials done" in study_sheet(findings_of(study, records)).caption
 
 
 # Statistics.
 
 
 def test_a_statistic_of_nothing_is_none() -> None:
-    assert Statistic.of([]) is None
+    assert summarise([]) is None

@@ -10,8 +10,8 @@ from pathlib import Path
 
 def run(results: Path, *lines: str) -> subprocess.CompletedProcess[str]:
     """Run lines of Python in a process that keeps their output, between two that it does not keep."""
-    code = ["import os, warnings", "from mixup_study.cluster.output import kept", "print('before')"]
-    code += [f"with kept({str(results)!r}, 'a trial', 'tiny: ERM'):", *(f"    {line}" for line in lines)]
+    code = ["import os, warnings", "from mixup_study.cluster.output import redirect_output", "print('before')"]
+    code += [f"with redirect_output({str(results)!r}, 'a trial', 'tiny: ERM'):", *(f"    {line}" for line in lines)]
     command = [sys.executable, "-c", "\n".join([*code, "print('after')"])]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 

@@ -43,9 +43,8 @@ def seen(location: str) -> dict[str, str]:
 
 
 def later(record: TrialRecord, minutes: int) -> TrialRecord:
-    return dataclasses.replace(
-        record, made={**record.made, "started_at": record.made["started_at"] + timedelta(minutes=minutes)}
-    )
+    started_at = record.provenance.started_at + timedelta(minutes=minutes)
+    return dataclasses.replace(record, provenance=dataclasses.replace(record.provenance, started_at=started_at))
 
 
 def written(store: ResultStore, record: RecordMaker, seeds: Iterable[int], **fields: Any) -> dict[str, str]:
@@ -331,7 +330,6 @@ def test_an_interruption_loses_and_doubles_nothing(
 KILLED = """\
 import os, signal, sys
 from mixup_study.store import folder
-from mixup_study.store.store import ResultStore
 from tests.store.test_compaction import interrupt
 
 folder.SMALL_FILES = 3
@@ -413,8 +411,6 @@ def test_two_compactions_of_the_same_files_double_nothing(
 
 COMPACTING = """\
 import sys
-from mixup_study.store import folder
-from mixup_study.store.store import ResultStore
 
 folder.SMALL_FILES = 3
 store = ResultStore(sys.argv[1])

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from pyarrow import fs
 
-from mixup_study.cluster.output import kept
+from mixup_study.cluster.output import redirect_output
 from mixup_study.errors import InputError
 from mixup_study.store.logs import LogFile
 from mixup_study.store.record import TrialRecord
@@ -96,7 +96,7 @@ def test_secret_options_are_not_shown() -> None:
 
 def test_logs_are_kept_in_the_bucket_too(url: str) -> None:
     for attempt in (1, 2):
-        with kept(url, "a trial", "tiny: ERM") as output:
+        with redirect_output(url, "a trial", "tiny: ERM") as output:
             os.write(1, f"attempt {attempt}\n".encode())
             output.save()
             assert files(url) == ["logs/a trial.log"]  # for a process that is killed from here on

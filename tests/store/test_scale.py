@@ -10,7 +10,9 @@ from mixup_study.analysis.table import cell_ids, records_by_id
 from mixup_study.catalogue.metrics import METRICS
 from mixup_study.store.record import TrialRecord, trials_schema
 from mixup_study.study.study import Study
-from mixup_study.views.layout import study_sheet, trials_sheet
+from mixup_study.views.study_table import study_sheet
+from mixup_study.views.trials_table import trials_sheet
+from tests.fixtures import findings_of
 
 Loader = Callable[..., Study]
 
@@ -35,12 +37,14 @@ def test_sheets_are_those_of_plain_rows(
     columns = records_by_id(trials)
     rows: dict[str, Any] = {row["trial_id"]: row for row in trials.to_pylist()}
     assert columns == rows
-    assert study_sheet(study, columns, "why", spread=spread) == study_sheet(study, rows, "why", spread=spread)
-    assert trials_sheet(study, columns) == trials_sheet(study, rows)
+    assert study_sheet(findings_of(study, columns, "why"), spread=spread) == study_sheet(
+        findings_of(study, rows, "why"), spread=spread
+    )
+    assert trials_sheet(findings_of(study, columns)) == trials_sheet(findings_of(study, rows))
 
 
 def test_milestones_are_listed_as_the_study_writes_them(load: Loader, one_arm: str) -> None:
-    sheet = trials_sheet(load(one_arm, "grid.milestones=[[], [1, 2]]"), {})
+    sheet = trials_sheet(findings_of(load(one_arm, "grid.milestones=[[], [1, 2]]"), {}))
     column = list(sheet.headings).index("milestones")
     assert {row[column] for row in sheet.rows} == {"[]", "[1, 2]"}
 

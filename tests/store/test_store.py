@@ -77,7 +77,7 @@ def test_a_record_comes_back_as_it_was_written(store: ResultStore, record: Recor
         **measurements,
         "train_seconds": 12.5,
         "resumed_seconds": 0.0,
-        **written.made,
+        **vars(written.provenance),
     }
 
 

@@ -2,11 +2,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
-from mixup_study.study.labels import cell_labels, key_text, plain, setting_text, title_text
+from mixup_study.study.labels import (
+    cell_labels,
+    duration_text,
+    headline_text,
+    key_text,
+    plain,
+    setting_text,
+    time_text,
+    title_text,
+)
 from mixup_study.study.study import Study
 
 Loader = Callable[..., Study]
@@ -90,3 +100,33 @@ def test_a_fields_name_is_written_as_a_heading(name: str, shown: str) -> None:
 )
 def test_a_value_is_written_plainly(value: object, shown: str) -> None:
     assert plain(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min 0 s"),
+        (0.04, "0.0 s"),
+        (12.34, "12.3 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (125, "2 min 5 s"),
+        (3599.7, "1 h 0 min"),
+        (3600 * 3 + 60 * 20 + 59, "3 h 20 min"),
+        (3600 * 100, "4 d 4 h"),
+    ],
+)
+def test_a_duration_is_written_in_two_units(seconds: float, written: str) -> None:
+    assert duration_text(seconds) == written
+
+
+def test_a_time_is_written_in_utc() -> None:
+    time = datetime(2026, 1, 2, 1, 30, 59, tzinfo=timezone(timedelta(hours=2)))
+    assert time_text(time) == "2026-01-01 23:30 UTC"
+
+
+def test_a_headline_is_in_percent_or_a_count() -> None:
+    assert headline_text("classification", 0.125) == "test error 12.5%"
+    assert headline_text("gan", 8.0) == "modes covered 8"

@@ -18,7 +18,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from pyarrow import fs
 
-from mixup_study.analysis.table import records_by_id, table_rows
+from mixup_study.analysis.findings import Findings
+from mixup_study.analysis.table import table_rows
 from mixup_study.catalogue.metrics import OF_TASK
 from mixup_study.errors import InputError
 from mixup_study.figures import main
@@ -26,8 +27,10 @@ from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
-from mixup_study.views.figures import draw, write
-from mixup_study.views.figures.style import COLOURS, DARK, LIGHT, line_style, text_width, wrapped
+from mixup_study.views.figures import draw_figure, write_figures
+from mixup_study.views.figures.print_style import line_style, text_width, wrap_text
+from mixup_study.views.style import COLOURS, DARK, LIGHT
+from tests.analysis.test_findings import SEVERAL_TASKS
 
 STUDIES = Path(__file__).parents[2] / "studies"
 
@@ -121,9 +124,13 @@ def written(tmp_path: Path) -> Writer:
     return store_of
 
 
+def findings_of(store: ResultStore, study: Study) -> Findings:
+    return Findings.read(study, store, "for a test")
+
+
 def svg_of(store: ResultStore, study: Study, number: int = 0) -> str:
     """Return the SVG of a figure of the study."""
-    paths = write(study, records_by_id(store.trials()), store, "for a test")
+    paths = write_figures(findings_of(store, study))
     return Path(paths[2 * number + 1]).read_text(encoding="utf-8")
 
 
@@ -162,7 +169,7 @@ def test_curves_show_the_settings_of_the_table_by_condition(load: Loader, writte
 def test_curves_are_means_and_deviations_over_the_seeds(load: Loader, written: Writer) -> None:
     study = load(NOISY)
     store = written(study)
-    drawn = draw(study, study.figures[0], records_by_id(store.trials()), store, "for a test")
+    drawn = draw_figure(findings_of(store, study), study.figures[0])
     axes = drawn.axes[0]
     erm, mixup = axes.get_lines()
     epochs = np.arange(1, 13)
@@ -189,8 +196,19 @@ def test_curves_of_a_gan_are_its_modes(load: Loader, written: Writer) -> None:
     texts = texts_of(svg_of(store, study, 1))
     assert {"modes covered", "epoch (100 generator steps)", "dataset gaussian_ring"} <= set(texts)
     assert "Modes over the epochs" in texts  # only the first figure is the paper's
-    drawn = draw(study, study.figures[1], records_by_id(store.trials()), store, "for a test")
+    drawn = draw_figure(findings_of(store, study), study.figures[1])
     assert np.allclose(drawn.axes[0].get_lines()[0].get_ydata(), np.arange(1, 5) + 0.5)
+
+
+def test_curves_of_several_tasks_stand_below_each_other(load: Loader, written: Writer) -> None:
+    study = load(SEVERAL_TASKS)
+    drawing = draw_figure(findings_of(written(study), study), study.figures[0])
+    errors, modes = drawing.axes
+    assert (errors.get_ylabel(), errors.get_xlabel()) == ("test error (%)", "epoch")
+    assert (modes.get_ylabel(), modes.get_xlabel()) == ("modes covered", "epoch (100 generator steps)")
+    assert modes.get_position().y1 < errors.get_position().y0
+    assert errors.get_lines()[0].get_color() == COLOURS[0]
+    assert modes.get_lines()[0].get_color() == COLOURS[1]  # an arm looks the same in every panel
 
 
 def test_samples_have_a_row_per_arm_and_a_column_per_iteration(load: Loader, written: Writer) -> None:
@@ -206,7 +224,7 @@ def test_samples_have_a_row_per_arm_and_a_column_per_iteration(load: Loader, wri
     assert "Profile paper (for a test)" in caption
     assert "the first finished seed of each (gaussian_ring, ERM: 0; gaussian_ring, mixup: 0; gaussian_grid," in caption
     assert "% of a panel's samples lie outside of it." in caption
-    drawn = draw(study, study.figures[0], records_by_id(store.trials()), store, "for a test")
+    drawn = draw_figure(findings_of(store, study), study.figures[0])
     data, samples = drawn.axes[1].get_lines()
     kept = points_of(next(iter(study.trials.values())))
     assert np.allclose(data.get_xdata(), kept["x"][:50])
@@ -220,7 +238,7 @@ def test_regions_have_a_panel_per_arm_and_data_set(load: Loader, written: Writer
     wanted = {"Figure 1b: What classifiers think of the plane", "x₁ (standardised)", "x₂ (standardised)", "p(y=1)"}
     assert wanted | {"ERM", "mixup", "dataset two_moons", "dataset circles"} <= set(texts)
     assert "Shown are the trials of seed 3." in " ".join(texts)
-    drawn = draw(study, study.figures[0], records_by_id(store.trials()), store, "for a test")
+    drawn = draw_figure(findings_of(store, study), study.figures[0])
     panel = drawn.axes[0]
     (image,) = panel.get_images()
     p = np.asarray(image.get_array())
@@ -266,7 +284,7 @@ def test_what_failed_or_kept_nothing_says_so(load: Loader, store: ResultStore) -
 def test_a_row_of_the_table_names_the_trials_it_shows(load: Loader, written: Writer) -> None:
     study = load(NOISY)
     store = written(study, lambda trial: (trial.seed, trial.alpha) != (0, 2))
-    rows = table_rows(study, records_by_id(store.trials()))
+    rows = findings_of(store, study).rows
     for row in rows:
         of_arm = [cell.trial for cell in study.cells if cell.arm == row.keys["arm"]]
         shown = [trial for trial in of_arm if trial.label_noise == row.keys["label_noise"] and trial.alpha != 2]
@@ -285,7 +303,7 @@ def test_the_same_results_give_the_same_bytes(text: str, load: Loader, written: 
     before = dict(matplotlib.rcParams)
     found = []
     for attempt in ("one", "two"):
-        paths = write(study, records_by_id(store.trials()), store, "for a test", str(tmp_path / attempt))
+        paths = write_figures(findings_of(store, study), str(tmp_path / attempt))
         found.append({Path(path).name: Path(path).read_bytes() for path in paths})
         matplotlib.rcParams["axes.facecolor"] = "red"  # a user's own style
     matplotlib.rcParams["axes.facecolor"] = before["axes.facecolor"]
@@ -308,7 +326,7 @@ def test_a_page_holds_the_arms_of_table_5(load: Loader, written: Writer) -> None
     text = (STUDIES / "ablation.yaml").read_text(encoding="utf-8")
     study = load(f"{text}\nfigures: [{{kind: curves, title: All of them}}]\n", profile="quick")
     store = written(study, lambda trial: trial.seed < 2)
-    drawn = draw(study, study.figures[0], records_by_id(store.trials()), store, "for a test")
+    drawn = draw_figure(findings_of(store, study), study.figures[0])
     assert [len(axes.get_lines()) for axes in drawn.axes] == [22, 22]
     drawn.savefig(io.BytesIO(), format="png")
     page = drawn.bbox
@@ -341,7 +359,7 @@ def test_lines_are_told_apart_without_their_colours() -> None:
 
 @pytest.mark.parametrize("text", ["a few words of a caption", "x" * 200, "a " + "long" * 50 + " word", "", "α=∞ ≥"])
 def test_lines_of_type_are_no_wider_than_they_may(text: str) -> None:
-    lines = wrapped(text, 1.0, 8.0)
+    lines = wrap_text(text, 1.0, 8.0)
     assert all(text_width(line, 8.0) <= 1.0 for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 

@@ -7,7 +7,8 @@ import re
 
 import pytest
 
-from mixup_study.views.render import FORMATS, Format, Sheet, render
+from mixup_study.views.render import FORMATS, Format, render
+from mixup_study.views.sheet import Sheet
 
 SHEET = Sheet(
     headings=["noise", "method", "best", "last"],

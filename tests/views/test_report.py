@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,17 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from benchmarks.report import many
-from mixup_study.analysis.table import records_by_id
+from mixup_study.analysis.curves import thin
+from mixup_study.analysis.findings import Findings
 from mixup_study.errors import InputError
 from mixup_study.report import main
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import StudyFile
-from mixup_study.views.report import write
-from mixup_study.views.report.curves import thinned
+from mixup_study.views.report import write_report
+from tests.analysis.test_findings import SEVERAL_TASKS
 from tests.browser import Browser
-from tests.fixtures import MADE
+from tests.fixtures import PROVENANCE
 from tests.views.test_figures import GAN, PLANE, epochs_of, points_of
 
 MARKUP = "<b>mix</b></script><script>alert(1)</script>"
@@ -58,17 +60,20 @@ SECTIONS = ["table", "claims", "curves", "effects", "memorisation", "efficiency"
 HEADING = "document.querySelector('#table h2').textContent"
 
 
-def recorded(text: str, folder: Path) -> tuple[Path, ResultStore]:
+def recorded(text: str, folder: Path, profile: str = "paper") -> tuple[Path, ResultStore]:
     """Return a study's file, and its results: two slots, a day's pause, two failures, and the last trial not run."""
     file = folder / "study.yaml"
     file.write_text(text, encoding="utf-8")
     store = ResultStore(str(folder / "results"))
-    trials = list(StudyFile(file).load("paper").trials.values())
+    trials = list(StudyFile(file).load(profile).trials.values())
     for number, trial in enumerate(trials[:-1]):
         pause = timedelta(days=number // (len(trials) // 2))
-        made = {**MADE, "started_at": MADE["started_at"] + timedelta(seconds=60 * (number // 2)) + pause}
+        started_at = PROVENANCE.started_at + timedelta(seconds=60 * (number // 2)) + pause
+        provenance = replace(PROVENANCE, started_at=started_at)
         if number % 10 == 9:
-            store.write(TrialRecord(trial, "failed", made, 5.0, error=f"ValueError: {MARKUP}", traceback="Traceback …"))
+            store.write(
+                TrialRecord(trial, "failed", provenance, 5.0, error=f"ValueError: {MARKUP}", traceback="Traceback …")
+            )
             continue
         rows = epochs_of(trial.model_copy(update={"alpha": min(trial.alpha or 0, 32)}))
         last = rows[-1].get("test_error")
@@ -76,7 +81,7 @@ def recorded(text: str, folder: Path) -> tuple[Path, ResultStore]:
         measured |= {"train_error_corrupted": 0.7 if trial.label_noise else None}
         if trial.task == "gan":
             measured = dict.fromkeys(("modes_covered_last", "modes_covered_lowest"), rows[-1]["modes_covered"])
-        store.write(TrialRecord(trial, "done", made, 50.0, measured, rows, points_of(trial)))
+        store.write(TrialRecord(trial, "done", provenance, 50.0, measured, rows, points_of(trial)))
     return file, store
 
 
@@ -216,7 +221,7 @@ def test_the_key_hides_arms_and_shows_them_again(opened: Any) -> None:
 
 def test_time_without_training_is_cut_out_of_the_timeline(opened: Any) -> None:
     text = opened().evaluate("document.getElementById('efficiency').innerText")
-    assert "17 min 40 s of training in 2 slots" in text
+    assert "17 min 40 s of training in 2 slots x " in text
     assert "At 1 dashed line time is cut out in which nothing trained" in text
 
 
@@ -261,9 +266,24 @@ def test_other_tasks_have_the_sections_that_they_have_data_for(
     assert browser.requests() == [out.as_uri()]
 
 
+def test_each_task_has_learning_curves_of_its_own(opened: Any, tmp_path: Path) -> None:
+    file, store = recorded(SEVERAL_TASKS, tmp_path, "full")
+    assert main([str(file), "--results", store.location]) == 0
+    browser = opened(Path(store.location, "reports", "several.html"))
+    titles = "[...document.querySelectorAll('#curves h3')].map((one) => one.textContent)"
+    assert browser.evaluate(titles) == ["test error (%)", "modes covered"]
+    assert browser.evaluate("document.querySelectorAll('#curves .view svg').length") == 2
+    assert browser.problems() == []
+
+
+def test_it_imports_matplotlib_for_drawn_figures_alone() -> None:
+    code = "import sys, mixup_study.views.report; print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 def test_a_thousand_trials_fit_into_five_megabytes(opened: Any, tmp_path: Path) -> None:
     study, store = many(tmp_path, 1000, 200)
-    path = Path(write(study, records_by_id(store.trials()), store, "for a test"))
+    path = Path(write_report(Findings.read(study, store, "for a test")))
     assert path.stat().st_size < 5e6
     browser = opened(path)
     assert browser.evaluate("document.querySelectorAll('.view svg').length") == 2 + 2 + 2 + 1 + 2 + 1
@@ -272,10 +292,10 @@ def test_a_thousand_trials_fit_into_five_megabytes(opened: Any, tmp_path: Path) 
 
 def test_thinning_keeps_the_ends_the_lowest_and_the_highest() -> None:
     values = np.random.default_rng(0).normal(size=5000)
-    kept = thinned(values, 200)
-    assert len(kept) <= 200
-    assert {0, 4999, values.argmin(), values.argmax()} <= set(kept.tolist())
-    assert (np.diff(kept) > 0).all()
+    places = thin(values, 200)
+    assert len(places) <= 200
+    assert {0, 4999, values.argmin(), values.argmax()} <= set(places.tolist())
+    assert (np.diff(places) > 0).all()
 
 
 def test_it_goes_to_the_bucket_of_the_results_but_cannot_be_opened_there(

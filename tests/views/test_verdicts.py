@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from mixup_study.analysis.claims import judge
 from mixup_study.analysis.table import Records
 from mixup_study.study.study import Cell, Study
 from mixup_study.views.verdicts import verdict_lines
+from tests.fixtures import findings_of
 
 Loader = Callable[..., Study]
 Measure = Callable[[Study, Callable[[Cell], Any]], Records]
@@ -27,7 +27,7 @@ def claiming(paper_study: str) -> str:
 
 def lines(study: Study, records: Records) -> list[str]:
     """The claims, each on one line."""
-    return verdict_lines(study, judge(study, records), "markdown").splitlines()[2:]
+    return verdict_lines(findings_of(study, records), "markdown").splitlines()[2:]
 
 
 def test_a_claim_shows_its_verdict_its_section_its_effects_and_how_many_seeds(
@@ -40,7 +40,7 @@ def test_a_claim_shows_its_verdict_its_section_its_effects_and_how_many_seeds(
     assert lines(study, records) == [
         "- ✓ mixup is better (3.4): 80% −12.50 [−15.00, −10.00]; 20% −12.50 [−15.00, −10.00] · 2 seeds · †"
     ]
-    shown = " ".join(verdict_lines(study, judge(study, records), "text").split())
+    shown = " ".join(verdict_lines(findings_of(study, records), "text").split())
     assert "Intervals of fewer than 6 seeds are too narrow. † Hyper-parameters picked by test_error_last" in shown
     assert "profile paper:" in shown
 
@@ -48,7 +48,7 @@ def test_a_claim_shows_its_verdict_its_section_its_effects_and_how_many_seeds(
 def test_claims_of_a_study_that_is_not_the_papers_are_its_own(claiming: str, load: Loader, measure: Measure) -> None:
     own = re.sub("paper: .*\n", "", claiming).replace(', section: "3.4"', "")
     study = load(own)
-    shown = verdict_lines(study, judge(study, measure(study, lambda cell: 0.5)), "markdown")
+    shown = verdict_lines(findings_of(study, measure(study, lambda cell: 0.5)), "markdown")
     assert shown.startswith("The study's claims, judged by the results of profile full: ✓ supported")
     assert "- ? mixup is better: " in shown
 
@@ -56,7 +56,7 @@ def test_claims_of_a_study_that_is_not_the_papers_are_its_own(claiming: str, loa
 def test_one_seed_is_marked(claiming: str, load: Loader, measure: Measure) -> None:
     study = load(claiming, "grid.seed=0")
     records = measure(study, lambda cell: 0.4 if cell.arm == "mixup" and cell.trial.label_noise == 0.2 else 0.5)
-    shown = verdict_lines(study, judge(study, records), "markdown")
+    shown = verdict_lines(findings_of(study, records), "markdown")
     assert "- ? mixup is better (3.4): ? 80% +0.00; ✓ 20% −10.00 · one seed · †" in shown
     assert "One seed: the sign of the difference alone decides." in shown
     assert "profile paper:" in shown  # of the seeds the paper says nothing
@@ -97,4 +97,4 @@ def test_of_a_claim_that_needs_some_comparisons_it_is_said_how_many(
 
 def test_a_study_without_claims_prints_nothing(paper_study: str, load: Loader, measure: Measure) -> None:
     study = load(paper_study)
-    assert verdict_lines(study, judge(study, measure(study, lambda cell: 0.5)), "text") == ""
+    assert verdict_lines(findings_of(study, measure(study, lambda cell: 0.5)), "text") == ""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
-from matplotlib.figure import Figure as Drawn
+from matplotlib.figure import Figure as PrintedFigure
 
-from mixup_study.analysis.table import Records, TableRow, table_rows
+from mixup_study.analysis.findings import Findings
 from mixup_study.store.place import Place
-from mixup_study.store.store import ResultStore
 from mixup_study.study.document import Figure, FigureKind
-from mixup_study.study.study import Study
+from mixup_study.views.captions import what_ran
 from mixup_study.views.figures import curves, regions, samples
 from mixup_study.views.figures.page import Page
-from mixup_study.views.figures.style import DPI, styled
-from mixup_study.views.layout import what_ran
+from mixup_study.views.figures.print_style import DPI, apply_style
 
-FIGURES: dict[FigureKind, Callable[[Page, Study, Sequence[TableRow], ResultStore], str]] = {
+FIGURES: dict[FigureKind, Callable[[Page, Findings], str]] = {
     "curves": curves.draw,
     "samples": samples.draw,
     "regions": regions.draw,
@@ -28,31 +26,32 @@ FIGURES: dict[FigureKind, Callable[[Page, Study, Sequence[TableRow], ResultStore
 FORMATS: tuple[Literal["png", "svg"], ...] = ("png", "svg")
 
 
-def draw(study: Study, figure: Figure, records: Records, store: ResultStore, reason: str) -> Drawn:
-    """Return a figure of the study with its caption; ``records`` are those of ``store``.
+def draw_figure(findings: Findings, figure: Figure) -> PrintedFigure:
+    """Return a figure of the study with its caption. Panels of what has not been run say so.
 
-    Panels of what has not been run say so. The first of the study is the paper's. ``reason`` says why this profile.
-    Raises StorageError.
+    The first of the study is the paper's. Raises StorageError.
     """
-    with styled():
+    study = findings.study
+    with apply_style():
         page = Page()
-        notes = FIGURES[figure.kind](page, study, table_rows(study, records), store)
+        notes = FIGURES[figure.kind](page, findings)
         number = study.paper.figure if study.paper and figure is study.figures[0] else None
         title = f"Figure {number}: {figure.title}" if number else figure.title
-        return page.finish(title, f"{what_ran(study, records, reason)} {notes}".strip())
+        return page.finish(title, f"{what_ran(findings)} {notes}".strip())
 
 
-def write(study: Study, records: Records, store: ResultStore, reason: str, out: str | None = None) -> list[str]:
+def write_figures(findings: Findings, out: str | None = None) -> list[str]:
     """Draw every figure of the study as PNG and as SVG; return where each file stands, without secrets.
 
     They go to the folder or URL ``out``, by default to ``figures/`` in the results. The same results give the same
     bytes. Raises InputError where that is not possible.
     """
+    study, store = findings.study, findings.store
     files = {}
     for figure in study.figures:
-        drawn = draw(study, figure, records, store, reason)
+        printed = draw_figure(findings, figure)
         for format in FORMATS:
-            files[f"{study.name}_{figure.kind}.{format}"] = _rendered(drawn, format)
+            files[f"{study.name}_{figure.kind}.{format}"] = _file_content(printed, format)
     place = Place.of(store.location) if out is None else Place.of(out, "--out")
     folder = f"{place.root}/figures" if out is None else place.root
     for name, content in files.items():
@@ -60,9 +59,9 @@ def write(study: Study, records: Records, store: ResultStore, reason: str, out: 
     return [place.shown_path(f"{folder}/{name}") for name in files]
 
 
-def _rendered(drawn: Drawn, format: Literal["png", "svg"]) -> bytes:
-    """Return a drawn figure as a file that says nothing of when it was made."""
+def _file_content(printed: PrintedFigure, format: Literal["png", "svg"]) -> bytes:
+    """Return a figure as a file that says nothing of when it was made."""
     out = io.BytesIO()
-    with styled():
-        drawn.savefig(out, format=format, dpi=DPI, metadata={"Date": None} if format == "svg" else None)
+    with apply_style():
+        printed.savefig(out, format=format, dpi=DPI, metadata={"Date": None} if format == "svg" else None)
     return out.getvalue()

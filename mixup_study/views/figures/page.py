@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Affine2D
 
-from mixup_study.views.figures.style import LABEL, MUTED, SMALL, TITLE, line_height, text_width, wrapped
+from mixup_study.views.figures.print_style import LABEL, MUTED, SMALL, TITLE, line_height, text_width, wrap_text
 
 EDGE = 0.12
 """Inches left free around everything."""
@@ -82,14 +82,14 @@ class Page:
                     line.set_markevery([1])
                     self.figure.add_artist(line)
                 colour = "black" if entry.style is not None else MUTED
-                y = self.text(x + _SAMPLE, y, wrapped(entry.label, width - _SAMPLE, SMALL), SMALL, color=colour)
+                y = self.text(x + _SAMPLE, y, wrap_text(entry.label, width - _SAMPLE, SMALL), SMALL, color=colour)
             bottom = max(bottom, y)
         self.grow(left + min(width, columns * (_SAMPLE + widest + _BETWEEN) - _BETWEEN), bottom)
         return bottom
 
     def finish(self, title: str, caption: str) -> Figure:
         """Return the figure, with its title and caption wrapped to the width of what stands on it."""
-        title_lines, caption_lines = wrapped(title, self.width, TITLE), wrapped(caption, self.width, SMALL)
+        title_lines, caption_lines = wrap_text(title, self.width, TITLE), wrap_text(caption, self.width, SMALL)
         above = EDGE + len(title_lines) * line_height(TITLE) + GAP
         self.text(0, EDGE - above, title_lines, TITLE)
         bottom = self.text(0, self._height + GAP, caption_lines, SMALL) + EDGE
@@ -101,11 +101,11 @@ class Page:
         return self.figure
 
 
-def say(axes: Axes, text: str) -> None:
+def write_in_middle(axes: Axes, text: str) -> None:
     """Write in the middle of empty axes why they are empty."""
     axes.text(0.5, 0.5, text, ha="center", va="center", color=MUTED, size=SMALL, transform=axes.transAxes)
 
 
-def without_scale(axes: Axes) -> None:
+def remove_scale(axes: Axes) -> None:
     """Take the ticks off axes for which no result tells a scale."""
     axes.set(xticks=(), yticks=())

@@ -13,19 +13,11 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
+from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import TableRow
-from mixup_study.store.store import ResultStore
-from mixup_study.study.study import Study
-from mixup_study.views.figures.page import KeyEntry, Page, say, without_scale
-from mixup_study.views.figures.shown import (
-    absence,
-    by_condition,
-    by_trial,
-    first_seeds_note,
-    picked_note,
-    row_label,
-)
-from mixup_study.views.figures.style import LABEL, line_height, wrapped
+from mixup_study.views.figures.page import KeyEntry, Page, remove_scale, write_in_middle
+from mixup_study.views.figures.print_style import LABEL, line_height, wrap_text
+from mixup_study.views.rows import absence_text, pick_note, row_label, seeds_note
 
 SHADES = "Blues"
 """The paper's shading; its luminance falls with p."""
@@ -65,25 +57,24 @@ class Plane(NamedTuple):
         return left, right, bottom, top
 
 
-def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore) -> str:
+def draw(page: Page, findings: Findings) -> str:
     """Put the panels on the page; return what the caption says of them."""
-    first = [row.trials[0] for row in rows if row.trials]
-    kept = {trial_id: _plane(table) for trial_id, table in by_trial(store.points(), first, "point").items()}
-    groups = by_condition(study, rows)
+    planes = {trial_id: _plane(table) for trial_id, table in findings.points.items()}
+    groups = findings.conditions
     columns = min(max(map(len, groups.values())), SIDE_BY_SIDE)
     side = _SIDES[columns - 1]
     named = any(groups)
-    left = _TICKS + (line_height(LABEL) * max(len(wrapped(title, side, LABEL)) for title in groups) if named else 0)
+    left = _TICKS + (line_height(LABEL) * max(len(wrap_text(title, side, LABEL)) for title in groups) if named else 0)
     lines = [
         (title, group[start : start + columns])
         for title, group in groups.items()
         for start in range(0, len(group), columns)
     ]
-    limits = {title: _limits(kept, group) for title, group in groups.items()}
+    limits = {title: _limits(planes, group) for title, group in groups.items()}
     top, bar_top = 0.0, 0.0
     above: list[list[str]] = []
     for title, line in lines:
-        labels = [wrapped(row_label(study, row), side, LABEL) for row in line]
+        labels = [wrap_text(row_label(findings, row), side, LABEL) for row in line]
         if labels != above:
             room = max(map(len, labels)) * line_height(LABEL)
             for column, label in enumerate(labels):
@@ -93,21 +84,21 @@ def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore)
             bar_top = bar_top or top
         above = labels
         if named:
-            page.text_upwards(0, top, side, wrapped(title, side, LABEL))
+            page.text_upwards(0, top, side, wrap_text(title, side, LABEL))
         for column, row in enumerate(line):
             axes = page.axes(left + column * (side + _BETWEEN), top, side, side)
             axes.set_xlabel("x₁ (standardised)", labelpad=2)
             if column == 0:
                 axes.set_ylabel("x₂ (standardised)", labelpad=2)
             axes.tick_params(labelleft=column == 0)
-            plane = _of_row(kept, row)
+            plane = _plane_of_row(planes, row)
             if plane is None:
-                say(axes, absence(row, "points"))
+                write_in_middle(axes, absence_text(row, "points"))
             else:
                 _panel(axes, plane)
             shared = limits[title]
             if shared is None:
-                without_scale(axes)
+                remove_scale(axes)
                 continue
             axes.axis(shared)
             for axis in (axes.xaxis, axes.yaxis):
@@ -123,7 +114,7 @@ def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore)
         for y, look in enumerate(_CLASSES)
     ]
     page.key([*entries, KeyEntry("p(y=1) = 1/2", _BOUNDARY)], left, top, page.width - left)
-    return " ".join(filter(None, [first_seeds_note(study, rows), picked_note(study)]))
+    return " ".join(filter(None, [seeds_note(findings), pick_note(findings)]))
 
 
 def _plane(table: pa.Table) -> Plane | None:
@@ -139,13 +130,13 @@ def _plane(table: pa.Table) -> Plane | None:
     return Plane(points, training["value"].to_numpy(), x, y, p)
 
 
-def _of_row(kept: Mapping[str, Plane | None], row: TableRow) -> Plane | None:
-    return kept.get(row.trials[0]) if row.trials else None
+def _plane_of_row(planes: Mapping[str, Plane | None], row: TableRow) -> Plane | None:
+    return planes.get(row.trials[0]) if row.trials else None
 
 
-def _limits(kept: Mapping[str, Plane | None], rows: Sequence[TableRow]) -> Extent | None:
+def _limits(planes: Mapping[str, Plane | None], rows: Sequence[TableRow]) -> Extent | None:
     """Return what of the plane the panels of some rows show: all that any of them looked at, if any did."""
-    extents = [plane.extent for row in rows if (plane := _of_row(kept, row)) is not None]
+    extents = [plane.extent for row in rows if (plane := _plane_of_row(planes, row)) is not None]
     if not extents:
         return None
     lefts, rights, bottoms, tops = zip(*extents, strict=True)

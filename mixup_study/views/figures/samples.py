@@ -10,19 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from matplotlib.ticker import MaxNLocator
 
-from mixup_study.analysis.table import TableRow
-from mixup_study.store.store import ResultStore
-from mixup_study.study.study import Study
-from mixup_study.views.figures.page import KeyEntry, Page, say, without_scale
-from mixup_study.views.figures.shown import (
-    absence,
-    by_condition,
-    by_trial,
-    first_seeds_note,
-    picked_note,
-    row_label,
-)
-from mixup_study.views.figures.style import DARK, LABEL, LIGHT, SMALL, line_height, wrapped
+from mixup_study.analysis.findings import Findings
+from mixup_study.views.figures.page import KeyEntry, Page, remove_scale, write_in_middle
+from mixup_study.views.figures.print_style import LABEL, SMALL, line_height, wrap_text
+from mixup_study.views.rows import absence_text, pick_note, row_label, seeds_note
+from mixup_study.views.style import DARK, LIGHT
 
 BEYOND = 1.5
 """How far a panel reaches, in half the extent of the data."""
@@ -45,31 +37,31 @@ class Places(NamedTuple):
     """By the iteration that they were drawn after."""
 
 
-def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore) -> str:
+def draw(page: Page, findings: Findings) -> str:
     """Put the panels on the page; return what the caption says of them."""
-    first = [row.trials[0] for row in rows if row.trials]
-    kept = {trial_id: _places(table) for trial_id, table in by_trial(store.points(), first, "point").items()}
-    iterations = sorted({iteration for places in kept.values() for iteration in places.samples})
+    rows = findings.rows
+    drawn = {trial_id: _places(table) for trial_id, table in findings.points.items()}
+    iterations = sorted({iteration for places in drawn.values() for iteration in places.samples})
     side = _SIDE if len(rows) <= _ROWS and len(iterations) <= _COLUMNS else _SMALL_SIDE
-    labels = [wrapped(row_label(study, row), side + _BETWEEN, LABEL) for row in rows]
+    labels = [wrap_text(row_label(findings, row), side + _BETWEEN, LABEL) for row in rows]
     left = max(map(len, labels)) * line_height(LABEL) + _TICKS
     count = max(len(iterations), 1)
     right = left + count * (side + _BETWEEN) - _BETWEEN
     page.grow(right, 0)
 
     top, outside = 0.0, 0.0
-    for title, group in by_condition(study, rows).items():
+    for title, group in findings.conditions.items():
         if title:
-            top = page.text(left, top, wrapped(title, page.width - left, LABEL), weight="bold") + 0.05
+            top = page.text(left, top, wrap_text(title, page.width - left, LABEL), weight="bold") + 0.05
         for column, iteration in enumerate(iterations):
             words = ["iteration", f"{iteration:,}"] if side < _SIDE else [f"iteration {iteration:,}"]
             under = page.text(left + column * (side + _BETWEEN) + side / 2, top, words, SMALL, ha="center")
             if column == count - 1:
                 top = under + 0.03
-        places = [kept.get(row.trials[0]) if row.trials else None for row in group]
-        middle, reach = _extent([found for found in places if found is not None])
-        for row, found in zip(group, places, strict=True):
-            page.text_upwards(0, top, side, wrapped(row_label(study, row), side + _BETWEEN, LABEL))
+        group_places = [drawn.get(row.trials[0]) if row.trials else None for row in group]
+        middle, reach = _extent([places for places in group_places if places is not None])
+        for row, places in zip(group, group_places, strict=True):
+            page.text_upwards(0, top, side, wrap_text(row_label(findings, row), side + _BETWEEN, LABEL))
             for column in range(count):
                 axes = page.axes(left + column * (side + _BETWEEN), top, side, side)
                 axes.set_xlim(middle[0] - reach, middle[0] + reach)
@@ -81,21 +73,21 @@ def draw(page: Page, study: Study, rows: Sequence[TableRow], store: ResultStore)
                     axes.set_ylabel("x₂", labelpad=1)
                 if row is group[-1]:
                     axes.set_xlabel("x₁", labelpad=1)
-                drawn = found.samples.get(iterations[column]) if found is not None and iterations else None
-                if not any(places):
-                    without_scale(axes)
-                if found is None or drawn is None:
-                    say(axes, absence(row, "points"))
+                samples = places.samples.get(iterations[column]) if places is not None and iterations else None
+                if not any(group_places):
+                    remove_scale(axes)
+                if places is None or samples is None:
+                    write_in_middle(axes, absence_text(row, "points"))
                     continue
-                for points, look in zip((found.data, drawn), _LOOKS.values(), strict=True):
+                for points, look in zip((places.data, samples), _LOOKS.values(), strict=True):
                     axes.plot(points[:, 0], points[:, 1], linestyle="", markeredgewidth=0, rasterized=True, **look)
-                outside = max(outside, float(np.mean(np.abs(drawn - middle).max(1) > reach)))
+                outside = max(outside, float(np.mean(np.abs(samples - middle).max(1) > reach)))
             top += side + _BETWEEN
         top += _BELOW
     entries = [KeyEntry(label, {**look, "linestyle": "", "markersize": 4.0}) for label, look in _LOOKS.items()]
     page.key(entries, left, top, page.width - left)
     beyond = f"Up to {100 * outside:.2g}% of a panel's samples lie outside of it." if outside else ""
-    return " ".join(filter(None, [first_seeds_note(study, rows), picked_note(study), beyond]))
+    return " ".join(filter(None, [seeds_note(findings), pick_note(findings), beyond]))
 
 
 def _places(table: pa.Table) -> Places:
@@ -111,7 +103,7 @@ def _places(table: pa.Table) -> Places:
 
 def _extent(places: Sequence[Places]) -> tuple[np.ndarray, float]:
     """Return the middle of the data and how far panels reach from there to either side."""
-    data = np.concatenate([np.zeros((0, 2)), *(found.data for found in places)])
+    data = np.concatenate([np.zeros((0, 2)), *(own.data for own in places)])
     if not len(data):
         return np.zeros(2), BEYOND
     low, high = data.min(0), data.max(0)

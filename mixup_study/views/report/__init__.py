@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from mixup_study.analysis.table import Records, table_rows
+from mixup_study.analysis.findings import Findings
 from mixup_study.store.place import Place
-from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import title_text
 from mixup_study.study.study import Study
-from mixup_study.views.layout import study_sheet, what_ran
+from mixup_study.views.captions import marked_text, what_ran
 from mixup_study.views.report.charts import Chart
-from mixup_study.views.report.curves import curves
-from mixup_study.views.report.drawings import drawings
-from mixup_study.views.report.effects import effects
-from mixup_study.views.report.facts import facts
-from mixup_study.views.report.memorisation import memorisation
-from mixup_study.views.report.page import html
-from mixup_study.views.report.timeline import timeline
-from mixup_study.views.report.trials import failed, progress, slowest
-from mixup_study.views.report.verdicts import verdicts
-from mixup_study.views.verdicts import title
+from mixup_study.views.report.claims import list_claims
+from mixup_study.views.report.curves import chart_curves
+from mixup_study.views.report.drawings import embed_drawings
+from mixup_study.views.report.effects import chart_effects
+from mixup_study.views.report.facts import list_facts
+from mixup_study.views.report.memorisation import chart_memorisation
+from mixup_study.views.report.page import render_page
+from mixup_study.views.report.timeline import chart_timeline
+from mixup_study.views.study_table import study_sheet
+from mixup_study.views.trials_table import failed_sheet, slowest_sheet
+from mixup_study.views.verdicts import verdicts_title
 
 SECTIONS = {
     "table": "Measured",
@@ -34,52 +34,53 @@ SECTIONS = {
 """Headings of the sections by their ids, in their order; some say more where the study does."""
 
 
-def report(study: Study, records: Records, store: ResultStore, reason: str) -> str:
-    """Return the report as HTML; ``records`` are those of ``store``, and ``reason`` says why this profile.
+def report_html(findings: Findings) -> str:
+    """Return the report as HTML; the same results give the same text.
 
-    The same results give the same text. What has no data is left out. Raises StorageError.
+    What has no data is left out. Raises StorageError.
     """
-    rows = table_rows(study, records)
-    effect = effects(study, records)
-    time = timeline(study, records)
-    found: dict[str, Chart | None] = {
-        "curves": curves(study, rows, store),
-        **{f"effect-{name}": chart for name, chart in effect.items()},
-        "memorisation": memorisation(study, rows, records),
-        "timeline": time.chart if time else None,
+    study = findings.study
+    curves, effects = chart_curves(findings), chart_effects(findings)
+    charts: dict[str, Chart | None] = {
+        **{f"curves-{label}": chart for label, chart in curves.items()},
+        **{f"effect-{name}": chart for name, chart in effects.items()},
+        "memorisation": chart_memorisation(findings),
+        "timeline": chart_timeline(findings),
     }
-    headings = SECTIONS | {"claims": title(study)}
+    headings = SECTIONS | {"claims": verdicts_title(study)}
     if study.published:
         headings["table"] = "Measured beside published"
-    images = drawings(study, records, store, reason)
-    losers = failed(study, records)
-    claims = verdicts(study, records)
+    drawings = embed_drawings(findings)
+    failed = failed_sheet(findings)
+    claims = list_claims(findings)
     present = {
         "table": True,
         "claims": claims,
-        "curves": found["curves"],
-        "effects": effect,
-        "memorisation": found["memorisation"],
-        "drawings": images,
-        "efficiency": time,
-        "failed": losers.rows,
+        "curves": curves,
+        "effects": effects,
+        "memorisation": charts["memorisation"],
+        "drawings": drawings,
+        "efficiency": charts["timeline"],
+        "failed": failed.rows,
         "made": True,
     }
-    return html(
-        {name: chart for name, chart in found.items() if chart is not None},
-        study_sheet(study, records, reason),
+    return render_page(
+        {name: chart for name, chart in charts.items() if chart is not None},
         study=study,
+        sheet=study_sheet(findings),
+        marked=marked_text(study),
         source=_source(study),
-        ran=what_ran(study, records, reason),
-        progress=progress(study, records),
+        ran=what_ran(findings),
+        progress=findings.progress,
         contents={id: name for id, name in headings.items() if present[id]},
-        effects={f"effect-{name}": title_text(name) for name in effect},
-        verdicts=claims,
-        drawings=images,
-        efficiency="" if time is None else time.text,
-        slowest=slowest(study, records),
-        failed=losers,
-        facts=facts(study, records, reason),
+        curves={f"curves-{label}": label for label in curves},
+        effects={f"effect-{name}": title_text(name) for name in effects},
+        claims=claims,
+        drawings=drawings,
+        efficiency="" if findings.slot_use is None else findings.slot_use.text,
+        slowest=slowest_sheet(findings),
+        failed=failed,
+        facts=list_facts(findings),
     )
 
 
@@ -97,14 +98,14 @@ def _source(study: Study) -> str:
     return f"{where[:1].upper()}{where[1:]} of “mixup: Beyond Empirical Risk Minimization”"
 
 
-def write(study: Study, records: Records, store: ResultStore, reason: str, out: str | None = None) -> str:
+def write_report(findings: Findings, out: str | None = None) -> str:
     """Write the report; return where it stands, without secrets.
 
     It goes to the file or URL ``out``, by default to ``reports/<study>.html`` in the results. Raises InputError where
     that is not possible.
     """
-    text = report(study, records, store, reason)
-    place = Place.of(store.location) if out is None else Place.of(out, "--out")
-    path = f"{place.root}/reports/{study.name}.html" if out is None else place.root
+    text = report_html(findings)
+    place = Place.of(findings.store.location) if out is None else Place.of(out, "--out")
+    path = f"{place.root}/reports/{findings.study.name}.html" if out is None else place.root
     place.write(path, text.encode())
     return place.shown_path(path)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from mixup_study.views.figures.style import COLOURS, MARKERS
+from mixup_study.views.sheet import Sheet
+from mixup_study.views.style import COLOURS, DASHES, MARKERS
 
 Spec = dict[str, Any]
 """A Vega-Lite specification, or a part of one."""
@@ -14,8 +15,8 @@ Datum = dict[str, Any]
 """A row of a data set. ``a`` is the number of its arm; ``h`` and ``t`` are what stands beside the pointer: a heading,
 and pairs of a label's number and a text."""
 
-DASHES: tuple[tuple[float, ...], ...] = ((), (5, 2), (1.5, 2), (7, 2, 1.5, 2))
-"""Of lines, in pixels, in the order of the static figures' dashes."""
+LINE_WIDTH = 1.8
+"""Pixels."""
 SHAPES = {
     "o": "M0,-1A1,1,0,1,1,0,1A1,1,0,1,1,0,-1Z",
     "^": "M0,-1L1,.8L-1,.8Z",
@@ -27,7 +28,7 @@ SHAPES = {
     "<": "M-1,0L.8,-1L.8,1Z",
     ">": "M1,0L-.8,-1L-.8,1Z",
 }
-"""The static figures' markers as paths in a square from -1 to 1."""
+"""Markers as paths in a square from -1 to 1."""
 ZOOM: Spec = {
     "name": "zoom",
     "select": {
@@ -39,7 +40,7 @@ ZOOM: Spec = {
 }
 ALONG_X: Spec = {**ZOOM, "select": {**ZOOM["select"], "encodings": ["x"]}}
 HOVER: Spec = {"name": "hover", "select": {"type": "point", "on": "pointerover", "clear": "pointerout"}}
-TOLD: Spec = {"tooltip": {"content": "data"}}
+TOOLTIP: Spec = {"tooltip": {"content": "data"}}
 """Of a mark: what ``h`` and ``t`` of its datum say stands beside the pointer."""
 VISIBLE: Spec = {"filter": "indexof(hidden, datum.a) < 0"}
 """Leaves out the arms that the reader has hidden."""
@@ -47,18 +48,19 @@ VISIBLE: Spec = {"filter": "indexof(hidden, datum.a) < 0"}
 
 @dataclass(frozen=True)
 class Look:
-    """How an arm is drawn; ``colour`` is a property of the page, which has one for light and one for dark."""
+    """How an arm is drawn."""
 
     colour: str
+    """A property of the page, which has one for light and one for dark."""
     dash: Sequence[float]
+    """Pixels."""
     shape: str
 
-    @classmethod
-    def of(cls, index: int) -> Look:
-        """Return the look of arm ``index``, that of the static figures."""
-        return cls(
-            f"var(--arm-{index % len(COLOURS)})", DASHES[index % len(DASHES)], SHAPES[MARKERS[index % len(MARKERS)]]
-        )
+
+def arm_look(arm: int) -> Look:
+    """Return the look of an arm by its number, that of the static figures."""
+    dash = [round(LINE_WIDTH * length, 2) for length in DASHES[arm % len(DASHES)]]
+    return Look(f"var(--arm-{arm % len(COLOURS)})", dash, SHAPES[MARKERS[arm % len(MARKERS)]])
 
 
 @dataclass(frozen=True)
@@ -81,15 +83,6 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Numbers:
-    """What a figure shows, to be read as a table; ``numeric`` columns are aligned right."""
-
-    headings: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
 class Chart:
     """A figure: panels under one key of arms, what is to be said of them, and their numbers."""
 
@@ -97,12 +90,13 @@ class Chart:
     key: Mapping[int, str]
     """Names of arms by their numbers; the reader hides and shows them there."""
     notes: Sequence[str]
-    numbers: Numbers
+    numbers: Sheet
+    """What it shows, to be read as a table."""
     wide: bool = False
     """Panels take the whole width of the page."""
 
 
-def view(height: int, layers: Sequence[Spec]) -> Spec:
+def layered_view(height: int, layers: Sequence[Spec]) -> Spec:
     """Return a view as wide as its place on the page, of so many pixels' height; its data set is ``points``."""
     return {
         "width": "container",
@@ -114,9 +108,9 @@ def view(height: int, layers: Sequence[Spec]) -> Spec:
     }
 
 
-def by_arm(kind: Literal["color", "strokeDash", "shape"], arms: int) -> Spec:
+def arm_encoding(kind: Literal["color", "strokeDash", "shape"], arms: int) -> Spec:
     """Return the encoding of an arm's number as ``kind``."""
-    looks = [Look.of(index) for index in range(arms)]
+    looks = [arm_look(arm) for arm in range(arms)]
     values: Mapping[str, list[Any]] = {
         "color": [look.colour for look in looks],
         "strokeDash": [list(look.dash) or [1, 0] for look in looks],
@@ -126,10 +120,10 @@ def by_arm(kind: Literal["color", "strokeDash", "shape"], arms: int) -> Spec:
     return {kind: {"field": "a", "type": "nominal", "scale": scale, "legend": None}}
 
 
-def along(channel: Literal["x", "y"], field: str, title: str, low: float, high: float, **scale: Any) -> Spec:
+def axis_encoding(channel: Literal["x", "y"], field: str, title: str, low: float, high: float, **scale: Any) -> Spec:
     """Return the encoding of a number along an axis from ``low`` to ``high``."""
     limits = {
-        "domain": [rounded(low), rounded(high)],
+        "domain": [round_digits(low), round_digits(high)],
         "nice": False,
         **({} if "type" in scale else {"zero": False}),
         **scale,
@@ -137,6 +131,11 @@ def along(channel: Literal["x", "y"], field: str, title: str, low: float, high: 
     return {channel: {"field": field, "type": "quantitative", "title": title, "scale": limits}}
 
 
-def rounded(value: float) -> float:
+def round_digits(value: float) -> float:
     """Return a number with as many digits as a figure can show."""
     return float(f"{value:.5g}")
+
+
+def hover_opacity(value: float, otherwise: float) -> Spec:
+    """Return the opacity of what is, and is not, under the pointer."""
+    return {"condition": {"param": "hover", "empty": False, "value": value}, "value": otherwise}

@@ -6,11 +6,7 @@ import base64
 import io
 from dataclasses import dataclass
 
-from mixup_study.analysis.table import Records
-from mixup_study.store.store import ResultStore
-from mixup_study.study.study import Study
-from mixup_study.views.figures import draw
-from mixup_study.views.figures.style import styled
+from mixup_study.analysis.findings import Findings
 
 DPI = 110
 
@@ -26,16 +22,20 @@ class Drawing:
     """CSS pixels."""
 
 
-def drawings(study: Study, records: Records, store: ResultStore, reason: str) -> list[Drawing]:
+def embed_drawings(findings: Findings) -> list[Drawing]:
     """Return the figures of the study but its learning curves, which the report draws itself. Raises StorageError."""
-    found = []
-    for figure in study.figures:
-        if figure.kind == "curves":
-            continue
-        drawn = draw(study, figure, records, store, reason)
+    figures = [figure for figure in findings.study.figures if figure.kind != "curves"]
+    if not figures:
+        return []
+    from mixup_study.views.figures import draw_figure  # imports matplotlib, which nothing else of the report needs
+    from mixup_study.views.figures.print_style import apply_style
+
+    drawings = []
+    for figure in figures:
+        drawing = draw_figure(findings, figure)
         out = io.BytesIO()
-        with styled():
-            drawn.savefig(out, format="png", dpi=DPI)
+        with apply_style():
+            drawing.savefig(out, format="png", dpi=DPI)
         encoded = base64.b64encode(out.getvalue()).decode()
-        found.append(Drawing(figure.title, f"data:image/png;base64,{encoded}", round(96 * drawn.get_figwidth())))
-    return found
+        drawings.append(Drawing(figure.title, f"data:image/png;base64,{encoded}", round(96 * drawing.get_figwidth())))
+    return drawings

@@ -5,28 +5,29 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from mixup_study.analysis.table import Records
-from mixup_study.study.study import Study
-from mixup_study.views.report.texts import moment
+from mixup_study.analysis.findings import Findings
+from mixup_study.study.labels import time_text
 
-MADE = {
+ORIGINS = {
     "device": "device",
     "code_version": "code",
     "python_version": "Python",
     "torch_version": "PyTorch",
     "ray_version": "Ray",
 }
+"""Columns that say how a record came about, and what each is called."""
 
 
-def facts(study: Study, records: Records, reason: str) -> dict[str, str]:
+def list_facts(findings: Findings) -> dict[str, str]:
     """Return what is to be known of the records of the study, by name; several values stand beside their counts."""
-    found = {"study": study.name, "profile": f"{study.profile} ({reason})"}
-    found["changed with --set"] = "; ".join(study.overrides) or "nothing"
+    study = findings.study
+    facts = {"study": study.name, "profile": f"{study.profile} ({findings.reason})"}
+    facts["changed with --set"] = "; ".join(study.overrides) or "nothing"
     slot = study.resources
-    found["slot"] = f"{slot.cpus:g} CPU, {slot.gpus:g} GPU"
-    rows = [record for trial_id in study.trials if (record := records.get(trial_id)) is not None]
-    for column, name in MADE.items():
-        found[name] = _counted([record[column] for record in rows])
+    facts["slot"] = f"{slot.cpus:g} CPU, {slot.gpus:g} GPU"
+    rows = [record for trial_id in study.trials if (record := findings.records.get(trial_id)) is not None]
+    for column, name in ORIGINS.items():
+        facts[name] = _counted([record[column] for record in rows])
     ends = [
         record["started_at"] + timedelta(seconds=seconds * (record["pack_size"] or 1))
         for record in rows
@@ -34,9 +35,9 @@ def facts(study: Study, records: Records, reason: str) -> dict[str, str]:
         for seconds in [(record["train_seconds"] or 0) - (record["resumed_seconds"] or 0)]
     ]
     if ends:
-        found["first trial started"] = moment(min(record["started_at"] for record in rows if record["started_at"]))
-        found["last trial ended"] = moment(max(ends))
-    return found
+        facts["first trial started"] = time_text(min(record["started_at"] for record in rows if record["started_at"]))
+        facts["last trial ended"] = time_text(max(ends))
+    return facts
 
 
 def _counted(values: list[Any]) -> str:

@@ -4,53 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mixup_study.analysis.table import Records, Statistic, TableRow
-from mixup_study.catalogue.metrics import Metric
-from mixup_study.study.study import Study
-from mixup_study.views.figures.shown import by_condition, picked_note, row_label
+from mixup_study.analysis.findings import Findings
+from mixup_study.analysis.table import Statistic, TableRow, summarise
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.views.report.charts import (
     ALONG_X,
-    TOLD,
+    TOOLTIP,
     Chart,
     Datum,
     Label,
-    Numbers,
     Panel,
     Spec,
-    along,
-    rounded,
-    view,
+    axis_encoding,
+    layered_view,
+    round_digits,
 )
+from mixup_study.views.rows import pick_note, row_label
+from mixup_study.views.sheet import Sheet
 
-PARTS: dict[Metric, str] = {"train_error_real": "real labels", "train_error_corrupted": "corrupted labels"}
+PARTS: dict[str, str] = {"train_error_real": "real labels", "train_error_corrupted": "corrupted labels"}
 _ROW = 26
 """Pixels from one arm to the next."""
 
 
-def memorisation(study: Study, rows: Sequence[TableRow], records: Records) -> Chart | None:
+def chart_memorisation(findings: Findings) -> Chart | None:
     """Return the figure; None where no trial has measured its error on corrupted labels."""
-    panels, numbers = [], []
-    for title, group in by_condition(study, rows).items():
+    panels: list[Panel] = []
+    numbers: list[list[str]] = []
+    for title, rows in findings.conditions.items():
         points: list[Datum] = []
         names = []
-        for row in group:
-            both = _measured(row, records)
-            if both is None:
+        for row in rows:
+            errors = _errors(findings, row)
+            if errors is None:
                 continue
-            name = row_label(study, row)
+            name = row_label(findings, row)
             names.append(name)
-            texts = [one.text(metric, 2) for metric, one in zip(PARTS, both, strict=True)]
+            texts = [error.text(metric, CATALOGUE.metrics[metric].unit.decimals) for metric, error in errors.items()]
             numbers.append([title, name, *texts])
-            for part, one in enumerate(both):
-                points.append(
-                    {
-                        "n": name,
-                        "p": part,
-                        "x": rounded(100 * one.mean),
-                        "h": name,
-                        "t": [[number, f"{text} %"] for number, text in enumerate(texts)],
-                    }
-                )
+            tooltip = [[number, f"{text} %"] for number, text in enumerate(texts)]
+            for part, (metric, error) in enumerate(errors.items()):
+                x = round_digits(CATALOGUE.metrics[metric].unit.scaled(error.mean))
+                points.append({"n": name, "p": part, "x": x, "h": name, "t": tooltip})
         if points:
             where = f" at {title}" if title else ""
             description = f"Training error on real and on corrupted labels{where} of {', '.join(names)}."
@@ -60,22 +55,26 @@ def memorisation(study: Study, rows: Sequence[TableRow], records: Records) -> Ch
     notes = [
         "A network that fits corrupted labels has memorised them: its error on them is low. Both errors are of the last"
         " epoch, on the training examples as they are, unmixed.",
-        picked_note(study),
+        pick_note(findings),
     ]
     headings = ["condition", "arm", *(f"error on {part} (%)" for part in PARTS.values())]
-    return Chart(panels, {}, notes, Numbers(headings, numbers, frozenset({2, 3})))
+    return Chart(panels, {}, notes, Sheet(headings, numbers, numeric=frozenset({2, 3})))
 
 
-def _measured(row: TableRow, records: Records) -> list[Statistic] | None:
-    """Return the error on real and on corrupted labels of the setting shown, fractions; None where either lacks."""
-    kept = [records[trial_id] for trial_id in row.trials]
-    both = [Statistic.of([record[metric] for record in kept if record[metric] is not None]) for metric in PARTS]
-    found = [one for one in both if one is not None]
-    return found if len(found) == len(both) else None
+def _errors(findings: Findings, row: TableRow) -> dict[str, Statistic] | None:
+    """Return the error on real and on corrupted labels of the setting chosen, fractions; None where either lacks."""
+    errors = {}
+    for metric in PARTS:
+        values = [findings.records[trial_id][metric] for trial_id in row.trials]
+        statistic = summarise([value for value in values if value is not None])
+        if statistic is None:
+            return None
+        errors[metric] = statistic
+    return errors
 
 
 def _spec(names: Sequence[str]) -> Spec:
-    x = along("x", "x", "training error (%)", -4, 104)
+    x = axis_encoding("x", "x", "training error (%)", -4, 104)
     x["x"]["axis"] = {"tickCount": 5}
     y = {
         "y": {
@@ -93,7 +92,7 @@ def _spec(names: Sequence[str]) -> Spec:
     parts = {"domain": [0, 1]}
     point = {
         "params": [ALONG_X],
-        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 110, "clip": True, **TOLD},
+        "mark": {"type": "point", "filled": True, "opacity": 1, "size": 110, "clip": True, **TOOLTIP},
         "encoding": {
             **x,
             **y,
@@ -111,4 +110,4 @@ def _spec(names: Sequence[str]) -> Spec:
             },
         },
     }
-    return view(_ROW * len(names) + 10, [between, point])
+    return layered_view(_ROW * len(names) + 10, [between, point])

@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -14,10 +13,9 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from mixup_study.views.figures.style import COLOURS, DARK, LIGHT
-from mixup_study.views.layout import NOT_PUBLISHED
-from mixup_study.views.render import Sheet
-from mixup_study.views.report.charts import Chart, Look
+from mixup_study.views.report.charts import Chart, arm_look
+from mixup_study.views.study_table import NOT_PUBLISHED
+from mixup_study.views.style import COLOURS, DARK, LIGHT
 
 VEGA_LITE = "6.4"
 """The release of Vega-Lite that draws the figures, with the Vega that belongs to it."""
@@ -29,40 +27,7 @@ DARK_ON_DARK = "#6FA8E8"
 """DARK for a dark page."""
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An entry of the study's table: what was measured, and what stands in the paper."""
-
-    text: str
-    paper: str
-    numeric: bool
-    marked: bool
-
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading over neighbouring columns."""
-
-    text: str
-    columns: int
-    numeric: bool = False
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The study's table as HTML has it."""
-
-    caption: str
-    groups: Sequence[Heading]
-    """Empty where there are none."""
-    headings: Sequence[Heading]
-    rows: Sequence[tuple[bool, Sequence[Entry]]]
-    """Whether a line stands before the row, and its entries."""
-    gaps: bool
-    """Whether the paper lacks any of the numbers."""
-
-
-def html(charts: Mapping[str, Chart], sheet: Sheet, **sections: Any) -> str:
+def render_page(charts: Mapping[str, Chart], **sections: Any) -> str:
     """Return the page; ``charts`` by the names that the template has for them, ``sections`` as the template asks."""
     environment = Environment(
         loader=PackageLoader("mixup_study.views.report", "."),
@@ -71,7 +36,7 @@ def html(charts: Mapping[str, Chart], sheet: Sheet, **sections: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(look=Look.of)
+    environment.globals.update(arm_look=arm_look)
     library = f"(() => {{{vl_convert.javascript_bundle(EXPORT, VEGA_LITE)}}})();"
     script = _text("report.js")
     policy = {
@@ -91,7 +56,6 @@ def html(charts: Mapping[str, Chart], sheet: Sheet, **sections: Any) -> str:
         script=Markup(script),
         data=Markup(_json(charts)),
         charts=charts,
-        grid=_grid(sheet),
         not_published=NOT_PUBLISHED,
         vega_lite=VEGA_LITE,
         **sections,
@@ -108,9 +72,9 @@ def _hash(script: str) -> str:
 
 
 def _colours(arms: Sequence[str], dark: str) -> str:
-    found = {f"--arm-{index}": colour for index, colour in enumerate(arms)}
-    found |= {"--real": dark, "--corrupted": LIGHT}
-    return " ".join(f"{name}: {colour};" for name, colour in found.items())
+    colours = {f"--arm-{index}": colour for index, colour in enumerate(arms)}
+    colours |= {"--real": dark, "--corrupted": LIGHT}
+    return " ".join(f"{name}: {colour};" for name, colour in colours.items())
 
 
 def _json(charts: Mapping[str, Chart]) -> str:
@@ -125,26 +89,7 @@ def _json(charts: Mapping[str, Chart]) -> str:
             labels = [[label.text, label.arm] for label in panel.labels]
             panels.append({"spec": specs.index(panel.spec), "data": panel.data, "labels": labels})
         arms = sorted({label.arm for panel in chart.panels for label in panel.labels if label.arm is not None})
-        looks = {arm: {"colour": look.colour, "shape": look.shape} for arm in arms for look in [Look.of(arm)]}
+        looks = {arm: {"colour": look.colour, "shape": look.shape} for arm in arms for look in [arm_look(arm)]}
         content[name] = {"specs": specs, "panels": panels, "looks": looks}
     text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
-
-
-def _grid(sheet: Sheet) -> Grid:
-    groups: list[Heading] = []
-    for group in [*sheet.groups, *[""] * (len(sheet.headings) - len(sheet.groups))]:
-        if groups and groups[-1].text == group:
-            groups[-1] = Heading(group, groups[-1].columns + 1)
-        else:
-            groups.append(Heading(group, 1))
-    rows = []
-    for row, entries in enumerate(sheet.rows):
-        made = []
-        for column, text in enumerate(entries):
-            place = row, column
-            made.append(Entry(text, sheet.published.get(place, ""), column in sheet.numeric, place in sheet.marked))
-        rows.append((row in sheet.breaks, made))
-    headings = [Heading(text, 1, index in sheet.numeric) for index, text in enumerate(sheet.headings)]
-    gaps = NOT_PUBLISHED in sheet.published.values()
-    return Grid(sheet.caption, groups if any(sheet.groups) else [], headings, rows, gaps)

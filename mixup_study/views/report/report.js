@@ -9,7 +9,7 @@
   const font = getComputedStyle(document.body).fontFamily;
   const config = { background: null, font, view: { stroke: null }, axis, aria: false };
 
-  function made(name, className, text) {
+  function create(name, className, text) {
     const element = document.createElement(name);
     if (className) element.className = className;
     if (text !== undefined) element.textContent = text;
@@ -26,18 +26,18 @@
     return svg;
   }
 
-  // Shows what the datum under the pointer has to tell; texts are set as texts, whatever they hold.
-  function tell(panel, looks) {
+  // Shows what the datum under the pointer has to say; texts are set as texts, whatever they hold.
+  function showTooltip(panel, looks) {
     return (_, event, __, datum) => {
       tooltip.hidden = !datum || !datum.t;
       if (tooltip.hidden) return;
       const rows = datum.t.map(([index, text]) => {
         const [label, arm] = panel.labels[index];
-        const row = made("div", "row");
-        row.append(arm === null ? made("span") : swatch(looks[arm]), made("span", "", label), made("span", "", text));
+        const row = create("div", "row");
+        row.append(arm === null ? create("span") : swatch(looks[arm]), create("span", "", label), create("span", "", text));
         return row;
       });
-      tooltip.replaceChildren(...(datum.h ? [made("b", "", datum.h)] : []), ...rows);
+      tooltip.replaceChildren(...(datum.h ? [create("b", "", datum.h)] : []), ...rows);
       const { width, height } = tooltip.getBoundingClientRect();
       const left = event.clientX + 14 + width < innerWidth ? event.clientX + 14 : event.clientX - 14 - width;
       const top = event.clientY + 14 + height < innerHeight ? event.clientY + 14 : event.clientY - 14 - height;
@@ -71,7 +71,7 @@
     const places = element.querySelectorAll(".view");
     for (const [index, panel] of chart.panels.entries()) {
       const spec = { ...chart.specs[panel.spec], datasets: panel.data };
-      const options = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, config, defaultStyle: false, tooltip: tell(panel, chart.looks) };
+      const options = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, config, defaultStyle: false, tooltip: showTooltip(panel, chart.looks) };
       const { view } = await vegaEmbed(places[index], spec, options);
       views.push(view);
       places[index].addEventListener("keydown", (event) => {

@@ -11,7 +11,9 @@ import pytest
 
 from mixup_study.analysis.table import Records
 from mixup_study.study.study import Cell, Study, StudyFile
-from mixup_study.views.layout import study_sheet, trials_sheet
+from mixup_study.views.study_table import study_sheet
+from mixup_study.views.trials_table import trials_sheet
+from tests.fixtures import findings_of
 
 Loader = Callable[..., Study]
 Measure = Callable[[Study, Callable[[Cell], Any]], Records]
@@ -101,13 +103,13 @@ def test_table_2_has_the_papers_rows_and_numbers(entries: Entries) -> None:
 
 
 def test_table_5_has_the_papers_rows_ticks_and_numbers() -> None:
-    sheet = study_sheet(StudyFile(STUDIES / "ablation.yaml").load("paper"), {}, "for a test")
+    sheet = study_sheet(findings_of(StudyFile(STUDIES / "ablation.yaml").load("paper"), {}))
     expected = [[*told, f"– ({low:.2f})", f"– ({high:.2f})", "0/2"] for *told, low, high in TABLE_5]
-    assert sheet.shown() == expected
+    assert sheet.texts() == expected
 
 
 def test_table_5_has_the_papers_headings_and_lines() -> None:
-    sheet = study_sheet(StudyFile(STUDIES / "ablation.yaml").load("paper"), {}, "for a test")
+    sheet = study_sheet(findings_of(StudyFile(STUDIES / "ablation.yaml").load("paper"), {}))
     assert list(zip(sheet.groups, sheet.headings, strict=True)) == [
         ("", "method"),
         ("", "specification"),
@@ -136,9 +138,9 @@ def papers_error(cell: Cell) -> float:
 def test_table_5_marks_the_papers_lowest(measure: Measure) -> None:
     study = StudyFile(STUDIES / "ablation.yaml").load("paper")
     records = measure(study, lambda cell: {"test_error_median10": papers_error(cell)})
-    sheet = study_sheet(study, records, "for a test")
+    sheet = study_sheet(findings_of(study, records))
     assert sheet.marked == {(1, 4)}
-    assert [row[4] for row in sheet.shown()[:3]] == ["5.53 (5.53)", "4.24 (4.24)", "4.98 (4.98)"]
+    assert [row[4] for row in sheet.texts()[:3]] == ["5.53 (5.53)", "4.24 (4.24)", "4.98 (4.98)"]
 
 
 def test_table_5_in_quick_shows_means_of_four_seeds_beside_the_paper(measure: Measure) -> None:
@@ -147,12 +149,12 @@ def test_table_5_in_quick_shows_means_of_four_seeds_beside_the_paper(measure: Me
         study,
         lambda cell: {"test_error_median10": 10 * papers_error(cell) + (-0.01, -0.01, 0.01, 0.01)[cell.trial.seed]},
     )
-    sheet = study_sheet(study, records, "for a test")
+    sheet = study_sheet(findings_of(study, records))
     expected = [
         [*told, f"{10 * low:.2f} ± 1.15 ({low:.2f})", f"{10 * high:.2f} ± 1.15 ({high:.2f})", "8/8"]
         for *told, low, high in TABLE_5
     ]
-    assert sheet.shown() == expected
+    assert sheet.texts() == expected
     assert sheet.marked == {(1, 4)}
     assert "of width 8, epochs 30, train_size 300, augment False, neighbours 6, seed 0, 1, 2, 3;" in sheet.caption
     assert "176 of 176 trials done" in sheet.caption
@@ -192,11 +194,11 @@ def test_a_repeated_outer_label_is_shown_once_in_percent(load: Loader, paper_stu
 
 
 def test_a_line_parts_the_outer_values(load: Loader, paper_study: str) -> None:
-    assert study_sheet(load(paper_study), {}, "for a test").breaks == {2}
+    assert study_sheet(findings_of(load(paper_study), {})).breaks == {2}
 
 
 def test_columns_stand_under_their_groups(load: Loader, paper_study: str) -> None:
-    sheet = study_sheet(load(paper_study), {}, "for a test")
+    sheet = study_sheet(findings_of(load(paper_study), {}))
     assert list(sheet.headings) == [
         "label noise",
         "method",
@@ -262,8 +264,8 @@ def test_published_numbers_keep_their_decimals(
 def test_without_published_numbers_there_are_no_brackets(load: Loader, measure: Measure, one_arm: str) -> None:
     study = load(one_arm)
     for records in ({}, measure(study, lambda cell: 0.25)):
-        sheet = study_sheet(study, records, "for a test")
-        assert "(" not in "".join([*sheet.headings, *(entry for row in sheet.shown() for entry in row)])
+        sheet = study_sheet(findings_of(study, records))
+        assert "(" not in "".join([*sheet.headings, *(entry for row in sheet.texts() for entry in row)])
 
 
 def test_a_measurement_that_was_not_taken_is_a_dash(
@@ -280,10 +282,10 @@ def test_a_measurement_that_was_not_taken_is_a_dash(
 def test_the_values_across_are_columns_in_the_order_of_the_file(load: Loader, measure: Measure) -> None:
     study = load(ACROSS)
     records = measure(study, lambda cell: cell.trial.weight_decay * (100.0 if cell.arm == "ERM" else 200.0))
-    sheet = study_sheet(study, records, "for a test")
+    sheet = study_sheet(findings_of(study, records))
     assert list(sheet.headings) == ["method", "0.0005", "0.0001", "trials"]
     assert list(sheet.groups) == ["", "weight decay", "weight decay", ""]
-    assert sheet.shown() == [
+    assert sheet.texts() == [
         ["mixup", "10.0 ± 0.0", "2.0 ± 0.0", "4/4"],
         ["ERM", "5.0 ± 0.0", "1.0 ± 0.0", "4/4"],
     ]
@@ -293,7 +295,7 @@ def test_the_values_across_are_columns_in_the_order_of_the_file(load: Loader, me
 def test_several_columns_stand_under_each_value_across(load: Loader, measure: Measure) -> None:
     study = load(ACROSS + BEST)
     records = measure(study, lambda cell: cell.trial.weight_decay * 100 if cell.arm == "ERM" else None)
-    sheet = study_sheet(study, records, "for a test")
+    sheet = study_sheet(findings_of(study, records))
     assert list(zip(sheet.groups, sheet.headings, strict=True)) == [
         ("", "method"),
         ("weight decay 0.0005", "last"),
@@ -302,7 +304,7 @@ def test_several_columns_stand_under_each_value_across(load: Loader, measure: Me
         ("weight decay 0.0001", "best"),
         ("", "trials"),
     ]
-    assert sheet.shown() == [
+    assert sheet.texts() == [
         ["mixup", "–", "–", "–", "–", "0/4"],
         ["ERM", "5.0 ± 0.0", "2.5 ± 0.0", "1.0 ± 0.0", "0.5 ± 0.0", "4/4"],
     ]
@@ -313,14 +315,14 @@ def test_several_columns_stand_under_each_value_across(load: Loader, measure: Me
 def test_a_value_across_is_written_as_a_rows_label_is(load: Loader, field: str, value: object, heading: str) -> None:
     text = ACROSS.replace("across: weight_decay", f"across: {field}")
     study = load(text, f"grid.{field}={value}", "grid.weight_decay=0")
-    assert study_sheet(study, {}, "for a test").headings[1] == heading
+    assert study_sheet(findings_of(study, {})).headings[1] == heading
 
 
 def test_the_setting_is_chosen_under_each_value_across(load: Loader, measure: Measure) -> None:
     study = load(ACROSS.replace("alpha: 8", "alpha: [2, 8]") + PICK)
     best = {(5e-4, 2.0): 0.2, (5e-4, 8.0): 0.1, (1e-4, 2.0): 0.3, (1e-4, 8.0): 0.4}
     records = measure(study, lambda cell: best[cell.trial.weight_decay, cell.trial.alpha] if cell.trial.alpha else None)
-    sheet = study_sheet(study, records, "for a test")
+    sheet = study_sheet(findings_of(study, records))
     assert list(zip(sheet.groups, sheet.headings, strict=True)) == [
         ("", "method"),
         ("weight decay 0.0005", "setting"),
@@ -329,7 +331,7 @@ def test_the_setting_is_chosen_under_each_value_across(load: Loader, measure: Me
         ("weight decay 0.0001", "last"),
         ("", "trials"),
     ]
-    assert sheet.shown() == [
+    assert sheet.texts() == [
         ["mixup", "α=8", "10.0 ± 0.0", "α=2", "30.0 ± 0.0", "8/8"],
         ["ERM", "missing", "–", "missing", "–", "0/4"],
     ]
@@ -345,9 +347,9 @@ def test_published_numbers_and_settings_stand_under_their_value_across(load: Loa
         "  - {arm: ERM, weight_decay: 1e-4, test_error_last: 5}\n"
     )
     study = load(ACROSS.replace("alpha: 8", "alpha: [2, 8]") + PICK + published)
-    sheet = study_sheet(study, measure(study, lambda cell: 0.25 if cell.trial.alpha == 2 else None), "for a test")
+    sheet = study_sheet(findings_of(study, measure(study, lambda cell: 0.25 if cell.trial.alpha == 2 else None)))
     assert list(sheet.headings[1:3]) == ["setting (paper)", "last (paper)"]
-    assert sheet.shown() == [
+    assert sheet.texts() == [
         ["mixup", "α=2 (α=2)", "25.0 ± 0.0 (3.5)", "α=2 (α=8)", "25.0 ± 0.0 (3.1)", "4/8"],
         ["ERM", "missing", "– (not published)", "missing", "– (5.0)", "0/4"],
     ]
@@ -371,15 +373,15 @@ def test_published_numbers_are_found_by_any_field_across(load: Loader, field: st
     )
     text = ACROSS.replace("across: weight_decay", f"across: {field}") + "published:\n" + published
     study = load(text, f"grid.{field}=[{', '.join(values)}]", "grid.weight_decay=0")
-    assert study_sheet(study, {}, "for a test").shown()[1][1:3] == ["– (3.0)", "– (4.0)"]
+    assert study_sheet(findings_of(study, {})).texts()[1][1:3] == ["– (3.0)", "– (4.0)"]
 
 
 def test_an_arm_of_its_own_value_across_leaves_the_other_entries_empty(load: Loader, measure: Measure) -> None:
     study = load(ACROSS.replace("ERM: {}", "ERM: {weight_decay: 1e-3}").replace("alpha: 8", "alpha: [2, 8]") + PICK)
-    sheet = study_sheet(study, measure(study, lambda cell: 0.25), "for a test")
+    sheet = study_sheet(findings_of(study, measure(study, lambda cell: 0.25)))
     blocks = ["", *("weight decay 0.0005",) * 2, *("weight decay 0.0001",) * 2, *("weight decay 0.001",) * 2, ""]
     assert list(sheet.groups) == blocks
-    assert sheet.shown() == [
+    assert sheet.texts() == [
         ["mixup", "α=2", "25.0 ± 0.0", "α=2", "25.0 ± 0.0", "", "", "8/8"],
         ["ERM", "", "", "", "", "", "25.0 ± 0.0", "2/2"],
     ]
@@ -387,8 +389,8 @@ def test_an_arm_of_its_own_value_across_leaves_the_other_entries_empty(load: Loa
 
 def test_failed_trials_are_counted_over_all_values_across(load: Loader, measure: Measure) -> None:
     study = load(ACROSS)
-    sheet = study_sheet(study, measure(study, lambda cell: "failed" if cell.trial.seed else 0.25), "for a test")
-    assert sheet.shown() == [
+    sheet = study_sheet(findings_of(study, measure(study, lambda cell: "failed" if cell.trial.seed else 0.25)))
+    assert sheet.texts() == [
         ["mixup", "25.0", "25.0", "2/4, 2 failed"],
         ["ERM", "25.0", "25.0", "2/4, 2 failed"],
     ]
@@ -407,7 +409,7 @@ def test_the_spread_form_has_a_line_for_each_value_across(load: Loader, measure:
 
 def test_without_a_pick_there_is_no_setting_column(load: Loader, one_arm: str) -> None:
     without = one_arm.replace(PICK, "").replace("alpha: [2, 8]", "alpha: 2")
-    headings = [study_sheet(load(text), {}, "for a test").headings for text in (one_arm, without)]
+    headings = [study_sheet(findings_of(load(text), {})).headings for text in (one_arm, without)]
     assert [list(found) for found in headings] == [
         ["label noise", "method", "setting", "best", "last", "trials"],
         ["label noise", "method", "best", "last", "trials"],
@@ -420,14 +422,14 @@ def test_without_a_pick_there_is_no_setting_column(load: Loader, one_arm: str) -
 def test_arms_across_stand_under_their_names(load: Loader, measure: Measure) -> None:
     study = load(ARMS_ACROSS)
     records = measure(study, lambda cell: cell.trial.weight_decay * (100.0 if cell.arm == "ERM" else 200.0))
-    sheet = study_sheet(study, records, "for a test")
+    sheet = study_sheet(findings_of(study, records))
     assert list(zip(sheet.groups, sheet.headings, strict=True)) == [
         ("", "weight decay"),
         ("method", "mixup"),
         ("method", "ERM"),
         ("", "trials"),
     ]
-    assert sheet.shown() == [
+    assert sheet.texts() == [
         ["0.0005", "10.0 ± 0.0", "5.0 ± 0.0", "4/4"],
         ["0.0001", "2.0 ± 0.0", "1.0 ± 0.0", "4/4"],
     ]
@@ -435,14 +437,14 @@ def test_arms_across_stand_under_their_names(load: Loader, measure: Measure) -> 
 
 
 def test_several_columns_stand_under_each_arm(load: Loader) -> None:
-    sheet = study_sheet(load(ARMS_ACROSS + BEST), {}, "for a test")
+    sheet = study_sheet(findings_of(load(ARMS_ACROSS + BEST), {}))
     assert list(sheet.groups) == ["", "mixup", "mixup", "ERM", "ERM", ""]
     assert list(sheet.headings) == ["weight decay", "last", "best", "last", "best", "trials"]
 
 
 def test_an_arm_across_that_lacks_a_row_leaves_its_entry_empty(load: Loader) -> None:
     study = load(ARMS_ACROSS.replace("ERM: {}", "ERM: {weight_decay: 5e-4}") + BASELINE)
-    assert study_sheet(study, {}, "for a test").shown() == [
+    assert study_sheet(findings_of(study, {})).texts() == [
         ["0.0005", "–", "", "–", "0/4"],
         ["0.0001", "–", "", "", "0/2"],
     ]
@@ -461,10 +463,10 @@ P_OF_A_PAIR = 1 - 2 / math.pi * math.atan(3)
 
 def test_p_stands_beside_every_arm_but_the_baseline(load: Loader, measure: Measure) -> None:
     study = load(ARMS_ACROSS + BASELINE)
-    sheet = study_sheet(study, measure(study, errors_of_a_pair), "for a test")
+    sheet = study_sheet(findings_of(study, measure(study, errors_of_a_pair)))
     assert list(sheet.groups) == ["", "mixup", "mixup", "ERM", ""]
     assert list(sheet.headings) == ["weight decay", "last", "p", "last", "trials"]
-    for row in sheet.shown():
+    for row in sheet.texts():
         assert list(row[1:]) == ["25.0 ± 7.1", f"{P_OF_A_PAIR:.2g}", "28.0 ± 8.5", "4/4"]
     assert sheet.numeric == {1, 2, 3, 4}
     assert sheet.marked == {(0, 1), (1, 1)}
@@ -473,10 +475,10 @@ def test_p_stands_beside_every_arm_but_the_baseline(load: Loader, measure: Measu
 
 def test_p_stands_under_every_value_across_other_than_arms(load: Loader, measure: Measure) -> None:
     study = load(ACROSS + BASELINE)
-    sheet = study_sheet(study, measure(study, errors_of_a_pair), "for a test")
+    sheet = study_sheet(findings_of(study, measure(study, errors_of_a_pair)))
     assert list(sheet.headings) == ["method", "last", "p", "last", "p", "trials"]
     p = f"{P_OF_A_PAIR:.2g}"
-    assert sheet.shown() == [
+    assert sheet.texts() == [
         ["mixup", "25.0 ± 7.1", p, "25.0 ± 7.1", p, "4/4"],
         ["ERM", "28.0 ± 8.5", "", "28.0 ± 8.5", "", "4/4"],
     ]
@@ -485,13 +487,13 @@ def test_p_stands_under_every_value_across_other_than_arms(load: Loader, measure
 def test_a_value_across_may_be_called_as_the_baseline_is(load: Loader) -> None:
     text = ACROSS.replace("across: weight_decay", "across: dataset").replace("ERM: {}", "cifar10: {}")
     study = load(text + "  baseline: cifar10\n", "grid.dataset=[digits, cifar10]", "grid.weight_decay=0")
-    assert list(study_sheet(study, {}, "for a test").headings) == ["method", "last", "p", "last", "p", "trials"]
+    assert list(study_sheet(findings_of(study, {})).headings) == ["method", "last", "p", "last", "p", "trials"]
 
 
 def test_p_is_of_the_setting_shown(load: Loader, measure: Measure) -> None:
     study = load(ACROSS.replace("alpha: 8", "alpha: [2, 8]") + PICK + BASELINE, "grid.weight_decay=0")
     records = measure(study, lambda cell: 0.9 if cell.trial.alpha == 2 else errors_of_a_pair(cell))
-    (mixup, _) = study_sheet(study, records, "for a test").shown()
+    (mixup, _) = study_sheet(findings_of(study, records)).texts()
     assert list(mixup[1:4]) == ["α=8", "25.0 ± 7.1", f"{P_OF_A_PAIR:.2g}"]
 
 
@@ -523,7 +525,7 @@ def test_the_caption_says_where_overlapping_training_sets_are_corrected_for(
     dataset: str, corrected: bool, load: Loader
 ) -> None:
     text = ARMS_ACROSS.replace("digits", dataset).replace("preact_resnet18", "mlp") + BASELINE
-    assert ("Nadeau and Bengio" in study_sheet(load(text), {}, "for a test").caption) is corrected
+    assert ("Nadeau and Bengio" in study_sheet(findings_of(load(text), {})).caption) is corrected
 
 
 # Counts.
@@ -534,7 +536,7 @@ def test_counts_are_not_percent(load: Loader, measure: Measure, entries: Entries
     records = measure(study, lambda cell: {"modes_covered_last": 5.0 + 2 * cell.trial.seed, "near_modes_last": 0.5})
     (found,) = entries(study, records)
     assert (found["modes"], found["near"]) == ("6.0 ± 1.4 (8.0)", "50.00 ± 0.00 (95.00)")
-    assert "Shares in percent." in study_sheet(study, records, "for a test").caption
+    assert "Shares in percent." in study_sheet(findings_of(study, records)).caption
 
 
 def test_the_spread_form_says_which_are_percent(load: Loader, measure: Measure, entries: Entries) -> None:
@@ -558,9 +560,9 @@ def test_the_spread_form_says_which_are_percent(load: Loader, measure: Measure, 
 def test_arms_named_method_and_specification_stand_in_two_columns(load: Loader) -> None:
     arms = "mixup / α=8: {method: mixup, alpha: 8}\n  mixup / α=2: {method: mixup, alpha: 2}"
     study = load(ACROSS.replace("mixup: {method: mixup, alpha: 8}", arms))
-    sheet = study_sheet(study, {}, "for a test")
+    sheet = study_sheet(findings_of(study, {}))
     assert list(sheet.headings[:2]) == ["method", "specification"]
-    assert [tuple(row[:2]) for row in sheet.shown()] == [("mixup", "α=8"), ("", "α=2"), ("ERM", "")]
+    assert [tuple(row[:2]) for row in sheet.texts()] == [("mixup", "α=8"), ("", "α=2"), ("ERM", "")]
     assert sheet.breaks == {2}
     assert sheet.numeric == {2, 3, 4}
 
@@ -568,8 +570,8 @@ def test_arms_named_method_and_specification_stand_in_two_columns(load: Loader) 
 def test_a_method_is_named_again_under_another_outer_value(load: Loader) -> None:
     arms = "mixup / α=8: {method: mixup, alpha: 8}\n  mixup / α=2: {method: mixup, alpha: 2}"
     text = ACROSS.replace("mixup: {method: mixup, alpha: 8}", arms).replace("rows: [arm]", "rows: [label_noise, arm]")
-    sheet = study_sheet(load(text, "grid.label_noise=[0.2, 0.5]", "arms.ERM=null"), {}, "for a test")
-    assert [tuple(row[:3]) for row in sheet.shown()] == [
+    sheet = study_sheet(findings_of(load(text, "grid.label_noise=[0.2, 0.5]", "arms.ERM=null"), {}))
+    assert [tuple(row[:3]) for row in sheet.texts()] == [
         ("20%", "mixup", "α=8"),
         ("", "", "α=2"),
         ("50%", "mixup", "α=8"),
@@ -579,8 +581,8 @@ def test_a_method_is_named_again_under_another_outer_value(load: Loader) -> None
 
 
 def test_only_a_slash_between_spaces_parts_an_arms_name(load: Loader) -> None:
-    sheet = study_sheet(load(ACROSS.replace("  mixup:", "  SC/AC:")), {}, "for a test")
-    assert (sheet.headings[:2], sheet.shown()[0][0]) == (["method", "0.0005"], "SC/AC")
+    sheet = study_sheet(findings_of(load(ACROSS.replace("  mixup:", "  SC/AC:")), {}))
+    assert (sheet.headings[:2], sheet.texts()[0][0]) == (["method", "0.0005"], "SC/AC")
 
 
 def test_ticks_say_what_an_arm_modifies(load: Loader) -> None:
@@ -588,9 +590,9 @@ def test_ticks_say_what_an_arm_modifies(load: Loader) -> None:
         "ERM: {}",
         "ERM: {}\n  noise: {method: gaussian_noise, sigma: 0.1}\n  ε: {method: label_smoothing, label_smoothing: 0.1}",
     )
-    sheet = study_sheet(load(text), {}, "for a test")
+    sheet = study_sheet(findings_of(load(text), {}))
     assert (sheet.groups[1:3], sheet.headings[1:3]) == (["modified", "modified"], ["input", "target"])
-    assert [list(row[:3]) for row in sheet.shown()] == [
+    assert [list(row[:3]) for row in sheet.texts()] == [
         ["mixup", "✓", "✓"],
         ["ERM", "✗", "✗"],
         ["noise", "✓", "✗"],
@@ -604,8 +606,8 @@ def test_ticks_say_what_an_arm_modifies(load: Loader) -> None:
 
 def marked(study: Study, records: Records) -> set[str]:
     """Return the entries marked in the study's table."""
-    sheet = study_sheet(study, records, "for a test")
-    return {sheet.shown()[row][column] for row, column in sheet.marked}
+    sheet = study_sheet(findings_of(study, records))
+    return {sheet.texts()[row][column] for row, column in sheet.marked}
 
 
 def test_the_lowest_over_all_values_across_is_marked(load: Loader, measure: Measure) -> None:
@@ -613,7 +615,7 @@ def test_the_lowest_over_all_values_across_is_marked(load: Loader, measure: Meas
     errors = {("mixup", 5e-4): 0.4, ("mixup", 1e-4): 0.2, ("ERM", 5e-4): 0.3, ("ERM", 1e-4): 0.5}
     records = measure(study, lambda cell: errors[cell.arm, cell.trial.weight_decay])
     assert marked(study, records) == {"20.0"}
-    assert study_sheet(study, records, "for a test").marked == {(0, 2)}
+    assert study_sheet(findings_of(study, records)).marked == {(0, 2)}
 
 
 def test_the_lowest_mean_is_marked_among_equal_outer_values(load: Loader, measure: Measure) -> None:
@@ -623,15 +625,15 @@ def test_the_lowest_mean_is_marked_among_equal_outer_values(load: Loader, measur
         study,
         lambda cell: errors[cell.arm, cell.trial.label_noise] + 50 * cell.trial.weight_decay + 0.1 * cell.trial.seed,
     )
-    sheet = study_sheet(study, records, "for a test")
+    sheet = study_sheet(findings_of(study, records))
     assert sheet.marked == {(0, 3), (3, 3)}
-    assert (sheet.shown()[0][3], sheet.shown()[3][3]) == ("15.5 ± 7.1", "45.5 ± 7.1")
+    assert (sheet.texts()[0][3], sheet.texts()[3][3]) == ("15.5 ± 7.1", "45.5 ± 7.1")
 
 
 def test_equally_low_numbers_are_marked_together(load: Loader, measure: Measure) -> None:
     study = load(ACROSS, "grid.seed=0")
     records = measure(study, lambda cell: 0.3 if (cell.arm, cell.trial.weight_decay) == ("ERM", 1e-4) else 0.2)
-    assert study_sheet(study, records, "for a test").marked == {(0, 1), (0, 2), (1, 1)}
+    assert study_sheet(findings_of(study, records)).marked == {(0, 1), (0, 2), (1, 1)}
 
 
 def test_what_was_not_measured_is_not_the_lowest(load: Loader, measure: Measure) -> None:
@@ -669,16 +671,16 @@ def test_the_papers_numbers_are_not_marked(load: Loader, measure: Measure) -> No
 def test_a_table_without_values_across_marks_too(load: Loader, measure: Measure, paper_study: str) -> None:
     study = load(paper_study.replace("decimals: 2}", "decimals: 2, mark_lowest: true}"), "grid.seed=0")
     records = measure(study, lambda cell: 0.3 if cell.arm == "ERM" else 0.01 * (cell.trial.alpha or 0))
-    sheet = study_sheet(study, records, "for a test")
+    sheet = study_sheet(findings_of(study, records))
     assert sheet.marked == {(0, 4), (2, 4)}
-    assert (sheet.shown()[0][4], sheet.shown()[2][4]) == ("2.00 (30.90)", "2.00 (6.125)")
+    assert (sheet.texts()[0][4], sheet.texts()[2][4]) == ("2.00 (30.90)", "2.00 (6.125)")
 
 
 def test_nothing_is_marked_in_the_spread_form(load: Loader, measure: Measure) -> None:
     study = load(ACROSS)
     records = measure(study, lambda cell: 0.2)
-    assert study_sheet(study, records, "for a test").marked
-    assert not study_sheet(study, records, "for a test", spread=True).marked
+    assert study_sheet(findings_of(study, records)).marked
+    assert not study_sheet(findings_of(study, records), spread=True).marked
 
 
 # The caption.
@@ -687,7 +689,7 @@ def test_nothing_is_marked_in_the_spread_form(load: Loader, measure: Measure) ->
 def test_the_caption_says_what_ran(load: Loader, measure: Measure, paper_study: str) -> None:
     study = load(paper_study)
     records = measure(study, lambda cell: 0.5 if cell.arm == "ERM" else "failed" if cell.trial.seed else None)
-    caption = study_sheet(study, records, "chosen for a test").caption
+    caption = study_sheet(findings_of(study, records, "chosen for a test")).caption
     assert caption.startswith("Table 9: Small results. Profile paper (chosen for a test): data set digits, ")
     assert "preact_resnet18 of width 8, epochs 4, seed 0, 1; 4 of 12 trials done." in caption
     assert caption.endswith("Errors in percent. In brackets, the paper's own numbers: CIFAR-10 for 200 epochs.")
@@ -695,47 +697,47 @@ def test_the_caption_says_what_ran(load: Loader, measure: Measure, paper_study: 
 
 
 def test_the_caption_says_what_was_overridden_and_that_the_paper_did_otherwise(load: Loader, paper_study: str) -> None:
-    caption = study_sheet(load(paper_study, "trial.epochs=1", "grid.seed=[3]"), {}, "for a test").caption
+    caption = study_sheet(findings_of(load(paper_study, "trial.epochs=1", "grid.seed=[3]"), {})).caption
     assert "epochs 1, seed 3; 0 of 6 trials done. Changed with --set: trial.epochs=1; grid.seed=[3]." in caption
     assert caption.endswith("CIFAR-10 for 200 epochs, which is not what was run here.")
 
 
 def test_the_caption_of_another_profile_says_that_the_paper_did_otherwise(load: Loader, paper_study: str) -> None:
     study = load(paper_study + "profiles: {quick: {trial: {epochs: 1}}}\n", profile="quick")
-    caption = study_sheet(study, {}, "for a test").caption
+    caption = study_sheet(findings_of(study, {})).caption
     assert "Profile quick (for a test): " in caption
     assert caption.endswith("which is not what was run here.")
 
 
 def test_the_caption_names_every_data_set_width_and_length_that_ran(load: Loader, one_arm: str) -> None:
     study = load(one_arm, "grid.dataset=[digits, cifar10]", "grid.width=[8, 64]", "grid.epochs=[1, 2]")
-    caption = study_sheet(study, {}, "for a test").caption
+    caption = study_sheet(findings_of(study, {})).caption
     assert "data set digits, cifar10, preact_resnet18 of width 8, 64, epochs 1, 2, seed 0, 1" in caption
 
 
 def test_a_study_of_no_paper_is_called_a_table_alone(load: Loader, one_arm: str) -> None:
     study = load(one_arm.replace("paper: {table: 9, protocol: CIFAR-10 for 200 epochs}\n", ""))
-    assert study_sheet(study, {}, "for a test").caption.startswith("Table: Small results. Profile full (for a test)")
+    assert study_sheet(findings_of(study, {})).caption.startswith("Table: Small results. Profile full (for a test)")
 
 
 def test_the_caption_hides_no_scaling_down(load: Loader, paper_study: str) -> None:
     study = load(paper_study, "trial.train_size=100")
-    assert "train_size 100" in study_sheet(study, {}, "why").caption
-    assert "workers" not in study_sheet(study, {}, "why").caption
+    assert "train_size 100" in study_sheet(findings_of(study, {}, "why")).caption
+    assert "workers" not in study_sheet(findings_of(study, {}, "why")).caption
 
 
 def test_the_caption_says_that_the_lowest_is_marked_where_it_is(load: Loader) -> None:
-    assert "Errors in percent. The lowest is marked." in study_sheet(load(ACROSS), {}, "for a test").caption
+    assert "Errors in percent. The lowest is marked." in study_sheet(findings_of(load(ACROSS), {})).caption
     text = ACROSS.replace(", mark_lowest: true", "")
-    assert study_sheet(load(text), {}, "for a test").caption.endswith("Errors in percent.")
+    assert study_sheet(findings_of(load(text), {})).caption.endswith("Errors in percent.")
 
 
 def test_the_caption_names_how_many_neighbours_there_were(load: Loader) -> None:
     text = ACROSS.replace("ERM: {}", "near: {method: mixup, alpha: 8, neighbours: [3, 5]}").replace(
         "rows: [arm]", "rows: [neighbours, arm]"
     )
-    assert "epochs 4, neighbours 3, 5, seed 0, 1;" in study_sheet(load(text), {}, "for a test").caption
-    assert "neighbours" not in study_sheet(load(ACROSS), {}, "for a test").caption
+    assert "epochs 4, neighbours 3, 5, seed 0, 1;" in study_sheet(findings_of(load(text), {})).caption
+    assert "neighbours" not in study_sheet(findings_of(load(ACROSS), {})).caption
 
 
 @pytest.mark.parametrize(
@@ -749,14 +751,14 @@ def test_the_caption_names_how_many_neighbours_there_were(load: Loader) -> None:
     ],
 )
 def test_the_caption_counts_many_seeds_in_short(seeds: Iterable[int], told: str, load: Loader) -> None:
-    caption = study_sheet(load(ACROSS, f"grid.seed={list(seeds)}"), {}, "for a test").caption
+    caption = study_sheet(findings_of(load(ACROSS, f"grid.seed={list(seeds)}"), {})).caption
     assert f", {told};" in caption
 
 
 def test_the_caption_names_many_data_sets_one_by_one(load: Loader) -> None:
     names = "abalone, arcene, arrhythmia, htru2, iris, phishing"
     study = load(ACROSS, "trial.model=mlp", f"grid.dataset=[{names}]", "table.rows=[dataset, arm]")
-    assert f"data set {names}, mlp of width 8" in study_sheet(study, {}, "for a test").caption
+    assert f"data set {names}, mlp of width 8" in study_sheet(findings_of(study, {})).caption
 
 
 @pytest.mark.parametrize("file", sorted(STUDIES.glob("*.yaml")), ids=attrgetter("stem"))
@@ -764,7 +766,7 @@ def test_every_study_has_its_table_before_anything_is_run(file: Path) -> None:
     for profile in StudyFile(file).profiles:
         study = StudyFile(file).load(profile)
         for spread in (False, True):
-            assert study_sheet(study, {}, "for a test", spread=spread).rows
+            assert study_sheet(findings_of(study, {}), spread=spread).rows
 
 
 # The form for CSV.
@@ -796,10 +798,10 @@ def test_the_spread_form_has_one_number_an_entry_and_every_key(
 def test_the_plan_shows_each_cell_its_state_and_what_differs(load: Loader, measure: Measure, one_arm: str) -> None:
     study = load(one_arm)
     records = measure(study, lambda cell: None if cell.trial.seed else 0.5 if cell.trial.alpha == 2 else "failed")
-    sheet = trials_sheet(study, records)
+    sheet = trials_sheet(findings_of(study, records))
     assert list(sheet.headings) == ["trial_id", "arm", "alpha", "seed", "state", "seconds"]
-    assert [row[0] for row in sheet.shown()] == list(study.trials)
-    assert [list(row[1:]) for row in sheet.shown()] == [
+    assert [row[0] for row in sheet.texts()] == list(study.trials)
+    assert [list(row[1:]) for row in sheet.texts()] == [
         ["mixup", "2", "0", "done", "12.5"],
         ["mixup", "8", "0", "failed", "12.5"],
         ["mixup", "2", "1", "to run", ""],

@@ -1,4 +1,4 @@
-"""How figures look: colours, lines and type that survive a grey printer and a colour-blind reader."""
+"""How static figures look: matplotlib's settings, lines, and the sizes of type."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import matplotlib
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
+from mixup_study.views.style import COLOURS, DASHES, MARKERS
+
 DPI = 150
 """Of the PNG, and of what an SVG holds as an image."""
 
@@ -19,13 +21,6 @@ TITLE, LABEL, SMALL = 10.0, 8.0, 7.0
 
 MUTED = "#666666"
 """Of what stands for something that is not there."""
-DARK, LIGHT = "#004488", "#DDAA33"
-"""Two colours that are apart in luminance as well as in hue."""
-
-COLOURS = ("#000000", "#BB5566", "#DDAA33", "#004488", "#009E73", "#56B4E9", "#CC79A7")
-"""Paul Tol's high-contrast colours and black, which differ in luminance, then some of Okabe and Ito's."""
-DASHES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (6, 1.5, 1, 1.5)))
-MARKERS = ("o", "^", "s", "D", "v", "X", "P", "<", ">")
 
 _RC: Any = {
     "font.family": "sans-serif",
@@ -40,7 +35,7 @@ _RC: Any = {
     "ytick.major.width": 0.6,
     "xtick.major.size": 2.5,
     "ytick.major.size": 2.5,
-    "text.hinting": "no_hinting",  # letters as wide in the PNG as wrapped() takes them to be
+    "text.hinting": "no_hinting",  # letters as wide in the PNG as wrap_text() takes them to be
     "text.parse_math": False,  # an arm may have a $ in its name
     "svg.fonttype": "none",  # text that can be searched and edited
     "svg.hashsalt": "mixup_study",  # ids that are the same in every drawing
@@ -48,7 +43,7 @@ _RC: Any = {
 
 
 @contextmanager
-def styled() -> Iterator[None]:
+def apply_style() -> Iterator[None]:
     """Draw or save in the project's style, whatever the user's own; matplotlib's settings are as before after it."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -58,9 +53,10 @@ def styled() -> Iterator[None]:
 
 def line_style(index: int) -> dict[str, Any]:
     """Return the look of the line of arm ``index``; dash and marker together tell 36 apart without their colours."""
+    dash = DASHES[index % len(DASHES)]
     return {
         "color": COLOURS[index % len(COLOURS)],
-        "linestyle": DASHES[index % len(DASHES)],
+        "linestyle": (0, dash) if dash else "-",
         "marker": MARKERS[index % len(MARKERS)],
         "linewidth": 1.2,
         "markersize": 3.5,
@@ -82,7 +78,7 @@ def text_width(text: str, size: float) -> float:
     return float(width) / 72
 
 
-def wrapped(text: str, width: float, size: float) -> list[str]:
+def wrap_text(text: str, width: float, size: float) -> list[str]:
     """Return the lines of ``text``, each at most ``width`` inches wide; a word that is wider is broken."""
     lines: list[str] = []
     line = ""

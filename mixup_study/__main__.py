@@ -1,0 +1,40 @@
+"""One command for all: ``mixup-study run STUDY`` and ``python -m mixup_study run STUDY`` call ``mixup_study.run``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import NoReturn
+
+from mixup_study import cli
+from mixup_study.errors import nearest, one_line
+
+COMMANDS = {
+    "run": "train what the results do not hold yet, then print the study's table",
+    "plan": "show a study's trials, which of them are left, and how long those may take",
+    "tables": "print a study's table from its results, measured beside published",
+    "figures": "draw a study's figures from its results",
+    "report": "write a study's report from its results, as one HTML file",
+    "query": "ask the results in SQL",
+    "models": "list the models that trials left, and export one",
+    "schema": "write the JSON Schema of study files, for editors",
+}
+
+
+def main() -> NoReturn:
+    """Run the command that the first argument names on the rest of them, and leave with its exit status."""
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in ("-h", "--help"):
+        lines = [f"  {command:8} {description}" for command, description in COMMANDS.items()]
+        print("usage: mixup-study COMMAND …\n\n" + "\n".join(lines) + "\n\nEach takes --help.")
+        sys.exit(cli.DONE)
+    if name not in COMMANDS:
+        expected = f"expected one of {', '.join(COMMANDS)}{nearest(name, COMMANDS)}"
+        print(f"error: {one_line(name)!r}: no such command; {expected}", file=sys.stderr)
+        sys.exit(cli.BAD_INPUT)
+    del sys.argv[1]
+    cli.command(importlib.import_module(f"mixup_study.{name}").main)
+
+
+if __name__ == "__main__":
+    main()

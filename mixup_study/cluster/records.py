@@ -1,0 +1,125 @@
+"""The records of trials that ended, well or not."""
+
+from __future__ import annotations
+
+import platform
+import traceback
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mixup_study.analysis.table import records_by_id
+from mixup_study.cluster.assignment import Assignment
+from mixup_study.store.models import ModelFile
+from mixup_study.store.record import Provenance, TrialRecord
+from mixup_study.store.store import ResultStore
+from mixup_study.study.trial import Trial
+
+if TYPE_CHECKING:
+    import torch
+
+    from mixup_study.training.task import Measured
+
+
+def recorded_headlines(
+    results: str, trials: Mapping[str, Trial], keep_models: Collection[str] = ()
+) -> dict[str, float]:
+    """Return the headline of each of these trials that the results hold as finished by now, by trial_id.
+
+    Left out are those among ``keep_models`` whose models the results lack.
+    """
+    store = ResultStore(results)
+    done = {
+        trial_id
+        for trial_id in store.done_among(trials)
+        if trial_id not in keep_models or ModelFile(results, trial_id).exists()
+    }
+    if not done:
+        return {}
+    records = records_by_id(store.trials())
+    return {
+        trial_id: records[trial_id][trial.components.task.headline_metric.name]
+        for trial_id, trial in trials.items()
+        if trial_id in done
+    }
+
+
+def record_of_success(trial: Trial, provenance: Provenance, measured: Measured) -> TrialRecord:
+    """Return the record of a trial that finished."""
+    return TrialRecord(
+        trial,
+        "done",
+        provenance,
+        train_seconds=measured.seconds,
+        resumed_seconds=measured.resumed_seconds,
+        measurements=measured.measurements,
+        epochs=measured.epochs,
+        points=measured.points,
+    )
+
+
+def record_of_failure(
+    trial: Trial, provenance: Provenance, error: Exception, reason: str | None = None, trace: str | None = None
+) -> TrialRecord:
+    """Return the record of a trial that ``error`` ended.
+
+    ``reason`` is the error in one line, and ``trace`` its traceback, where another process raised it.
+    """
+    seconds = (datetime.now(UTC) - provenance.started_at).total_seconds()
+    return TrialRecord(
+        trial,
+        "failed",
+        provenance,
+        train_seconds=seconds / provenance.pack_size,
+        error=reason or error_line(error),
+        traceback=trace or "".join(traceback.format_exception(error)),
+    )
+
+
+def describe_change(results: str, record: TrialRecord) -> str | None:
+    """Return in one line how a finished trial differs from the record that the results hold of it.
+
+    None where there is no such record; empty where it measured the same.
+    """
+    store = ResultStore(results)
+    trial_id = record.trial.trial_id
+    if not store.done_among([trial_id]):
+        return None
+    earlier = records_by_id(store.trials())[trial_id]
+    changed = [
+        f"{name} {value} (recorded: {earlier[name]})"
+        for name, value in record.measurements.items()
+        if earlier[name] != value
+    ]
+    if not changed:
+        return ""
+    return (
+        f"trained again for its model, on {record.provenance.device}, it measures otherwise than its record, made on"
+        f" {earlier['device']}, which stays: {', '.join(changed)}"
+    )
+
+
+def error_line(error: Exception) -> str:
+    """Return what went wrong in one line of at most 500 characters."""
+    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+
+
+def provenance_of(
+    assignment: Assignment, started_at: datetime, device: torch.device | None, ray_version: str | None
+) -> Provenance:
+    """Return how records of an assignment are made; ``device`` is None in a process that does not train."""
+    device_name = torch_version = None
+    if device is not None:
+        import torch
+
+        device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
+        torch_version = str(torch.__version__)
+    return Provenance(
+        pack_size=len(assignment.trials),
+        started_at=started_at,
+        device=device_name,
+        code_version=assignment.settings.code_version,
+        python_version=platform.python_version(),
+        torch_version=torch_version,
+        ray_version=ray_version,
+    )

@@ -1,0 +1,216 @@
+"""What a run has to do: which trials are ready to be trained, in which jobs, and which wait for others.
+
+A plan schedules nothing and knows no cluster. Whoever trains asks it for jobs again and again, each time with what has
+become of the trials so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import cached_property
+from itertools import pairwise
+from typing import Literal, Protocol
+
+from mixup_study.study.labels import cell_labels
+from mixup_study.study.packs import largest_pack, pack_key
+from mixup_study.study.study import Study
+from mixup_study.study.trial import Trial, joint_id
+
+Ending = Literal["done", "failed"]
+Endings = Mapping[str, Ending]
+"""By trial_id, how the trials ended that have."""
+
+
+class Answer(Enum):
+    """What a plan answers that has no job to hand out."""
+
+    WAIT = "ask again when another trial has ended"
+    DONE = "no further job will come"
+
+
+WAIT = Answer.WAIT
+DONE = Answer.DONE
+NextJobs = tuple["Job", ...] | Literal[Answer.WAIT, Answer.DONE]
+"""The jobs that are ready, at least one; or why there is none."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial that one process, or one group of data-parallel workers, trains, or several that one trains as a pack."""
+
+    trials: tuple[Trial, ...]
+    keep_models: frozenset[str] = frozenset()
+    """trial_ids of those whose model must be written before the record."""
+
+    @cached_property
+    def trial_ids(self) -> tuple[str, ...]:
+        """Return the trial_id of each trial."""
+        return tuple(trial.trial_id for trial in self.trials)
+
+    @cached_property
+    def name(self) -> str:
+        """Return the id of the trial, or one of all trials together; checkpoint and log are named by it."""
+        return joint_id(self.trials)
+
+    @property
+    def workers(self) -> int:
+        """Return the number of data-parallel workers, the same for all trials of a job."""
+        workers: int = self.trials[0].workers
+        return workers
+
+    @property
+    def epochs(self) -> int:
+        """Return the number of epochs, the same for all trials of a job; 0 of an evaluation."""
+        return int(self.trials[0].epochs or 0)
+
+
+class Plan(Protocol):
+    """What a run has to do, job by job."""
+
+    @property
+    def study(self) -> str:
+        """Return the name of the study that the trials are of."""
+
+    @property
+    def trials(self) -> Mapping[str, Trial]:
+        """Return by trial_id every trial that the plan may hand out, or has."""
+
+    @property
+    def arms(self) -> Mapping[str, str]:
+        """Return by trial_id the arm that each trial is trained for."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return by trial_id what each trial is within its study, in a few words."""
+
+    def next(self, ended: Endings, started: Collection[str]) -> NextJobs:
+        """Return the jobs that are ready, given how trials ``ended`` and the trial_ids of those handed out before."""
+
+    def blocked(self, ended: Endings) -> dict[str, str]:
+        """Return by trial_id each trial that will never be ready, with the trial_id of the failed one it waits for."""
+
+
+class GridPlan:
+    """The plan of a study whose trials are all known: train those that are missing, in the study's order.
+
+    A trial waits for those whose models it ``needs``, is blocked where one of them failed, and makes them leave their
+    models; all do where the study keeps models. Needed trials that the study does not show are trained too.
+    """
+
+    def __init__(self, study: Study, slots: int) -> None:
+        """Compose the packs of ``study`` for so many slots; a pack's checkpoints depend on what is in it."""
+        self._study = study
+        self.trials: dict[str, Trial] = {trial.trial_id: trial for trial in _with_needed(study.trials.values())}
+        self._needs = {
+            trial_id: [needed.trial_id for needed in trial.needs]
+            for trial_id, trial in self.trials.items()
+            if trial.needs
+        }
+        self.needed: frozenset[str] = frozenset().union(*self._needs.values())
+        """trial_ids of the trials whose models others need."""
+        alone = [(trial_id,) for trial_id in self.trials if trial_id not in study.trials]
+        self._groups: list[tuple[str, ...]] = [*alone, *_packs(study.trials, slots)]
+
+    @property
+    def study(self) -> str:
+        """Return the name of the study that the trials are of."""
+        return self._study.name
+
+    @cached_property
+    def arms(self) -> dict[str, str]:
+        """Return by trial_id the arm that each trial is trained for: a needed one's is that of the trial in need."""
+        return self._inherited({cell.trial.trial_id: cell.arm for cell in self._study.cells}, "{}")
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """Return by trial_id what each trial is within its study, in a few words."""
+        return self._inherited(cell_labels(self._study), "model for {}")
+
+    def _inherited(self, texts: Mapping[str, str], text_of_needed: str) -> dict[str, str]:
+        """Return ``texts`` of the study's trials, with one more for each needed trial that the study does not show."""
+        inherited = dict(texts)
+        for trial_id, needed_ids in reversed(self._needs.items()):  # those in need come before what they need
+            for needed in needed_ids:
+                inherited.setdefault(needed, text_of_needed.format(inherited[trial_id]))
+        return inherited
+
+    def next(self, ended: Endings, started: Collection[str]) -> NextJobs:
+        """Return the jobs that are ready, given how trials ``ended`` and the trial_ids of those handed out before."""
+        blocked = self.blocked(ended)
+        jobs = []
+        waiting = False
+        for group in self._groups:
+            left = [trial_id for trial_id in group if trial_id not in ended and trial_id not in started]
+            if not left or left[0] in blocked:
+                continue
+            if any(ended.get(needed) != "done" for needed in self._needs.get(left[0], ())):
+                waiting = True
+                continue
+            keep = frozenset(left) if self._study.keep_models else self.needed.intersection(left)
+            jobs.append(Job(tuple(self.trials[trial_id] for trial_id in left), keep))
+        return tuple(jobs) or (WAIT if waiting else DONE)
+
+    def list_retrained(self, done: Collection[str], models: Collection[str]) -> set[str]:
+        """Return which trials among ``done`` must be trained again: others need their models, which are not there.
+
+        ``models`` holds the trial_ids of the trials whose models are.
+        """
+        retrained: set[str] = set()
+        for trial_id, needed_ids in reversed(self._needs.items()):  # those in need come before what they need
+            if trial_id not in done or trial_id in retrained:
+                retrained.update(needed for needed in needed_ids if needed in done and needed not in models)
+        return retrained
+
+    def blocked(self, ended: Endings) -> dict[str, str]:
+        """Return by trial_id each trial that will never be ready, with the trial_id of the failed one it waits for."""
+        blocked: dict[str, str] = {}
+        for trial_id, needed_ids in self._needs.items():  # needed ones come before those in need
+            if trial_id not in ended:
+                for needed in needed_ids:
+                    if ended.get(needed) == "failed":
+                        blocked[trial_id] = needed
+                    elif needed in blocked:
+                        blocked[trial_id] = blocked[needed]
+        return blocked
+
+
+def _with_needed(trials: Iterable[Trial]) -> Iterator[Trial]:
+    """Yield each trial once, those that it needs before it."""
+    seen: set[str] = set()
+
+    def expand(trial: Trial) -> Iterator[Trial]:
+        if trial.trial_id not in seen:
+            for needed in trial.needs:
+                yield from expand(needed)
+            seen.add(trial.trial_id)
+            yield trial
+
+    for trial in trials:
+        yield from expand(trial)
+
+
+def _packs(trials: Mapping[str, Trial], slots: int) -> list[tuple[str, ...]]:
+    """Return the trial_ids of each pack, and of each trial that trains alone.
+
+    Trials that may are trained as packs, of no more than every slot's share of them. They are drawn from all trials of
+    the study, so that what is left of a pack after an interruption is that pack again.
+    """
+    groups: dict[Hashable, list[str]] = {}
+    for trial_id, trial in trials.items():
+        key = None if trial.needs else pack_key(trial)
+        groups.setdefault(key or trial_id, []).append(trial_id)
+    share = -(-sum(len(group) for group in groups.values() if len(group) > 1) // max(1, slots))
+    packs: list[tuple[str, ...]] = []
+    for group in groups.values():
+        largest = min(share, largest_pack(trials[group[0]])) if len(group) > 1 else 1
+        packs += _in_parts(group, -(-len(group) // largest))
+    return packs
+
+
+def _in_parts(trial_ids: Sequence[str], count: int) -> Iterator[tuple[str, ...]]:
+    """Yield ``count`` parts of nearly one size."""
+    bounds = [len(trial_ids) * number // count for number in range(count + 1)]
+    for start, end in pairwise(bounds):
+        yield tuple(trial_ids[start:end])

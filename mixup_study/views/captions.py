@@ -1,0 +1,66 @@
+"""What stands below a table or a figure: what ran, and how its numbers are to be read."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+
+from mixup_study.analysis.findings import Findings
+from mixup_study.catalogue import CATALOGUE, PERCENT
+from mixup_study.study.preferences import marked_by
+from mixup_study.study.study import Study
+
+
+def what_ran(findings: Findings) -> str:
+    """Return what ran, in one paragraph: profile, data, network, epochs, seeds, how much is done, what was changed."""
+    study, progress = findings.study, findings.progress
+    trials = list(study.trials.values())
+
+    def values_text(name: str) -> str:
+        values = [value for value in dict.fromkeys(map(attrgetter(name), trials)) if value is not None]
+        counted = all(isinstance(value, int) for value in values)
+        if counted and len(values) > 5 and values == list(range(values[0], values[0] + len(values))):
+            return f"{values[0]} to {values[-1]}"
+        return ", ".join(map(str, values))
+
+    noted = [
+        f"{name} {values_text(name)}, "
+        for name in CATALOGUE.fields_with("caption")
+        if set(map(attrgetter(name), trials)) != {CATALOGUE.fields[name].default}
+    ]
+    changed = f" Changed with --set: {'; '.join(study.overrides)}." if study.overrides else ""
+    return (
+        f"Profile {study.profile} ({findings.reason}): data set {values_text('dataset')}, {values_text('model')} of"
+        f" width {values_text('width')}, epochs {values_text('epochs')}, {''.join(noted)}seed {values_text('seed')};"
+        f" {progress.done} of {progress.total} trials done.{changed}"
+    )
+
+
+def table_caption(findings: Findings) -> str:
+    """Return the caption of the study's table."""
+    study = findings.study
+    title = "Table" if study.paper is None or study.paper.table is None else f"Table {study.paper.table}"
+    return f"{title}: {study.table.title}. {what_ran(findings)} {_how_to_read(findings)}"
+
+
+def marked_text(study: Study) -> str:
+    """Return which numbers of the table are marked, as ``the lowest``; empty where none are."""
+    preferences = [marked_by(column) for column in study.table.columns]
+    return " or ".join(dict.fromkeys(f"the {preference.extreme}" for preference in preferences if preference))
+
+
+def _how_to_read(findings: Findings) -> str:
+    study = findings.study
+    quantities = [CATALOGUE.metrics[column.metric] for column in study.table.columns]
+    nouns = " and ".join(dict.fromkeys(quantity.noun for quantity in quantities if quantity.unit == PERCENT))
+    parts = [f"{nouns.capitalize()} in percent."] if nouns else []
+    if study.table.baseline is not None:
+        overlap = ", corrected for overlapping training sets (Nadeau and Bengio, 2003)"
+        note = overlap if findings.splits_differ else ""
+        parts.append(f"p: paired t-test against {study.table.baseline} over the seeds{note}.")
+    if marked := marked_text(study):
+        parts.append(f"{marked.capitalize()} is marked.")
+    if study.published:
+        protocol = f": {study.paper.protocol}" if study.paper and study.paper.protocol else ""
+        note = "" if study.as_in_paper else ", which is not what was run here"
+        parts.append(f"In brackets, the paper's own numbers{protocol}{note}.")
+    return " ".join(parts)

@@ -1,0 +1,47 @@
+"""A table of texts, as every format of it is made from."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+Row = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table whose every entry is text."""
+
+    headings: Row
+    rows: Sequence[Row]
+    groups: Row = ()
+    """A second line of headings over the first; neighbours of the same name belong together."""
+    caption: str = ""
+    numeric: frozenset[int] = field(default=frozenset())
+    """Columns to align right."""
+    breaks: frozenset[int] = field(default=frozenset())
+    """Rows that a line is drawn before."""
+    marked: frozenset[tuple[int, int]] = field(default=frozenset())
+    """Entries to stand out, by row and column."""
+    published: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """What the paper has for an entry, by row and column; it stands in brackets after it."""
+
+    def texts(self, mark: Callable[[str], str] = str) -> list[list[str]]:
+        """Return the rows, the paper's entries included, with ``mark`` applied to the entries that stand out."""
+        texts = [list(row) for row in self.rows]
+        for (row, column), paper in self.published.items():
+            texts[row][column] = f"{texts[row][column]} ({paper})".strip()
+        for row, column in self.marked:
+            texts[row][column] = mark(texts[row][column])
+        return texts
+
+    def group_spans(self) -> list[tuple[str, int]]:
+        """Return the second line of headings, each with how many columns it stands over; empty where there is none."""
+        if not any(self.groups):
+            return []
+        return [(group, len(list(columns))) for group, columns in itertools.groupby(self.column_groups())]
+
+    def column_groups(self) -> list[str]:
+        """Return what stands over each column."""
+        return [*self.groups, *[""] * (len(self.headings) - len(self.groups))]

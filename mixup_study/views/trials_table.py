@@ -1,0 +1,67 @@
+"""Lists of trials: all of a study's, the slowest, and those that failed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mixup_study.analysis.findings import Findings
+from mixup_study.analysis.table import cell_ids
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.study.labels import plain, time_text
+from mixup_study.views.sheet import Sheet
+
+SLOWEST = 10
+FAILED = 200
+"""Trials listed."""
+
+
+def trials_sheet(findings: Findings) -> Sheet:
+    """Return one row per cell of the study: trial_id, arm, every field that differs among the trials, and its state."""
+    study = findings.study
+    varied = [name for name in CATALOGUE.fields if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
+    rows = []
+    for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
+        record = findings.records.get(trial_id)
+        state = "to run" if record is None else record["status"]
+        seconds = None if record is None else record["train_seconds"]
+        values = (getattr(cell.trial, name) for name in varied)
+        texts = (plain(list(value) if isinstance(value, tuple) else value) for value in values)
+        rows.append([trial_id, cell.arm, *texts, state, "" if seconds is None else f"{seconds:.1f}"])
+    headings = ["trial_id", "arm", *varied, "state", "seconds"]
+    return Sheet(headings, rows, numeric=frozenset({*range(2, 2 + len(varied)), len(headings) - 1}))
+
+
+def slowest_sheet(findings: Findings) -> Sheet:
+    """Return the finished trials that took longest, the slowest first."""
+    timed = [
+        (record["train_seconds"], record)
+        for record in _records(findings)
+        if record["status"] == "done" and record["train_seconds"]
+    ]
+    timed.sort(key=lambda pair: (-pair[0], pair[1]["trial_id"]))
+    rows = []
+    for seconds, record in timed[:SLOWEST]:
+        started = "" if record["started_at"] is None else time_text(record["started_at"])
+        rows.append([record["trial_id"], findings.labels[record["trial_id"]], f"{seconds:.1f}", started])
+    return Sheet(["trial_id", "trial", "seconds", "started"], rows, numeric=frozenset({2}))
+
+
+def failed_sheet(findings: Findings) -> Sheet:
+    """Return the failed trials with their errors, in the study's order."""
+    rows = [
+        [
+            record["trial_id"],
+            findings.labels[record["trial_id"]],
+            f"{record['train_seconds'] or 0:.1f}",
+            record["error"] or "",
+        ]
+        for record in _records(findings)
+        if record["status"] == "failed"
+    ]
+    return Sheet(["trial_id", "trial", "seconds", "error"], rows[:FAILED], numeric=frozenset({2}))
+
+
+def _records(findings: Findings) -> list[Any]:
+    """Return the records of the study's trials, in its order."""
+    records = (findings.records.get(trial_id) for trial_id in findings.study.trials)
+    return [record for record in records if record is not None]
