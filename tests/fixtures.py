@@ -7,12 +7,12 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pytest
-from mixup_study.catalogue.metrics import METRICS
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import Records, records_by_id
+from mixup_study.catalogue.metrics import METRICS
 from mixup_study.store.record import Provenance, Status, TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Cell, Study, StudyFile

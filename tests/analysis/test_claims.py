@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mixup_study.catalogue.metrics import COUNTS
 from scipy import stats
 
 from mixup_study.analysis.claims import JudgedClaim, JudgedComparison, judge
 from mixup_study.analysis.table import Records, table_rows
+from mixup_study.catalogue.metrics import COUNTS
 from mixup_study.study.study import Cell, Study, StudyFile
 from mixup_study.study.trial import comparable
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mixup_study.catalogue.metrics import OF_TASK
 
+from mixup_study.catalogue.metrics import OF_TASK
 from mixup_study.study.trial import Trial
 from mixup_study.training.tasks.classification import Classification
 from tests.cluster.support import (

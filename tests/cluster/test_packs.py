@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from mixup_study.catalogue.metrics import OF_TASK
 
+from mixup_study.catalogue.metrics import OF_TASK
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study

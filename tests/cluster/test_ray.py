@@ -14,8 +14,8 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from mixup_study.catalogue.metrics import OF_TASK
 
+from mixup_study.catalogue.metrics import OF_TASK
 from mixup_study.cluster.session import Cluster
 from mixup_study.errors import InputError
 from mixup_study.store.record import EPOCHS

@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from mixup_study.catalogue.metrics import METRICS
 
 from mixup_study.analysis.table import cell_ids, records_by_id
+from mixup_study.catalogue.metrics import METRICS
 from mixup_study.store.record import TrialRecord, trials_schema
 from mixup_study.study.study import Study
 from mixup_study.views.study_table import study_sheet

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from mixup_study.catalogue.metrics import METRICS
 
+from mixup_study.catalogue.metrics import METRICS
 from mixup_study.errors import InputError
 from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.sql import query
