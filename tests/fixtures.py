@@ -124,7 +124,7 @@ def record() -> RecordMaker:
     return make_record
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
     """The options of a URL that lead to a server of the S3 protocol on this machine; it has the bucket ``bucket``."""
     with pytest.MonkeyPatch.context() as environment:

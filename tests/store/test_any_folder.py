@@ -17,9 +17,25 @@ from hypothesis import strategies as st
 from mixup_study import models, plan, query, tables
 from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
 from mixup_study.store.store import ResultStore
+from mixup_study.study.study import StudyFile
 from tests.fixtures import PROVENANCE
 
-STUDY = Path(__file__).parents[2] / "studies" / "corrupt_labels.yaml"
+STUDY = """\
+name: tiny
+trial: {dataset: digits, model: mlp, width: 8, epochs: 2, batch_size: 50, lr: 0.1}
+grid: {label_noise: [0.5], seed: [0, 1]}
+arms:
+  ERM: {}
+  mixup: {method: mixup, alpha: [1, 8]}
+table:
+  title: A tiny study
+  rows: [label_noise, arm]
+  columns: [{title: last, metric: test_error_last}]
+  pick: {lowest: test_error_last}
+profiles: {quick: {trial: {epochs: 1}}}
+claims: [{text: mixup does better, section: "3.4", compare: [{lower: mixup, than: ERM}]}]
+published: [{label_noise: 0.5, arm: ERM, test_error_last: 18.8}]
+"""
 
 VALUES = st.one_of(
     st.none(),
@@ -71,11 +87,15 @@ NAMES = st.sampled_from(
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file of one real record."""
-    from mixup_study.study.study import StudyFile
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (file := tmp_path_factory.mktemp("study") / "tiny.yaml").write_text(STUDY)
+    return file
 
-    trial = next(iter(StudyFile(STUDY).load("quick").trials.values()))
+
+@pytest.fixture(scope="module")
+def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The file of one real record."""
+    trial = next(iter(StudyFile(study).load("quick").trials.values()))
     folder = tmp_path_factory.mktemp("whole")
     ResultStore(str(folder)).write(TrialRecord(trial, "done", PROVENANCE, measurements={"test_error_last": 0.25}))
     (file,) = (folder / "trials").glob("*.parquet")
@@ -86,17 +106,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     files=st.dictionaries(NAMES, st.one_of(st.binary(max_size=50), tables_of_something(), damaged()), max_size=4),
     command=st.sampled_from(
         [
-            lambda results: tables.main([str(STUDY), "--results", results]),
-            lambda results: tables.main([str(STUDY), "--results", results, "--format", "csv"]),
-            lambda results: plan.main([str(STUDY), "--results", results]),
-            lambda results: query.main(["select * from trials", "--results", results]),
-            lambda results: query.main(["select count(*) from epochs", "--results", results]),
-            lambda results: models.main(["--results", results]),
+            lambda study, results: tables.main([study, "--results", results]),
+            lambda study, results: tables.main([study, "--results", results, "--format", "csv"]),
+            lambda study, results: plan.main([study, "--results", results]),
+            lambda study, results: query.main(["select * from trials", "--results", results]),
+            lambda study, results: query.main(["select count(*) from epochs", "--results", results]),
+            lambda study, results: models.main(["--results", results]),
         ]
     ),
 )
 def test_any_files_are_read_or_named(
-    whole: bytes, files: dict[str, bytes | Callable[[bytes], bytes]], command: Callable[[str], int]
+    study: Path, whole: bytes, files: dict[str, bytes | Callable[[bytes], bytes]], command: Callable[[str, str], int]
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
@@ -105,6 +125,6 @@ def test_any_files_are_read_or_named(
             path.write_bytes(content if isinstance(content, bytes) else content(whole))
         before = {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as warned:
-            assert command(folder) == 0
+            assert command(str(study), folder) == 0
         assert {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()} == before
         assert all("not a record" in line for line in warned.getvalue().splitlines())

@@ -7,25 +7,26 @@ import pytest
 from mixup_study.errors import InputError
 from mixup_study.store.checkpoints import CheckpointFile
 from mixup_study.store.store import ResultStore
+from tests.store.conftest import Location
 
 
-def test_the_last_checkpoint_is_read_until_it_is_removed(tmp_path: Path) -> None:
-    file = CheckpointFile(str(tmp_path), "0123456789abcdef")
+def test_the_last_checkpoint_is_read_until_it_is_removed(location: Location) -> None:
+    file = CheckpointFile(location.url, "0123456789abcdef")
     assert file.read() is None
     for content in (b"first", b"second"):
         file.write(content)
-        assert CheckpointFile(str(tmp_path), "0123456789abcdef").read() == content
-    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["0123456789abcdef.checkpoint"]
+        assert CheckpointFile(location.url, "0123456789abcdef").read() == content
+    assert location.names() == ["checkpoints/0123456789abcdef.checkpoint"]
     file.remove()
     file.remove()
     assert file.read() is None
 
 
-def test_each_trial_has_its_own_and_records_are_left_alone(tmp_path: Path) -> None:
-    one, other = (CheckpointFile(str(tmp_path), name) for name in ("a" * 16, "b" * 16))
+def test_each_trial_has_its_own_and_records_are_left_alone(location: Location) -> None:
+    one, other = (CheckpointFile(location.url, name) for name in ("a" * 16, "b" * 16))
     one.write(b"one")
     assert other.read() is None
-    assert len(ResultStore(str(tmp_path)).trials()) == 0
+    assert len(ResultStore(location.url).trials()) == 0
 
 
 def test_a_checkpoint_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:

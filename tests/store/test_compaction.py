@@ -1,3 +1,5 @@
+"""Many small files become few: in a folder, and in a bucket alike."""
+
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +16,6 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from mixup_study.store import folder as folders
 from mixup_study.store.folder import RecordFolder
 from mixup_study.store.record import TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
+from tests.store.conftest import Location, only_in_a_folder
 
 RecordMaker = Callable[..., TrialRecord]
 
@@ -32,10 +34,6 @@ FEW = 3
 @pytest.fixture(autouse=True)
 def _few_files_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folders, "SMALL_FILES", FEW)
-
-
-def names(store: ResultStore, folder: str = "trials") -> list[str]:
-    return sorted(str(path.relative_to(store.location)) for path in Path(store.location, folder).rglob("*.parquet"))
 
 
 def seen(location: str) -> dict[str, str]:
@@ -59,36 +57,38 @@ def written(store: ResultStore, record: RecordMaker, seeds: Iterable[int], **fie
 # What it does.
 
 
-def test_few_files_are_left_alone(store: ResultStore, record: RecordMaker) -> None:
+def test_few_files_are_left_alone(location: Location, store: ResultStore, record: RecordMaker) -> None:
     written(store, record, range(FEW))
-    before = names(store)
+    before = location.names("trials")
     store.compact()
-    assert names(store) == before
+    assert location.names("trials") == before
     assert len(before) == FEW
 
 
-def test_nothing_is_created_where_there_is_nothing(store: ResultStore) -> None:
+def test_nothing_is_created_where_there_is_nothing(location: Location, store: ResultStore) -> None:
     store.compact()
-    assert not Path(store.location).exists()
+    assert not location.exists()
 
 
-def test_many_files_become_one_that_holds_the_same(store: ResultStore, record: RecordMaker) -> None:
+def test_many_files_become_one_that_holds_the_same(location: Location, store: ResultStore, record: RecordMaker) -> None:
     written(store, record, range(10))
     written(store, record, range(10, 12), status="failed")
     trials, epochs = store.trials(), store.epochs().sort_by([("trial_id", "ascending"), ("epoch", "ascending")])
     store.compact()
-    assert [len(names(store, folder)) for folder in ("trials", "epochs")] == [1, 1]
+    assert [len(location.names(folder)) for folder in ("trials", "epochs")] == [1, 1]
     assert store.trials().equals(trials)
     assert store.epochs().sort_by([("trial_id", "ascending"), ("epoch", "ascending")]).equals(epochs)
 
 
-def test_plain_pandas_reads_one_row_per_trial_afterwards(store: ResultStore, record: RecordMaker) -> None:
+def test_plain_pandas_reads_one_row_per_trial_afterwards(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
     written(store, record, range(10))
     store.compact()
     written(store, record, range(8, 12))
     written(store, record, range(20, 25), status="failed")
     store.compact()
-    trials, epochs = (pd.read_parquet(Path(store.location, folder)) for folder in ("trials", "epochs"))
+    trials, epochs = (location.pandas(folder) for folder in ("trials", "epochs"))
     assert list(trials.columns) == trials_schema().names
     assert trials["trial_id"].is_unique
     assert len(trials) == 12 + 5
@@ -96,48 +96,49 @@ def test_plain_pandas_reads_one_row_per_trial_afterwards(store: ResultStore, rec
     assert len(epochs) == 12 * 2
 
 
-def test_the_number_of_files_stays_small(store: ResultStore, record: RecordMaker) -> None:
+@only_in_a_folder
+def test_the_number_of_files_stays_small(location: Location, store: ResultStore, record: RecordMaker) -> None:
     expected: dict[str, str] = {}
     most = 0
     for start in range(0, 200, FEW + 1):
         expected |= written(store, record, range(start, start + FEW + 1))
         store.compact()
-        most = max(most, len(names(store)), len(names(store, "epochs")))
+        most = max(most, len(location.names("trials")), len(location.names("epochs")))
     assert most <= 6
     assert seen(store.location) == expected
     assert len(store.epochs()) == 2 * len(expected)
 
 
 def test_a_trial_that_stands_in_two_files_is_merged_even_where_they_are_few(
-    store: ResultStore, record: RecordMaker
+    location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     written(store, record, range(5), status="failed")
     store.compact()
     expected = {**written(store, record, range(5), status="failed"), **written(store, record, [3])}
     store.compact()
     assert seen(store.location) == expected
-    assert pd.read_parquet(Path(store.location, "trials"))["trial_id"].is_unique
+    assert location.pandas("trials")["trial_id"].is_unique
 
 
-def test_other_folders_are_left_alone(store: ResultStore, record: RecordMaker) -> None:
-    checkpoint = Path(store.location, "checkpoints", "0123456789abcdef.checkpoint")
-    checkpoint.parent.mkdir(parents=True)
-    checkpoint.write_bytes(b"weights")
-    expected = written(store, record, range(10))
+def test_other_folders_are_left_alone(location: Location, store: ResultStore, record: RecordMaker) -> None:
+    location.write("checkpoints/0123456789abcdef.checkpoint", b"weights")
+    expected = written(store, record, range(5))
     store.compact()
-    assert checkpoint.read_bytes() == b"weights"
+    assert location.read("checkpoints/0123456789abcdef.checkpoint") == b"weights"
     assert seen(store.location) == expected
 
 
 # Failures and successes.
 
 
-def test_a_failure_never_replaces_a_finished_trial_in_a_merged_file(store: ResultStore, record: RecordMaker) -> None:
-    expected = written(store, record, range(10))
+def test_a_failure_never_replaces_a_finished_trial_in_a_merged_file(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
+    expected = written(store, record, range(5))
     store.compact()
-    before = names(store)
-    written(store, record, range(10), status="failed")
-    assert names(store) == before
+    before = location.names("trials")
+    written(store, record, range(5), status="failed")
+    assert location.names("trials") == before
     assert seen(store.location) == expected
 
 
@@ -147,7 +148,7 @@ def test_a_merged_file_says_which_trials_are_done(store: ResultStore, record: Re
     assert store.done_among([*done, *failed, "0" * 16]) == set(done)
 
 
-def test_the_newest_of_two_failures_is_kept(store: ResultStore, record: RecordMaker) -> None:
+def test_the_newest_of_two_failures_is_kept(location: Location, store: ResultStore, record: RecordMaker) -> None:
     first = record(status="failed")
     second = dataclasses.replace(later(first, 5), error="RuntimeError: again")
     store.write(second)
@@ -157,67 +158,87 @@ def test_the_newest_of_two_failures_is_kept(store: ResultStore, record: RecordMa
     store.compact()
     (row,) = (row for row in store.trials().to_pylist() if row["trial_id"] == first.trial.trial_id)
     assert row["error"] == "RuntimeError: again"
-    assert len(names(store)) == 1
+    assert len(location.names("trials")) == 1
 
 
-def test_a_done_record_leaves_no_failure_behind(store: ResultStore, record: RecordMaker) -> None:
-    store.write(record(status="failed"))
-    store.write(record())
-    assert names(store) == [f"trials/{record().trial.trial_id}.parquet"]
+def test_a_trial_that_fails_succeeds_and_fails_is_one_done_record(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
+    for status in ("failed", "done", "failed"):
+        store.write(record(status=status))
+    assert location.names("trials") == [f"trials/{record().trial.trial_id}.parquet"]
+    assert seen(store.location) == {record().trial.trial_id: "done"}
 
 
-def test_a_failure_written_beside_a_success_does_not_hide_it(store: ResultStore, record: RecordMaker) -> None:
+def test_a_failed_trial_that_succeeds_after_a_compaction_is_merged_once(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
+    for seed in range(6):
+        store.write(record(seed=seed, status="failed" if seed == 0 else "done"))
+    store.compact()
+    store.write(record(seed=0))
+    store.write(record(seed=1, status="failed"))
+    store.compact()
+    assert list(seen(store.location).values()) == ["done"] * 6
+    assert len(location.names("trials")) == 1
+    assert len(location.names("epochs")) == 2  # those of a single trial stay where they are
+
+
+def test_a_failure_written_beside_a_success_does_not_hide_it(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
     """As when two processes train one trial and only one of them succeeds."""
     store.write(record(status="failed"))
-    (failure,) = Path(store.location, "trials").glob("*.parquet")
-    content = failure.read_bytes()
+    (failure,) = location.names("trials")
+    content = location.read(failure)
     store.write(record())
-    failure.write_bytes(content)
+    location.write(failure, content)
     assert seen(store.location) == {record().trial.trial_id: "done"}
     store.compact()
     assert seen(store.location) == {record().trial.trial_id: "done"}
-    assert pd.read_parquet(failure.parent)["status"].tolist() == ["done"]
+    assert location.pandas("trials")["status"].tolist() == ["done"]
 
 
 # Files that are not to be merged.
 
 
-def test_a_damaged_file_is_named_and_kept(tmp_path: Path, record: RecordMaker) -> None:
+def test_a_damaged_file_is_named_and_kept(location: Location, record: RecordMaker) -> None:
     lines: list[str] = []
-    store = ResultStore(str(tmp_path / "results"), lines.append)
-    expected = written(store, record, range(10))
-    damaged = [
-        Path(store.location, "trials", f"{record(seed=3).trial.trial_id}.parquet"),
-        Path(store.location, "trials", "merged", "5-foreign.parquet"),
-    ]
-    damaged[1].parent.mkdir()
-    damaged[0].write_bytes(damaged[0].read_bytes()[:-100])
-    pq.write_table(pa.table({"name": ["someone"]}), damaged[1])
-    contents = [path.read_bytes() for path in damaged]
+    store = ResultStore(location.url, lines.append)
+    expected = written(store, record, range(5))
+    whole = f"trials/{record(seed=3).trial.trial_id}.parquet"
+    location.write(whole, location.read(whole)[:-100])
+    location.write_table("trials/merged/5-foreign.parquet", pa.table({"name": ["someone"]}))
+    damaged = [whole, "trials/merged/5-foreign.parquet"]
+    contents = [location.read(name) for name in damaged]
     store.compact()
-    assert {line.split(":")[0] for line in lines} == {str(path) for path in damaged}
-    assert [path.read_bytes() for path in damaged] == contents
+    assert {line.split(": ")[0] for line in lines} == {location.path(name) for name in damaged}
+    assert [location.read(name) for name in damaged] == contents
     del expected[record(seed=3).trial.trial_id]
     assert seen(store.location) == expected
 
 
-def test_columns_of_a_later_version_are_kept(store: ResultStore, record: RecordMaker) -> None:
-    expected = written(store, record, range(10))
-    path = Path(store.location, "trials", f"{record(seed=3).trial.trial_id}.parquet")
-    pq.write_table(pq.read_table(path).append_column("colour", pa.array(["red"])), path)
+def test_columns_of_a_later_version_are_kept(location: Location, store: ResultStore, record: RecordMaker) -> None:
+    expected = written(store, record, range(5))
+    name = f"trials/{record(seed=3).trial.trial_id}.parquet"
+    location.write_table(name, location.read_table(name).append_column("colour", pa.array(["red"])))
     store.compact()
-    assert pq.read_table(path)["colour"].to_pylist() == ["red"]
-    assert len(names(store)) == 2
+    assert location.read_table(name)["colour"].to_pylist() == ["red"]
+    assert len(location.names("trials")) == 2
     assert seen(store.location) == expected
 
 
-def test_a_failure_under_the_name_of_a_finished_trial_is_left(store: ResultStore, record: RecordMaker) -> None:
+def test_a_failure_under_the_name_of_a_finished_trial_is_left(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
     """As versions before compaction wrote it: a success may replace it at any moment."""
-    expected = written(store, record, range(10)) | written(store, record, [10], status="failed")
-    (failure,) = Path(store.location, "trials").glob("*.failed.parquet")
-    earlier = failure.rename(failure.with_name(f"{record(seed=10).trial.trial_id}.parquet"))
+    expected = written(store, record, range(5)) | written(store, record, [10], status="failed")
+    (failure,) = location.names("trials", ".failed.parquet")
+    earlier = f"trials/{record(seed=10).trial.trial_id}.parquet"
+    location.write(earlier, location.read(failure))
+    location.remove(failure)
     store.compact()
-    assert earlier.exists()
+    assert earlier in location.names("trials")
     assert seen(store.location) == expected
     store.write(record(seed=10))
     assert seen(store.location) == {**expected, record(seed=10).trial.trial_id: "done"}
@@ -322,8 +343,11 @@ store.compact()
 """
 
 
+@only_in_a_folder
 @pytest.mark.parametrize("when", ["half-written", "0", "2", "3", "8"])
-def test_a_kill_loses_and_doubles_nothing(when: str, store: ResultStore, record: RecordMaker) -> None:
+def test_a_kill_loses_and_doubles_nothing(
+    when: str, location: Location, store: ResultStore, record: RecordMaker
+) -> None:
     expected = written(store, record, range(8)) | written(store, record, range(8, 10), status="failed")
     killed = subprocess.run([sys.executable, "-c", KILLED, store.location, when], check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -331,7 +355,7 @@ def test_a_kill_loses_and_doubles_nothing(when: str, store: ResultStore, record:
     assert len(ResultStore(store.location).epochs()) == 16
     store.compact()
     assert seen(store.location) == expected
-    assert pd.read_parquet(Path(store.location, "trials"))["trial_id"].is_unique
+    assert location.pandas("trials")["trial_id"].is_unique
 
 
 # Beside others.
@@ -340,7 +364,7 @@ def test_a_kill_loses_and_doubles_nothing(when: str, store: ResultStore, record:
 @pytest.mark.parametrize("newer", ["done", "failed"])
 @pytest.mark.parametrize("moment", ["_move", "_write", "_delete"])
 def test_a_record_written_meanwhile_is_not_lost(
-    newer: str, moment: str, store: ResultStore, record: RecordMaker
+    newer: str, moment: str, location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     """A failed trial is run again and recorded just before the compaction moves, merges or deletes."""
     expected = written(store, record, range(5), status="failed") | written(store, record, range(5, 8))
@@ -361,12 +385,14 @@ def test_a_record_written_meanwhile_is_not_lost(
         (row,) = (row for row in store.trials().to_pylist() if row["trial_id"] == again.trial.trial_id)
         assert row["error"] == "RuntimeError: again"
         store.compact()
-    assert pd.read_parquet(Path(store.location, "trials"))["trial_id"].is_unique
+    assert location.pandas("trials")["trial_id"].is_unique
 
 
-def test_two_compactions_of_the_same_files_double_nothing(store: ResultStore, record: RecordMaker) -> None:
+def test_two_compactions_of_the_same_files_double_nothing(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
     """The second reads, merges and finishes while the first is about to delete."""
-    expected = written(store, record, range(10)) | written(store, record, range(10, 13), status="failed")
+    expected = written(store, record, range(5)) | written(store, record, range(10, 13), status="failed")
     first = ResultStore(store.location)
     for folder in (first._trials_folder, first._epochs_folder):
         operation = folder._write
@@ -379,8 +405,8 @@ def test_two_compactions_of_the_same_files_double_nothing(store: ResultStore, re
     first.compact()
     assert seen(store.location) == expected
     for name, keys in (("trials", ["trial_id"]), ("epochs", ["trial_id", "epoch"])):
-        assert not pd.read_parquet(Path(store.location, name)).duplicated(keys).any()
-    assert len(store.epochs()) == 20
+        assert not location.pandas(name).duplicated(keys).any()
+    assert len(store.epochs()) == 10
 
 
 COMPACTING = """\
@@ -394,8 +420,9 @@ while store.compact() or not (store._place.fs.get_file_info(sys.argv[2]).size):
 """
 
 
+@only_in_a_folder
 def test_readers_and_writers_beside_compactions_lose_nothing(
-    tmp_path: Path, store: ResultStore, record: RecordMaker
+    tmp_path: Path, location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     finished = tmp_path / "finished"
     command = [sys.executable, "-c", COMPACTING, store.location, str(finished)]
@@ -422,4 +449,4 @@ def test_readers_and_writers_beside_compactions_lose_nothing(
     assert [other.returncode for other in others] == [0, 0]
     store.compact()
     assert seen(store.location) == expected
-    assert pd.read_parquet(Path(store.location, "trials"))["trial_id"].is_unique
+    assert location.pandas("trials")["trial_id"].is_unique

@@ -1,11 +1,9 @@
-"""Results in a bucket, through pyarrow's S3 client and a server of the S3 protocol on this machine."""
+"""What only a bucket has: one that is missing, secrets in its URL, logs that are saved as they grow."""
 
 from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -15,12 +13,10 @@ from pyarrow import fs
 
 from mixup_study.cluster.output import redirect_output
 from mixup_study.errors import InputError
-from mixup_study.store import folder as folders
-from mixup_study.store.checkpoints import CheckpointFile
 from mixup_study.store.logs import LogFile
 from mixup_study.store.record import TrialRecord
-from mixup_study.store.sql import query
 from mixup_study.store.store import ResultStore
+from tests.commands import call_command
 
 RecordMaker = Callable[..., TrialRecord]
 
@@ -38,68 +34,6 @@ def files(url: str) -> list[str]:
     return sorted(info.path.removeprefix(f"{root}/") for info in found if info.type == fs.FileType.File)
 
 
-def test_records_come_back(url: str, record: RecordMaker) -> None:
-    store = ResultStore(url)
-    assert len(store.trials()) == len(store.epochs()) == 0
-    store.check_writable()
-    store.write(record())
-    store.write(record(seed=1, status="failed"))
-    store.refresh()
-    assert store.done() == {record().trial.trial_id}
-    first, second = record().trial.trial_id, record(seed=1).trial.trial_id
-    assert store.done_among([first, second]) == {first}
-    assert store.trials().num_rows == 2
-    assert store.epochs().num_rows == 2
-    assert query(store, "select count(*) as n from trials join epochs using (trial_id)").to_pylist() == [{"n": 2}]
-
-
-def test_a_done_record_replaces_a_failed_one_and_is_not_replaced(url: str, record: RecordMaker) -> None:
-    store = ResultStore(url)
-    for status in ("failed", "done", "failed"):
-        store.write(record(status=status))
-    trial_id = record().trial.trial_id
-    assert store.trials()["status"].to_pylist() == ["done"]
-    assert files(url) == [f"epochs/{trial_id}.parquet", f"trials/{trial_id}.parquet"]
-
-
-def test_compaction_leaves_one_file_that_holds_the_same(
-    url: str, record: RecordMaker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(folders, "SMALL_FILES", 3)
-    store = ResultStore(url)
-    for seed in range(6):
-        store.write(record(seed=seed, status="failed" if seed == 0 else "done"))
-    trials = store.trials()
-    store.compact()
-    assert store.trials().equals(trials)
-    assert len(store.epochs()) == 10
-    assert len(files(url)) == 2
-    store.write(record(seed=0))
-    store.write(record(seed=1, status="failed"))
-    store.compact()
-    store.refresh()
-    assert len(store.done()) == len(store.trials()) == 6
-    assert len(files(url)) == 2 + 1  # the epochs of a single trial stay where they are
-    assert store.done_among([record(seed=5).trial.trial_id])
-
-
-def test_a_damaged_file_is_named_and_kept(url: str, record: RecordMaker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(folders, "SMALL_FILES", 3)
-    lines: list[str] = []
-    store = ResultStore(url, lines.append)
-    for seed in range(5):
-        store.write(record(seed=seed))
-    system, root = fs.FileSystem.from_uri(url)
-    path = f"{root}/trials/{record(seed=2).trial.trial_id}.parquet"
-    with system.open_output_stream(path) as stream:
-        stream.write(b"PAR1 cut off")
-    store.compact()
-    assert len(store.done()) == 4
-    (line,) = lines
-    assert line.startswith(f"{path}: not a record, skipped: ")
-    assert path.removeprefix(f"{root}/") in files(url)
-
-
 def test_a_missing_bucket_is_bad_input(endpoint: str, record: RecordMaker) -> None:
     location = f"s3://nowhere/results?{endpoint}"
     for use in (ResultStore.trials, ResultStore.check_writable, lambda store: store.write(record())):
@@ -114,12 +48,7 @@ def test_a_missing_bucket_is_bad_input(endpoint: str, record: RecordMaker) -> No
 def test_the_commands_say_so_on_one_line(command: str, endpoint: str, tiny_study: Path) -> None:
     location = f"s3://key:{quote(SECRET, safe='')}@nowhere/results?{endpoint}"
     asked = "select 1" if command == "query" else str(tiny_study)
-    ran = subprocess.run(
-        [sys.executable, "-m", f"mixup_study.{command}", asked, "--results", location],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = call_command(command, asked, "--results", location)
     assert (ran.returncode, ran.stdout) == (2, "")
     (line,) = ran.stderr.splitlines()
     assert line == f"error: --results s3://…@nowhere/results?{endpoint}: cannot be read: there is no bucket nowhere" + (
@@ -163,17 +92,6 @@ def test_secret_options_are_not_shown() -> None:
         ResultStore(f"no{location}")
     assert "client_id=me&client_secret=…&tenant_id=us" in str(caught.value)
     assert "hush" not in str(caught.value)
-
-
-def test_checkpoints_are_kept_in_the_bucket_too(url: str) -> None:
-    file = CheckpointFile(url, "0123456789abcdef")
-    assert file.read() is None
-    file.write(b"first")
-    file.write(b"second")
-    assert CheckpointFile(url, "0123456789abcdef").read() == b"second"
-    assert files(url) == ["checkpoints/0123456789abcdef.checkpoint"]
-    file.remove()
-    assert file.read() is None
 
 
 def test_logs_are_kept_in_the_bucket_too(url: str) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -63,10 +61,3 @@ def test_a_record_has_the_columns_and_no_others(record: Callable[..., TrialRecor
     assert len(found) == len(trials_schema())
     assert "colour" not in found
     assert found.get("colour") is None
-
-
-@pytest.mark.parametrize("command", ["plan", "tables", "query"])
-def test_the_commands_that_read_results_import_neither_torch_nor_ray(command: str) -> None:
-    code = f"import sys, mixup_study.{command}; print(sorted({{'ray', 'torch'}} & set(sys.modules)))"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout == "[]\n"

@@ -181,6 +181,6 @@ def test_any_expression_is_answered_or_refused(results: ResultStore, words: list
     answered_or_refused(results, f"select {' '.join(words)} from trials join epochs using (trial_id)")
 
 
-def test_sql_that_is_no_text_is_refused(store: ResultStore) -> None:
+def test_sql_that_is_no_text_is_refused(results: ResultStore) -> None:
     with pytest.raises(InputError, match="UTF-8"):
-        query(store, "select '\udcff'")
+        query(results, "select '\udcff'")

@@ -10,6 +10,7 @@ import pytest
 from mixup_study.errors import InputError
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
+from tests.store.conftest import Location, only_in_a_folder
 
 RecordMaker = Callable[..., TrialRecord]
 
@@ -37,39 +38,38 @@ def with_little_room(store: ResultStore, record: TrialRecord | None, limit: int)
     return subprocess.run(command, capture_output=True, text=True, check=True)
 
 
-def names(store: ResultStore) -> set[str]:
-    return {str(path.relative_to(store.location)) for path in Path(store.location).rglob("*") if path.is_file()}
-
-
+@only_in_a_folder
 @pytest.mark.parametrize("limit", [0, 4000])
 def test_a_record_that_does_not_fit_is_one_line_and_leaves_nothing(
-    limit: int, store: ResultStore, record: RecordMaker
+    limit: int, location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     """The epochs fit into 4000 bytes, the trial does not."""
     ran = with_little_room(store, record(), limit)
     (line,) = ran.stdout.splitlines()
     assert line == f"StorageError --results {store.location}: cannot be written to: [Errno 27] File too large"
     assert ran.stderr == ""
-    assert not {name for name in names(store) if name.startswith("trials") or limit == 0}
+    assert not {name for name in location.names() if name.startswith("trials") or limit == 0}
     assert len(store.trials()) == len(store.epochs()) == 0
 
 
+@only_in_a_folder
 def test_a_record_that_does_not_fit_leaves_the_failure_before_it(store: ResultStore, record: RecordMaker) -> None:
     store.write(record(status="failed"))
     with_little_room(store, record(), 4000)
     assert store.trials()["status"].to_pylist() == ["failed"]
 
 
+@only_in_a_folder
 def test_a_compaction_that_does_not_fit_is_one_warning_and_changes_nothing(
-    store: ResultStore, record: RecordMaker
+    location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     for seed in range(10):
         store.write(record(seed=seed))
-    before = names(store)
+    before = location.names()
     ran = with_little_room(store, None, 1000)
     (line,) = ran.stderr.splitlines()
     assert line == (f"not compacted: --results {store.location}: cannot be written to: [Errno 27] File too large")
-    assert names(store) == before
+    assert location.names() == before
     assert len(store.done()) == 10
 
 

@@ -1,3 +1,5 @@
+"""Records, written and read: in a folder, and in a bucket alike."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -7,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,8 +16,10 @@ import pytest
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
 from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
+from mixup_study.store.sql import query
 from mixup_study.store.store import ResultStore
 from mixup_study.study.trial import Trial
+from tests.store.conftest import Location, only_in_a_folder
 
 RecordMaker = Callable[..., TrialRecord]
 
@@ -36,6 +39,11 @@ FULL: dict[str, Any] = {
 
 def fresh(location: str | Path) -> ResultStore:
     return ResultStore(str(location))
+
+
+def trials_file(record: TrialRecord) -> str:
+    """Return the name of the file that a finished trial is recorded in."""
+    return f"trials/{record.trial.trial_id}.parquet"
 
 
 def rows(store: ResultStore) -> dict[str, dict[str, Any]]:
@@ -101,7 +109,7 @@ def test_epochs_come_back_as_they_were_written(store: ResultStore, record: Recor
 
 
 def test_points_come_back_as_they_were_written_and_those_of_unrecorded_trials_do_not(
-    store: ResultStore, record: RecordMaker
+    location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     points = {
         "kind": np.array(["data", "sample"]),
@@ -117,14 +125,13 @@ def test_points_come_back_as_they_were_written_and_those_of_unrecorded_trials_do
         {**own, "point": 0, "kind": "data", "iteration": None, "x": 0.5, "y": 0.25},
         {**own, "point": 1, "kind": "sample", "iteration": 10, "x": -1.0, "y": 2.0},
     ]
-    written_file = Path(store.location, "trials", f"{written.trial.trial_id}.parquet")
-    written_file.unlink()
+    location.remove(trials_file(written))
     assert len(ResultStore(store.location).points()) == 0
 
 
-@pytest.mark.parametrize("location", ["", "file://", "mock://"])
-def test_a_url_works_as_a_folder_does(location: str, tmp_path: Path, record: RecordMaker) -> None:
-    store = fresh(f"{location}{tmp_path}/results")
+@pytest.mark.parametrize("scheme", ["file://", "mock://"])
+def test_another_url_works_as_a_folder_does(scheme: str, tmp_path: Path, record: RecordMaker) -> None:
+    store = fresh(f"{scheme}{tmp_path}/results")
     assert len(store.trials()) == len(store.epochs()) == 0
     store.check_writable()
     store.write(record(status="failed"))
@@ -134,6 +141,19 @@ def test_a_url_works_as_a_folder_does(location: str, tmp_path: Path, record: Rec
     assert len(store.trials()) == 2
     assert len(store.epochs()) == 4
     assert store.done() == {record().trial.trial_id, record(seed=1).trial.trial_id}
+
+
+def test_a_place_that_nothing_was_at_is_written_read_and_asked(store: ResultStore, record: RecordMaker) -> None:
+    assert len(store.trials()) == len(store.epochs()) == 0
+    store.check_writable()
+    store.write(record())
+    store.write(record(seed=1, status="failed"))
+    store.refresh()
+    first, second = record().trial.trial_id, record(seed=1).trial.trial_id
+    assert store.done() == store.done_among([first, second]) == {first}
+    assert store.trials().num_rows == 2
+    assert store.epochs().num_rows == 2
+    assert query(store, "select count(*) as n from trials join epochs using (trial_id)").to_pylist() == [{"n": 2}]
 
 
 def test_a_folder_and_its_url_hold_the_same_results(tmp_path: Path, record: RecordMaker) -> None:
@@ -151,12 +171,12 @@ def test_a_relative_folder_is_below_the_working_folder(
     assert fresh(tmp_path / "some" / "results").done() == {record().trial.trial_id}
 
 
-def test_plain_pandas_reads_one_row_per_trial(store: ResultStore, record: RecordMaker) -> None:
+def test_plain_pandas_reads_one_row_per_trial(location: Location, store: ResultStore, record: RecordMaker) -> None:
     for seed in range(3):
         store.write(record(seed=seed))
     store.write(record(seed=3, status="failed"))
     store.write(record(**FULL))
-    trials, epochs = (pd.read_parquet(Path(store.location, folder)) for folder in ("trials", "epochs"))
+    trials, epochs = (location.pandas(folder) for folder in ("trials", "epochs"))
     assert list(trials.columns) == trials_schema().names
     assert trials["trial_id"].is_unique
     assert len(trials) == 5
@@ -164,11 +184,11 @@ def test_plain_pandas_reads_one_row_per_trial(store: ResultStore, record: Record
     assert len(epochs) == 4 * 2
 
 
-def test_nothing_is_written_by_reading(store: ResultStore) -> None:
+def test_nothing_is_written_by_reading(location: Location, store: ResultStore) -> None:
     assert len(store.trials()) == len(store.epochs()) == len(store.done()) == 0
     assert store.trials().schema == trials_schema()
     assert store.epochs().schema == epochs_schema()
-    assert not Path(store.location).exists()
+    assert not location.exists()
 
 
 def test_a_done_record_replaces_a_failed_one(store: ResultStore, record: RecordMaker) -> None:
@@ -203,14 +223,15 @@ def test_results_in_a_folder_named_like_a_column_are_read_as_they_are(tmp_path: 
 # Whole or not at all.
 
 
-def test_epochs_without_their_trial_are_not_shown(store: ResultStore, record: RecordMaker) -> None:
+def test_epochs_without_their_trial_are_not_shown(location: Location, store: ResultStore, record: RecordMaker) -> None:
     store.write(record(seed=1))
     store.write(record(seed=2))
-    Path(store.location, "trials", f"{record(seed=2).trial.trial_id}.parquet").unlink()
+    location.remove(trials_file(record(seed=2)))
     store.refresh()
     assert set(store.epochs()["trial_id"].to_pylist()) == {record(seed=1).trial.trial_id}
 
 
+@only_in_a_folder
 @pytest.mark.parametrize("folder", ["trials", "epochs"])
 def test_a_write_that_fails_shows_nothing_and_leaves_nothing_behind(
     folder: str, store: ResultStore, record: RecordMaker
@@ -223,103 +244,128 @@ def test_a_write_that_fails_shows_nothing_and_leaves_nothing_behind(
     assert [path.name for path in in_the_way.parent.iterdir()] == [in_the_way.name]
 
 
-def test_no_other_files_stand_beside_the_records(store: ResultStore, record: RecordMaker) -> None:
+def test_no_other_files_stand_beside_the_records(location: Location, store: ResultStore, record: RecordMaker) -> None:
     store.check_writable()
+    store.write(record(status="failed"))
     store.write(record())
     store.write(record())
-    names = {str(path.relative_to(store.location)) for path in Path(store.location).rglob("*") if path.is_file()}
     trial_id = record().trial.trial_id
-    assert names == {f"trials/{trial_id}.parquet", f"epochs/{trial_id}.parquet"}
+    assert location.names() == [f"epochs/{trial_id}.parquet", f"trials/{trial_id}.parquet"]
 
 
 # Files that are no records.
 
 
-def truncated(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-100])
+def as_parquet(table: pa.Table) -> bytes:
+    out = pa.BufferOutputStream()
+    pq.write_table(table, out)
+    return bytes(out.getvalue())
 
 
-def emptied(path: Path) -> None:
-    path.write_bytes(b"")
+def truncated(content: bytes) -> bytes:
+    return content[:-100]
 
 
-def text(path: Path) -> None:
-    path.write_text("trial_id,seed\nabc,0\n")
+def emptied(content: bytes) -> bytes:
+    return b""
 
 
-def foreign(path: Path) -> None:
-    pq.write_table(pa.table({"name": ["someone"], "age": [3]}), path)
+def text(content: bytes) -> bytes:
+    return b"trial_id,seed\nabc,0\n"
 
 
-def other_types(path: Path) -> None:
-    table = pq.read_table(path)
+def foreign(content: bytes) -> bytes:
+    return as_parquet(pa.table({"name": ["someone"], "age": [3]}))
+
+
+def other_types(content: bytes) -> bytes:
+    table = pq.read_table(pa.BufferReader(content))
     index = table.schema.get_field_index("epochs")
-    pq.write_table(table.set_column(index, "epochs", pa.array(["many"])), path)
+    return as_parquet(table.set_column(index, "epochs", pa.array(["many"])))
 
 
-@pytest.mark.parametrize("spoil", [truncated, emptied, text, foreign, other_types])
+def without_status(content: bytes) -> bytes:
+    return as_parquet(pq.read_table(pa.BufferReader(content)).drop_columns(["status"]))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (truncated, ""),
+        (emptied, ""),
+        (text, ""),
+        (foreign, ""),
+        (other_types, ""),
+        (without_status, "its column status is missing"),
+    ],
+)
 def test_a_file_that_is_no_record_is_named_once_skipped_and_kept(
-    spoil: Callable[[Path], None], store: ResultStore, record: RecordMaker, capsys: pytest.CaptureFixture[str]
+    spoil: Callable[[bytes], bytes],
+    reason: str,
+    location: Location,
+    store: ResultStore,
+    record: RecordMaker,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     store.write(record(seed=1))
     store.write(record(seed=2))
-    path = Path(store.location, "trials", f"{record(seed=1).trial.trial_id}.parquet")
-    spoil(path)
-    spoilt = path.read_bytes()
+    name = trials_file(record(seed=1))
+    spoilt = spoil(location.read(name))
+    location.write(name, spoilt)
     assert store.done() == {record(seed=2).trial.trial_id}
     assert len(store.epochs()) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"{path}: not a record, skipped: ")
-    assert path.read_bytes() == spoilt
+    assert line.startswith(f"{location.path(name)}: not a record, skipped: {reason}")
+    assert location.read(name) == spoilt
 
 
-def test_warnings_go_where_the_caller_wants(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "trials").mkdir()
-    (tmp_path / "trials" / "a.parquet").write_text("nothing")
-    (tmp_path / "trials" / "b.parquet").write_text("nothing")
+def test_warnings_go_where_the_caller_wants(location: Location, capsys: pytest.CaptureFixture[str]) -> None:
+    location.write("trials/a.parquet", b"nothing")
+    location.write("trials/b.parquet", b"nothing")
     lines: list[str] = []
-    assert len(ResultStore(str(tmp_path), lines.append).trials()) == 0
+    assert len(ResultStore(location.url, lines.append).trials()) == 0
     assert [Path(line.split(":")[0]).name for line in lines] == ["a.parquet", "b.parquet"]
     assert capsys.readouterr().err == ""
 
 
-def test_warnings_come_in_the_order_of_the_files(store: ResultStore, record: RecordMaker) -> None:
+def test_warnings_come_in_the_order_of_the_files(location: Location, store: ResultStore, record: RecordMaker) -> None:
     for seed in range(10):
         store.write(record(seed=seed))
-    paths = sorted(Path(store.location, "trials").glob("*.parquet"))
-    for index, path in enumerate(paths):
+    names = location.names("trials")
+    for index, name in enumerate(names):
         spoil = (truncated, emptied, foreign)[index % 3]
-        spoil(path)
+        location.write(name, spoil(location.read(name)))
     lines: list[str] = []
     ResultStore(store.location, lines.append).trials()
-    assert [line.split(": ")[0] for line in lines] == [str(path) for path in paths]
+    assert [line.split(": ")[0] for line in lines] == [location.path(name) for name in names]
 
 
-def test_a_spoilt_trial_can_be_recorded_again(store: ResultStore, record: RecordMaker) -> None:
+def test_a_spoilt_trial_can_be_recorded_again(location: Location, store: ResultStore, record: RecordMaker) -> None:
     store.write(record())
-    truncated(Path(store.location, "trials", f"{record().trial.trial_id}.parquet"))
+    location.write(trials_file(record()), truncated(location.read(trials_file(record()))))
     store.write(record())
     assert store.done() == {record().trial.trial_id}
 
 
 def test_hidden_temporary_and_other_files_are_ignored(
-    store: ResultStore, record: RecordMaker, capsys: pytest.CaptureFixture[str]
+    location: Location, store: ResultStore, record: RecordMaker, capsys: pytest.CaptureFixture[str]
 ) -> None:
     store.write(record())
-    folder = Path(store.location, "trials")
-    whole = (folder / f"{record().trial.trial_id}.parquet").read_bytes()
+    whole = location.read(trials_file(record()))
     for name in (".hidden.parquet", f".{record().trial.trial_id}.parquet.0123", "notes.txt", "copy.parquet.part"):
-        (folder / name).write_bytes(whole)
-    (folder / "folder.parquet").mkdir()
+        location.write(f"trials/{name}", whole)
+    location.system.create_dir(location.path("trials/folder.parquet"))
     assert len(store.trials()) == 1
     assert capsys.readouterr().err == ""
 
 
-def test_a_column_the_record_lacks_reads_as_the_fields_default_or_null(store: ResultStore, record: RecordMaker) -> None:
+def test_a_column_the_record_lacks_reads_as_the_fields_default_or_null(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
     store.write(record(seed=1))
     store.write(record(seed=2))
-    path = Path(store.location, "trials", f"{record(seed=1).trial.trial_id}.parquet")
-    pq.write_table(pq.read_table(path).drop_columns(["fused", "test_error_median10"]), path)
+    name = trials_file(record(seed=1))
+    location.write_table(name, location.read_table(name).drop_columns(["fused", "test_error_median10"]))
     found = rows(store)
     assert store.trials().schema == trials_schema()
     older, newer = found[record(seed=1).trial.trial_id], found[record(seed=2).trial.trial_id]
@@ -331,31 +377,31 @@ def test_a_column_the_record_lacks_reads_as_the_fields_default_or_null(store: Re
 NOT_ASKED_FOR = [name for name, field in CATALOGUE.fields.items() if not field.required]
 
 
+@only_in_a_folder
 @pytest.mark.parametrize("field", NOT_ASKED_FOR)
-def test_a_record_from_before_a_field_has_its_default(field: str, store: ResultStore, record: RecordMaker) -> None:
+def test_a_record_from_before_a_field_has_its_default(
+    field: str, location: Location, store: ResultStore, record: RecordMaker
+) -> None:
     store.write(record())
-    (path,) = Path(store.location, "trials").glob("*.parquet")
-    pq.write_table(pq.read_table(path).drop_columns([field]), path)
+    (name,) = location.names("trials")
+    location.write_table(name, location.read_table(name).drop_columns([field]))
     (row,) = store.trials().to_pylist()
     assert Trial(**{name: row[name] for name in CATALOGUE.fields}).trial_id == record().trial.trial_id
 
 
 def test_a_field_that_every_trial_names_is_null_where_a_record_lacks_it(
-    store: ResultStore, record: RecordMaker
+    location: Location, store: ResultStore, record: RecordMaker
 ) -> None:
     store.write(record())
-    (path,) = Path(store.location, "trials").glob("*.parquet")
-    pq.write_table(pq.read_table(path).drop_columns(["lr"]), path)
+    (name,) = location.names("trials")
+    location.write_table(name, location.read_table(name).drop_columns(["lr"]))
     assert [row["lr"] for row in store.trials().to_pylist()] == [None]
 
 
-def test_a_column_of_a_later_version_is_left_out(store: ResultStore, record: RecordMaker) -> None:
+def test_a_column_of_a_later_version_is_left_out(location: Location, store: ResultStore, record: RecordMaker) -> None:
     store.write(record())
-    path = Path(store.location, "trials", f"{record().trial.trial_id}.parquet")
-    table = pq.read_table(path)
-    pq.write_table(
-        table.append_column("colour", pa.array(["red"])).select(["colour", *reversed(trials_schema().names)]), path
-    )
+    later = location.read_table(trials_file(record())).append_column("colour", pa.array(["red"]))
+    location.write_table(trials_file(record()), later.select(["colour", *reversed(trials_schema().names)]))
     assert store.trials().schema == trials_schema()
     assert rows(store)[record().trial.trial_id]["test_error_last"] == 0.25
 
@@ -363,11 +409,11 @@ def test_a_column_of_a_later_version_is_left_out(store: ResultStore, record: Rec
 # Places that cannot hold results.
 
 
-@pytest.mark.parametrize("location", ["foo://somewhere", "http://host/results", "file://relative", "://"])
-def test_a_url_of_no_file_system_is_refused(location: str) -> None:
+@pytest.mark.parametrize("url", ["foo://somewhere", "http://host/results", "file://relative", "://"])
+def test_a_url_of_no_file_system_is_refused(url: str) -> None:
     with pytest.raises(InputError) as caught:
-        fresh(location)
-    assert str(caught.value).startswith(f"--results {location}: ")
+        fresh(url)
+    assert str(caught.value).startswith(f"--results {url}: ")
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -383,10 +429,10 @@ def test_a_place_below_a_file_cannot_be_written_to(prefix: str, below: str, tmp_
     assert (tmp_path / "file").read_text() == "here first"
 
 
-@pytest.mark.parametrize("location", ["", "s3://", "s3://b/x?endpoint_override=127.0.0.1:9&scheme=http"])
-def test_a_location_that_cannot_be_read_is_bad_input(location: str) -> None:
+@pytest.mark.parametrize("url", ["", "s3://", "s3://b/x?endpoint_override=127.0.0.1:9&scheme=http"])
+def test_a_location_that_cannot_be_read_is_bad_input(url: str) -> None:
     with pytest.raises(InputError, match="--results"):
-        ResultStore(location).trials()
+        ResultStore(url).trials()
 
 
 @pytest.mark.parametrize("file", ["results", "results/trials"])
@@ -397,27 +443,18 @@ def test_a_file_where_a_folder_belongs_is_bad_input(tmp_path: Path, file: str) -
         ResultStore(str(tmp_path / "results")).trials()
 
 
-def test_a_record_copied_by_hand_shows_nothing_twice(store: ResultStore, record: Callable[..., TrialRecord]) -> None:
+def test_a_record_copied_by_hand_shows_nothing_twice(
+    location: Location, store: ResultStore, record: RecordMaker
+) -> None:
     store.write(record())
     for folder in ("trials", "epochs"):
-        (file,) = Path(store.location, folder).glob("*.parquet")
-        file.with_name("copy.parquet").write_bytes(file.read_bytes())
+        (name,) = location.names(folder)
+        location.write(f"{folder}/copy.parquet", location.read(name))
     assert len(store.trials()) == 1
     assert len(store.epochs()) == 2
 
 
-def test_a_file_without_a_status_is_no_record(tmp_path: Path, record: Callable[..., TrialRecord]) -> None:
-    warnings: list[str] = []
-    store = ResultStore(str(tmp_path), warnings.append)
-    store.write(record())
-    (file,) = (tmp_path / "trials").glob("*.parquet")
-    pq.write_table(pq.read_table(file).drop_columns(["status"]), file)
-    assert len(store.trials()) == 0
-    assert len(warnings) == 1
-    assert "its column status is missing" in warnings[0]
-
-
-def test_a_failure_never_replaces_a_finished_trial(store: ResultStore, record: Callable[..., TrialRecord]) -> None:
+def test_a_failure_never_replaces_a_finished_trial(store: ResultStore, record: RecordMaker) -> None:
     finished = record()
     store.write(finished)
     store.write(record(status="failed"))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import socket
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed, multiprocessing, nn
+from torch import Tensor, distributed, nn
 
 from mixup_study.networks import StagedNetwork, preact_resnet
 from mixup_study.study.trial import Trial
@@ -42,79 +45,85 @@ class WithoutBatchNorm(StagedNetwork):
         return super().forward(images.double(), *latent)
 
 
-def epoch_of(trial: Trial, worker: Worker, float64: bool) -> dict[str, Any]:
-    """What one worker saw and learned in an epoch."""
+def epoch_of(trial: Trial, float64: bool = False) -> dict[str, Any]:
+    """What this process saw and learned in an epoch, as one of the workers that train the trial."""
     settle(CPU)
-    if float64:
-        preact_resnet.build_preact_resnet18 = WithoutBatchNorm
-    run = Classification(trial, Environment(Path("/dev/null"), worker, CPU))
-    shards: list[Tensor] = []
-    lams: list[float] = []
-    shard = worker.shard
+    with pytest.MonkeyPatch.context() as patch:
+        if float64:
+            patch.setattr(preact_resnet, "build_preact_resnet18", WithoutBatchNorm)
+        worker = Worker.current()
+        run = Classification(trial, Environment(Path("/dev/null"), worker, CPU))
+        lams: list[float] = []
 
-    class Draw:
-        """The interpolation stream, listened to."""
+        class Draw:
+            """The interpolation stream, listened to."""
 
-        def __init__(self, draws: Draws) -> None:
-            self.generator = draws.interpolation
+            def __init__(self, draws: Draws) -> None:
+                self.generator = draws.interpolation
 
-        def beta(self, a: float, b: float) -> float:
-            lams.append(self.generator.beta(a, b))
-            return lams[-1]
+            def beta(self, a: float, b: float) -> float:
+                lams.append(self.generator.beta(a, b))
+                return lams[-1]
 
-    for minibatch in run.order(0).split(trial.batch_size):
-        shards.append(shard(minibatch))
-    listened = Draws.for_epoch
-    Draws.for_epoch = classmethod(
-        lambda cls, *arguments: replace(real := listened(*arguments), interpolation=Draw(real))
-    )
-    loss = run.train_epoch(0)
-    Draws.for_epoch = listened
-    return {
-        "loss": loss,
-        "shards": shards,
-        "lams": lams,
-        "parameters": [parameter.detach().clone() for parameter in run.model.parameters()],
-        "test_error": run.test_error(),
-    }
+        drawn = Draws.for_epoch
+        listened = classmethod(lambda cls, *arguments: replace(real := drawn(*arguments), interpolation=Draw(real)))
+        patch.setattr(Draws, "for_epoch", listened)
+        return {
+            "shards": [worker.shard(minibatch) for minibatch in run.order(0).split(trial.batch_size)],
+            "loss": run.train_epoch(0),
+            "lams": lams,
+            "parameters": [parameter.detach().clone() for parameter in run.model.parameters()],
+            "test_error": run.test_error(),
+        }
 
 
-def worker_process(rank: int, port: int, trial: Trial, float64: bool, folder: str) -> None:
-    distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    torch.save(epoch_of(trial, Worker.current(), float64), f"{folder}/{rank}.pt")
-    distributed.destroy_process_group()
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def two_workers(trial: Trial, folder: Path, float64: bool = False) -> list[dict[str, Any]]:
-    multiprocessing.spawn(worker_process, (free_port(), trial, float64, str(folder)), nprocs=2)
-    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
-
-
-def stopped_process(rank: int, port: int, trial: Trial, asked: int, folder: str) -> None:
-    """Train as one of two workers of which only ``asked`` is told to stop; write down when it did, and its model."""
-    distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-    checkpointing = Checkpointing(Kept(Path(folder, "checkpoint")), 1e9, lambda: rank == asked, print)
+def stopped(trial: Trial, asked: int, folder: Path) -> str:
+    """Train as one of the workers of which only ``asked`` is told to stop; return when it did, and save its model."""
+    rank = Worker.current().rank
+    checkpointing = Checkpointing(Kept(folder / "checkpoint"), 1e9, lambda: rank == asked, print)
     try:
         train(
             [trial],
-            Path(folder),
+            folder,
             CPU,
             lambda trial, row, examples: None,
             checkpointing,
-            lambda trial, model: torch.save(dict(model), f"{folder}/{rank}.model"),
+            lambda trial, model: torch.save(dict(model), folder / f"{rank}.model"),
         )
-        said = "finished"
-    except Stopped as stopped:
-        said = str(stopped)
-    Path(folder, f"{rank}.txt").write_text(said)
-    distributed.destroy_process_group()
+    except Stopped as stop:
+        return str(stop)
+    return "finished"
+
+
+def join(port: int, rank: int) -> None:
+    distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
+
+
+class Pair:
+    """Two processes that are the workers of one trial after the other."""
+
+    def __init__(self) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        spawn = multiprocessing.get_context("spawn")
+        self.processes = [ProcessPoolExecutor(1, spawn, join, (port, rank)) for rank in range(2)]
+
+    def call(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+        """Call a function in both at once; return what it returns in each."""
+        calls = [process.submit(function, *arguments) for process in self.processes]
+        return [call.result(timeout=120) for call in calls]
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Pair]:
+    started = Pair()
+    try:
+        yield started
+        started.call(distributed.destroy_process_group)
+    finally:
+        for process in started.processes:
+            process.shutdown()
 
 
 @dataclass
@@ -131,19 +140,20 @@ class Kept:
 
 
 @pytest.mark.parametrize(("asked", "said"), [(0, "after epoch 1"), (1, "finished")])
-def test_all_workers_stop_when_the_first_is_told_to_and_it_has_saved(asked: int, said: str, tmp_path: Path) -> None:
-    multiprocessing.spawn(stopped_process, (free_port(), trial(epochs=2), asked, str(tmp_path)), nprocs=2)
-    assert [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)] == [said] * 2
+def test_all_workers_stop_when_the_first_is_told_to_and_it_has_saved(
+    asked: int, said: str, pair: Pair, tmp_path: Path
+) -> None:
+    assert pair.call(stopped, trial(epochs=2), asked, tmp_path) == [said] * 2
     assert (tmp_path / "checkpoint").exists() == (asked == 0)
     if said == "finished":
         model = torch.load(tmp_path / "0.model", weights_only=True)
-        assert list(model) == list(Classification(trial(), tmp_path, Worker(), CPU).model.state_dict())
+        assert list(model) == list(Classification(trial(), Environment(tmp_path, Worker(), CPU)).model.state_dict())
     assert [(tmp_path / f"{rank}.model").exists() for rank in range(2)] == [said == "finished", False]
 
 
 @pytest.fixture(scope="module")
-def mixup_workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return two_workers(trial(method="mixup", alpha=1.0, dropout=0.2), tmp_path_factory.mktemp("mixup"))
+def mixup_workers(pair: Pair) -> list[dict[str, Any]]:
+    return pair.call(epoch_of, trial(method="mixup", alpha=1.0, dropout=0.2))
 
 
 def test_the_shards_of_an_epoch_are_disjoint_and_cover_the_data(mixup_workers: list[dict[str, Any]]) -> None:
@@ -169,12 +179,9 @@ def test_parameters_and_measurements_stay_equal_on_all_workers(mixup_workers: li
     [{}, {"method": "mixup", "alpha": 1.0}, {"method": "latent_mixup", "alpha": 1.0, "layer": 2}],
     ids=lambda fields: fields.get("method", "erm"),
 )
-def test_two_workers_learn_what_one_does_on_the_same_minibatches(
-    method: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(preact_resnet, "build_preact_resnet18", preact_resnet.build_preact_resnet18)
-    both = two_workers(trial(**method), tmp_path, float64=True)
-    alone = epoch_of(trial(**method), Worker(), float64=True)
+def test_two_workers_learn_what_one_does_on_the_same_minibatches(method: dict[str, Any], pair: Pair) -> None:
+    both = pair.call(epoch_of, trial(**method), True)
+    alone = epoch_of(trial(**method), True)
     for found, expected in zip(both[0]["parameters"], alone["parameters"], strict=True):
         assert found.dtype == torch.float64
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)

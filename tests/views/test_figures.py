@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import struct
-import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +29,7 @@ from mixup_study.views.figures import draw_figure, write_figures
 from mixup_study.views.figures.print_style import line_style, text_width, wrap_text
 from mixup_study.views.style import COLOURS, DARK, LIGHT
 from tests.analysis.test_findings import SEVERAL_TASKS
+from tests.commands import call_command
 from tests.fixtures import PROVENANCE
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -407,41 +406,18 @@ def test_the_command_draws_elsewhere_under_overrides(
     assert not (tmp_path / "results" / "figures").exists()
 
 
-def command(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "mixup_study.figures", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def test_a_study_without_figures_is_one_line(tiny_study: Path, tmp_path: Path) -> None:
-    ended = command(tiny_study, "--results", tmp_path / "results")
+    ended = call_command("figures", tiny_study, "--results", tmp_path / "results")
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"error: {tiny_study}: lists no figures; expected ")
 
 
 def test_a_place_that_cannot_be_written_is_one_line(plane_study: Path, tmp_path: Path) -> None:
-    ended = command(plane_study, "--results", tmp_path / "results", "--out", plane_study / "below")
+    ended = call_command("figures", plane_study, "--results", tmp_path / "results", "--out", plane_study / "below")
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"error: --out {plane_study}/below: cannot be written to: ")
-
-
-def test_help_imports_no_matplotlib() -> None:
-    code = (
-        "import runpy, sys\n"
-        "try:\n"
-        "    runpy.run_module('mixup_study.figures', run_name='__main__', alter_sys=True)\n"
-        "except SystemExit as end:\n"
-        "    assert not end.code\n"
-        "assert not {'matplotlib', 'torch', 'ray'} & set(sys.modules)"
-    )
-    shown = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True).stdout
-    assert shown.startswith("usage: python -m mixup_study.figures [-h]")
 
 
 def test_figures_go_to_the_bucket_of_the_results(
