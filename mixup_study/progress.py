@@ -134,7 +134,8 @@ class RunProgress:
                 if progress.telling == trial_id and progress.headline is not None
                 else ""
             )
-            table.add_row(trial_id, self._plan.labels[trial_id], f"epoch {progress.epoch}/{trial.epochs}", doing)
+            epoch = f"epoch {progress.epoch}/{trial.epochs}" if trial.epochs else ""
+            table.add_row(trial_id, self._plan.labels[trial_id], epoch, doing)
         if len(running) > SHOWN:
             table.add_row("…", f"and {len(running) - SHOWN} more")
         return Group(self._bar, table)

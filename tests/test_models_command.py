@@ -24,7 +24,7 @@ from mixup_study.study.trial import Trial
 from mixup_study.training.loop import train
 from mixup_study.training.model_file import pack_model
 from mixup_study.training.task import Measured
-from tests.fixtures import MADE, RecordMaker
+from tests.fixtures import PROVENANCE, RecordMaker
 from tests.training.alone import CPU
 from tests.training.test_checkpoint import trial as make_trial
 
@@ -144,7 +144,7 @@ def test_an_exported_model_measures_what_its_trial_recorded(
 
     (measured,) = train([trial], tmp_path, CPU, lambda trial, row, examples: None, save_model=save_model)
     assert isinstance(measured, Measured)
-    store.write(TrialRecord(trial, "done", MADE, 1.0, measured.measurements, measured.epochs, measured.points))
+    store.write(TrialRecord(trial, "done", PROVENANCE, 1.0, measured.measurements, measured.epochs, measured.points))
 
     assert models.main(["--results", store.location, "--export", trial.trial_id, str(tmp_path / "model.pt")]) == 0
 

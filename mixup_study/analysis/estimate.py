@@ -27,7 +27,7 @@ def _seconds_per_epoch(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, 
     alike: dict[tuple[Any, ...], list[float]] = {}
     for record in records:
         if record["status"] == "done" and record["train_seconds"] is not None:
-            alike.setdefault(_recorded_kind(record), []).append(record["train_seconds"] / record["epochs"])
+            alike.setdefault(_recorded_kind(record), []).append(record["train_seconds"] / (record["epochs"] or 1))
     return {kind: statistics.median(values) for kind, values in alike.items()}
 
 
@@ -40,7 +40,7 @@ def estimate(trials: Sequence[Trial], records: Collection[Mapping[str, Any]], sl
         if expected is None:
             unknown += 1
         else:
-            total += expected * trial.epochs * trial.workers
+            total += expected * (trial.epochs or 1) * trial.workers
     if unknown == len(trials):
         known = "no finished trial of the same data set and network in the results"
         return f"estimate: none; {known}" if trials else "nothing to run"

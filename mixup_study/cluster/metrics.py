@@ -231,5 +231,5 @@ class StudyMetrics(_Gauges):
             yield "mixup_study_trial_wait_seconds", labels, waited
             yield "mixup_study_trial_retries", labels, float(self._retries[trial_id])
             job = self._job_of[trial_id]
-            whole += self._epochs.get(job.name, 0) / job.epochs
+            whole += self._epochs.get(job.name, 0) / max(job.epochs, 1)
         yield "mixup_study_progress_ratio", {"study": study}, whole / len(self._states)

@@ -78,7 +78,7 @@ def study_schema() -> dict[str, Any]:
                     "across": {**_model(Table)["properties"]["across"], "enum": [*CATALOGUE.fields, "arm", None]},
                     "rows": {"type": "array", "minItems": 1, "items": {"enum": [*CATALOGUE.fields, "arm"]}},
                     "columns": {"type": "array", "minItems": 1, "items": _model(Column)},
-                    "pick": {"anyOf": [_model(Pick), {"type": "null"}]},
+                    "pick": _nullable({**_model(Pick), "oneOf": [{"required": ["lowest"]}, {"required": ["highest"]}]}),
                 },
             },
             "figures": {"type": "array", "description": "Figures of the study.", "items": _model(Figure)},

@@ -9,6 +9,7 @@ from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.study import Study
+from mixup_study.study.trial import Trial
 
 ARM_SEPARATOR = " / "
 """Arms named ``method / specification`` stand in two columns of the table."""
@@ -61,9 +62,11 @@ def title_text(name: str) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a value without trailing zeros; nothing for None."""
+    """Return a value without trailing zeros, a needed trial by its trial_id; nothing for None."""
     if value is None:
         return ""
+    if isinstance(value, Trial):
+        return value.trial_id
     return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
+from typing import Any
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.catalogue import CATALOGUE, PERCENT
@@ -15,24 +15,34 @@ def what_ran(findings: Findings) -> str:
     study, progress = findings.study, findings.progress
     trials = list(study.trials.values())
 
+    def values_of(name: str) -> list[Any]:
+        """Return the values of a field among the trials that take it."""
+        values = dict.fromkeys(getattr(trial, name) for trial in trials if name in trial.components.fields)
+        return [value for value in values if value is not None]
+
     def values_text(name: str) -> str:
-        values = [value for value in dict.fromkeys(map(attrgetter(name), trials)) if value is not None]
+        values = values_of(name)
         counted = all(isinstance(value, int) for value in values)
         if counted and len(values) > 5 and values == list(range(values[0], values[0] + len(values))):
             return f"{values[0]} to {values[-1]}"
         return ", ".join(map(str, values))
 
-    noted = [
-        f"{name} {values_text(name)}, "
-        for name in CATALOGUE.fields_with("caption")
-        if set(map(attrgetter(name), trials)) != {CATALOGUE.fields[name].default}
+    noted = [name for name in CATALOGUE.fields_with("caption") if values_of(name) not in ([], [_default(name)])]
+    width = f" of width {values_text('width')}" if values_of("width") else ""
+    parts = [
+        f"data set {values_text('dataset')}" if values_of("dataset") else "",
+        f"{values_text('model')}{width}" if values_of("model") else "",
+        *(f"{name} {values_text(name)}" for name in ("epochs", *noted, "seed") if values_of(name)),
     ]
     changed = f" Changed with --set: {'; '.join(study.overrides)}." if study.overrides else ""
     return (
-        f"Profile {study.profile} ({findings.reason}): data set {values_text('dataset')}, {values_text('model')} of"
-        f" width {values_text('width')}, epochs {values_text('epochs')}, {''.join(noted)}seed {values_text('seed')};"
+        f"Profile {study.profile} ({findings.reason}): {', '.join(filter(None, parts))};"
         f" {progress.done} of {progress.total} trials done.{changed}"
     )
+
+
+def _default(name: str) -> Any:
+    return CATALOGUE.fields[name].default
 
 
 def table_caption(findings: Findings) -> str:

@@ -15,7 +15,7 @@ from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Cell, Study
 from mixup_study.views.captions import table_caption
 from mixup_study.views.study_table import study_sheet
-from tests.fixtures import findings_of
+from tests.fixtures import PROVENANCE, findings_of
 
 Loader = Callable[..., Study]
 Measure = Callable[[Study, Callable[[Cell], Any]], Records]
@@ -42,7 +42,7 @@ def several(load: Loader, store: ResultStore) -> Findings:
     for trial in study.trials.values():
         name, last = ("test_error", 0.1) if trial.task == "classification" else ("modes_covered", 8.0)
         rows = [{"epoch": epoch, "seconds": 1.0, name: (2 - epoch / 4) * last} for epoch in range(1, 5)]
-        store.write(TrialRecord(trial, "done", {"pack_size": 1}, 1.0, {f"{name}_last": last}, rows))
+        store.write(TrialRecord(trial, "done", PROVENANCE, 1.0, {f"{name}_last": last}, rows))
     return Findings.read(study, store, "for a test")
 
 

@@ -40,7 +40,7 @@ def test_a_study_runs_once_and_widening_its_grid_runs_only_the_new_cells(
     assert "A tiny study. Profile full" in first.stdout
     assert "3 of 3 trials done" in first.stdout
     assert f"results: {results}" in first.stdout
-    assert re.search(r"efficiency: [\d.]+ s of training in 1 slots x [\d.]+ s = \d+%", first.stdout)
+    assert re.search(r"efficiency: [\d.]+ s of training in 1 slot x [\d.]+ s = \d+%", first.stdout)
     recorded = records(results)
     assert set(recorded["status"]) == {"done"}
     assert recorded["ray_version"].isna().all()

@@ -18,7 +18,7 @@ import torch
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.cluster.session import Cluster
 from mixup_study.errors import InputError
-from mixup_study.store.record import EPOCHS
+from mixup_study.store.record import epochs_schema
 from mixup_study.study.document import Resources
 from tests.cluster.support import (
     LONG,
@@ -93,7 +93,7 @@ def test_a_study_ends_on_ray_as_it_does_in_one_process(ray_cluster: Any, run_her
     assert there["device"].equals(recorded["device"])
     epochs = [
         pd.read_parquet(folder / "epochs").sort_values(["trial_id", "epoch"], ignore_index=True)[
-            [name for name in EPOCHS.names if name != "seconds"]
+            [name for name in epochs_schema().names if name != "seconds"]
         ]
         for folder in (results, tmp_path / "here" / "results")
     ]

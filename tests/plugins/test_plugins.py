@@ -1,0 +1,156 @@
+"""A user's own data set, network, method and task, each from one entry of a module outside the package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+TRAINING = """\
+name: own
+trial: {dataset: stripes, model: one_hidden, hidden: 8, epochs: 3, batch_size: 16, lr: 0.1}
+grid: {seed: [0, 1]}
+arms:
+  ERM: {}
+  cutout: {method: cutout, side: 3}
+  mixup: {method: mixup, alpha: 1}
+table:
+  title: Own parts
+  rows: [arm]
+  columns: [{title: test error, metric: test_error_last}]
+"""
+PROBING = """\
+name: probing
+trial: {task: probe, noise: 0.5}
+arms:
+  ERM:
+    source: &source {dataset: stripes, model: one_hidden, hidden: 8, epochs: 3, batch_size: 16, lr: 0.1}
+  cutout:
+    source: {<<: *source, method: cutout, side: 3}
+table:
+  title: Accuracy under noise
+  rows: [arm]
+  columns: [{title: accuracy, metric: probe_accuracy, mark_highest: true}]
+"""
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of a user's own: the plugin, two studies and a data set in a file."""
+    folder = tmp_path_factory.mktemp("workplace")
+    shutil.copy(Path(__file__).with_name("own_parts.py"), folder)
+    (folder / "own.yaml").write_text(TRAINING)
+    (folder / "probing.yaml").write_text(PROBING)
+    generator = np.random.default_rng(0)
+    labels = generator.integers(2, size=120)
+    images = generator.integers(100, size=(120, 6, 6, 1), dtype=np.uint8)
+    images[labels == 1, ::2] += 120
+    np.savez(folder / "stripes.npz", images=images, labels=labels)
+    return folder
+
+
+def run(workplace: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a command with the plugin in a process of its own, whose catalogue nobody else shares."""
+    return subprocess.run(
+        [sys.executable, "-m", f"mixup_study.{command}", *arguments, "--plugin", "own_parts"],
+        cwd=workplace,
+        env={**os.environ, "COLUMNS": "160", "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def trials(workplace: Path, results: str) -> pd.DataFrame:
+    return pd.read_parquet(workplace / results / "trials").set_index("trial_id").sort_index()
+
+
+@pytest.fixture(scope="module")
+def trained(workplace: Path) -> Path:
+    """The workplace once its first study has run in one process."""
+    done = run(workplace, "run", "own.yaml", "--local", "--data", ".", "--results", "results")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "data set stripes, one_hidden, epochs 3, seed 0, 1; 6 of 6 trials done" in " ".join(done.stdout.split())
+    return workplace
+
+
+def test_a_study_trains_with_parts_of_the_users_own(trained: Path) -> None:
+    recorded = trials(trained, "results")
+    assert set(recorded["status"]) == {"done"}
+    assert set(recorded["hidden"]) == {8}
+    assert recorded.loc[recorded["method"] == "cutout", "side"].tolist() == [3, 3]
+    assert recorded.loc[recorded["method"] != "cutout", "side"].isna().all()
+    assert recorded["test_error_last"].max() < 0.3
+
+
+def test_ray_trains_the_same_with_them(trained: Path) -> None:
+    done = run(trained, "run", "own.yaml", "--data", ".", "--results", "ray", "--cpus", "1", "--set", "grid.seed=[0]")
+    assert done.returncode == 0, done.stdout + done.stderr
+    there, here = trials(trained, "ray"), trials(trained, "results")
+    assert len(there) == 3
+    measured = ["test_error_best", "test_error_last", "train_error_real"]
+    pd.testing.assert_frame_equal(there[measured], here.loc[there.index, measured], check_exact=True)
+
+
+def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path) -> None:
+    first = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "results")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "[4/4]" in first.stdout  # two models that the first study did not keep, and two evaluations
+    assert "otherwise than its record" not in first.stdout
+    assert "Profile full (the study has no quick profile): seed 0; 2 of 2 trials done" in " ".join(first.stdout.split())
+    recorded = trials(trained, "results")
+    probes = recorded[recorded["task"] == "probe"]
+    assert set(probes["source"]) <= set(recorded.index)
+    assert probes["epochs"].isna().all()
+    assert probes["probe_accuracy"].between(0.5, 1).all()
+    listed = run(trained, "models", "--results", "results", "--format", "csv")
+    assert [line.split(",")[0] for line in listed.stdout.splitlines()[1:]] == sorted(probes["source"])
+
+    again = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "fresh")
+    assert again.returncode == 0, again.stdout + again.stderr
+    pd.testing.assert_series_equal(
+        trials(trained, "fresh").loc[probes.index, "probe_accuracy"], probes["probe_accuracy"]
+    )
+
+    shown = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "results")
+    assert "2 trials: 2 done already, 0 to run" in shown.stdout
+
+
+def test_a_damaged_model_is_told_and_trained_again(trained: Path) -> None:
+    arguments = ("probing.yaml", "--local", "--data", ".", "--results", "results", "--set", "trial.noise=0.25")
+    file = next((trained / "results" / "models").iterdir())
+    file.write_bytes(file.read_bytes()[:-1])
+    first = run(trained, "run", *arguments)
+    assert first.returncode == 1, first.stdout + first.stderr
+    assert f"the model of trial {file.name} cannot be used: it is damaged" in first.stdout
+    second = run(trained, "run", *arguments)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert file.exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "expected"),
+    [
+        ("plan", ("own.yaml", "--set", "trial.model=one_hiden"), "did you mean 'one_hidden'?"),
+        ("plan", ("own.yaml", "--set", "trial.hiden=3"), "did you mean 'hidden'?"),
+        ("plan", ("own.yaml", "--set", "trial.side=3"), "trial.side: 3: method erm does not take it"),
+        ("plan", ("own.yaml", "--plugin", "nowhere"), "--plugin nowhere: no such module"),
+        ("plan", ("own.yaml", "--plugin", "json"), "--plugin json: it has no ENTRIES"),
+        ("plan", ("probing.yaml", "--set", "arms.ERM.source=5"), "expected the fields of a trial"),
+        ("plan", ("probing.yaml", "--set", "trial.epochs=5"), "task probe does not take it"),
+    ],
+)
+def test_what_is_wrong_with_them_is_one_line(
+    command: str, arguments: tuple[str, ...], expected: str, workplace: Path
+) -> None:
+    refused = run(workplace, command, *arguments)
+    assert refused.returncode == 2, refused.stdout + refused.stderr
+    assert refused.stderr.count("\n") == 1
+    assert expected in refused.stderr
