@@ -18,62 +18,54 @@ from mixup_study.store.models import ENVELOPE, ModelEntry, ModelFile, list_model
 from mixup_study.store.sql import query
 from mixup_study.store.store import ResultStore
 from tests.fixtures import RecordMaker
+from tests.store.conftest import Location
 
 TRIAL, OTHER = "0123456789abcdef", "fedcba9876543210"
 
 
-@pytest.fixture(params=["folder", "bucket"])
-def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A place of results of each kind."""
-    if request.param == "folder":
-        return str(tmp_path / "results")
-    url: str = request.getfixturevalue("bucket")
-    return url
-
-
-def test_the_last_model_is_read_until_it_is_removed(location: str) -> None:
-    file = ModelFile(location, TRIAL)
-    assert (file.exists(), file.read(), list_models(location)) == (False, None, [])
+def test_the_last_model_is_read_until_it_is_removed(location: Location) -> None:
+    file = ModelFile(location.url, TRIAL)
+    assert (file.exists(), file.read(), list_models(location.url)) == (False, None, [])
     for content in (b"first", b"second"):
         file.write(content)
-        assert ModelFile(location, TRIAL).exists()
-        assert ModelFile(location, TRIAL).read() == content
-    assert ModelFile(location, OTHER).read() is None
+        assert ModelFile(location.url, TRIAL).exists()
+        assert ModelFile(location.url, TRIAL).read() == content
+    assert ModelFile(location.url, OTHER).read() is None
     file.remove()
     file.remove()
-    assert (file.exists(), list_models(location)) == (False, [])
+    assert (file.exists(), list_models(location.url)) == (False, [])
 
 
-def test_models_are_listed_by_trial_id_with_their_sizes(location: str) -> None:
-    ModelFile(location, OTHER).write(b"12345")
-    ModelFile(location, TRIAL).write(b"")
-    ModelFile(location, "notes.txt").write(b"somebody's own")
-    ModelFile(location, f"{'b' * 16}/within").write(b"somebody's own")
-    CheckpointFile(location, "a" * 16).write(b"unfinished")
-    assert list_models(location) == [ModelEntry(TRIAL, 0), ModelEntry(OTHER, 5)]
+def test_models_are_listed_by_trial_id_with_their_sizes(location: Location) -> None:
+    ModelFile(location.url, OTHER).write(b"12345")
+    ModelFile(location.url, TRIAL).write(b"")
+    ModelFile(location.url, "notes.txt").write(b"somebody's own")
+    ModelFile(location.url, f"{'b' * 16}/within").write(b"somebody's own")
+    CheckpointFile(location.url, "a" * 16).write(b"unfinished")
+    assert list_models(location.url) == [ModelEntry(TRIAL, 0), ModelEntry(OTHER, 5)]
 
 
-def test_of_two_that_write_at_once_one_model_stands_whole(location: str) -> None:
+def test_of_two_that_write_at_once_one_model_stands_whole(location: Location) -> None:
     contents = [bytes([number]) * 300_000 for number in range(4)]
     with ThreadPoolExecutor(len(contents) + 1) as pool:
-        writes = [pool.submit(ModelFile(location, TRIAL).write, content) for content in contents]
-        reads = [ModelFile(location, TRIAL).read() for _ in range(20)]
+        writes = [pool.submit(ModelFile(location.url, TRIAL).write, content) for content in contents]
+        reads = [ModelFile(location.url, TRIAL).read() for _ in range(20)]
         for write in writes:
             write.result()
-    assert ModelFile(location, TRIAL).read() in contents
+    assert ModelFile(location.url, TRIAL).read() in contents
     assert all(content is None or content in contents for content in reads)
-    assert [model.trial_id for model in list_models(location)] == [TRIAL]
+    assert [model.trial_id for model in list_models(location.url)] == [TRIAL]
 
 
 def test_models_and_records_leave_each_other_alone(
-    location: str, record: RecordMaker, monkeypatch: pytest.MonkeyPatch
+    location: Location, record: RecordMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(folders, "SMALL_FILES", 3)
     warnings: list[str] = []
-    store = ResultStore(location, warnings.append)
+    store = ResultStore(location.url, warnings.append)
     trial_ids = sorted(record(seed=seed).trial.trial_id for seed in range(6))
     for seed in range(6):
-        ModelFile(location, record(seed=seed).trial.trial_id).write(b"a model")
+        ModelFile(location.url, record(seed=seed).trial.trial_id).write(b"a model")
         store.write(record(seed=seed))
     trials, epochs = store.trials(), store.epochs()
     store.compact()
@@ -82,8 +74,8 @@ def test_models_and_records_leave_each_other_alone(
     assert len(store.epochs()) == len(epochs)
     assert store.done_among(trial_ids) == set(trial_ids)
     assert query(store, "select count(*) as trials from trials").to_pylist() == [{"trials": 6}]
-    assert [model.trial_id for model in list_models(location)] == trial_ids
-    assert ModelFile(location, trial_ids[0]).read() == b"a model"
+    assert [model.trial_id for model in list_models(location.url)] == trial_ids
+    assert ModelFile(location.url, trial_ids[0]).read() == b"a model"
     assert warnings == []
 
 
