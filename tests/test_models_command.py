@@ -23,7 +23,7 @@ from mixup_study.store.store import ResultStore
 from mixup_study.study.trial import Trial
 from mixup_study.training.loop import train
 from mixup_study.training.model_file import pack_model
-from mixup_study.training.task import Measured
+from mixup_study.training.task import TrialResult
 from tests.fixtures import PROVENANCE, RecordMaker
 from tests.training.alone import CPU
 from tests.training.test_checkpoint import trial as make_trial
@@ -143,7 +143,7 @@ def test_an_exported_model_measures_what_its_trial_recorded(
         write_model(store, trial.trial_id, model)
 
     (measured,) = train([trial], tmp_path, CPU, lambda trial, row, examples: None, save_model=save_model)
-    assert isinstance(measured, Measured)
+    assert isinstance(measured, TrialResult)
     store.write(TrialRecord(trial, "done", PROVENANCE, 1.0, measured.measurements, measured.epochs, measured.points))
 
     assert models.main(["--results", store.location, "--export", trial.trial_id, str(tmp_path / "model.pt")]) == 0

@@ -18,7 +18,7 @@ from mixup_study.study.trial import Trial
 if TYPE_CHECKING:
     import torch
 
-    from mixup_study.training.task import Measured
+    from mixup_study.training.task import TrialResult
 
 
 def find_headlines(results: str, trials: Mapping[str, Trial], keep_models: Collection[str] = ()) -> dict[str, float]:
@@ -42,7 +42,7 @@ def find_headlines(results: str, trials: Mapping[str, Trial], keep_models: Colle
     }
 
 
-def build_record(trial: Trial, provenance: Provenance, measured: Measured) -> TrialRecord:
+def build_record(trial: Trial, provenance: Provenance, measured: TrialResult) -> TrialRecord:
     """Return the record of a trial that finished."""
     return TrialRecord(
         trial,

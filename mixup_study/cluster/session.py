@@ -76,20 +76,20 @@ def _check_answers(address: str) -> None:
         raise InputError(f"--address {address}: nothing answers there ({error}); expected a Ray cluster") from None
     check = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
     try:
-        found = subprocess.run(check, capture_output=True, text=True, timeout=30, check=False)
+        health = subprocess.run(check, capture_output=True, text=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:
         raise InputError(f"--address {address}: what answers there is not a Ray cluster") from None
-    if "AuthenticationError" in found.stderr:
+    if "AuthenticationError" in health.stderr:
         raise InputError(
             f"--address {address}: the cluster asks for its token; set RAY_AUTH_MODE=token, with the token of the"
             " machine that started it in ~/.ray/auth_token"
         )
-    if found.returncode != 0:
+    if health.returncode != 0:
         raise InputError(f"--address {address}: what answers there is not a healthy Ray cluster")
 
 
 def _dashboard(url: str | None) -> str | None:
-    """Return where the dashboard is, and where the token is found that it asks for: the place, not the token."""
+    """Return where the dashboard is, and where the token is health that it asks for: the place, not the token."""
     if not url:
         return None
     if os.environ.get("RAY_AUTH_MODE") != "token":  # Ray sets it where it finds that the cluster asks for one

@@ -19,8 +19,8 @@ def _embedded(loader: str) -> Table:
     def read(folder: Path) -> Rows:
         from sklearn import datasets
 
-        found = getattr(datasets, f"load_{loader}")(as_frame=True)
-        return Rows.of(found.data, np.array(found.target, np.int64))
+        bunch = getattr(datasets, f"load_{loader}")(as_frame=True)
+        return Rows.of(bunch.data, np.array(bunch.target, np.int64))
 
     return Table(read)
 

@@ -62,15 +62,15 @@ def _downloaded(name: str, openml_id: int, folder: Path) -> pd.DataFrame:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / f".{name}.lock"), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it tells of every failed attempt
-            found = fetch_openml(data_id=openml_id, data_home=str(folder), as_frame=True, n_retries=1)
+            bunch = fetch_openml(data_id=openml_id, data_home=str(folder), as_frame=True, n_retries=1)
     except Exception as error:  # whatever its transport raises
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(
             f"{name}: not in {folder} and not to be downloaded from OpenML ({reason}); put {name}.csv or {name}.arff"
             " there, the label in the last column, or name another folder with --data"
         ) from error
-    frame: pd.DataFrame = found.data.copy()
-    frame["label"] = found.target
+    frame: pd.DataFrame = bunch.data.copy()
+    frame["label"] = bunch.target
     return frame
 
 

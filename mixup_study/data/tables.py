@@ -84,11 +84,11 @@ class Table:
         The split sets TEST_SHARE of the rows apart, stratified by class as far as every class allows it, and what
         is learnt about the columns (medians, means, scales) is learnt from the training rows alone.
         """
-        found = _read_once(self, folder)
-        train_N, test_N = _split(found.labels_N, split_seed)
-        inputs_NF = _inputs(found, train_N)
-        labels_N = torch.from_numpy(found.labels_N)
-        return TabularSet(inputs_NF[train_N], labels_N[train_N], inputs_NF[test_N], labels_N[test_N], found.classes)
+        rows = _read_once(self, folder)
+        train_N, test_N = _split(rows.labels_N, split_seed)
+        inputs_NF = _inputs(rows, train_N)
+        labels_N = torch.from_numpy(rows.labels_N)
+        return TabularSet(inputs_NF[train_N], labels_N[train_N], inputs_NF[test_N], labels_N[test_N], rows.classes)
 
 
 @lru_cache(maxsize=4)

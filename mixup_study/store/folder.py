@@ -29,7 +29,7 @@ MERGED_ROWS = 5_000_000
 ROW_GROUP = 10_000
 
 
-class Found(NamedTuple):
+class FileContent(NamedTuple):
     """What a file held; a file that was gone when it was opened has neither rows nor a warning."""
 
     path: str
@@ -52,19 +52,19 @@ class RecordFolder:
         place: Place,
         name: str,
         schema: pa.Schema,
-        once: Callable[[pa.Table], pa.Table],
+        deduplicate: Callable[[pa.Table], pa.Table],
         warn: Callable[[str], None],
     ) -> None:
         """Name the folder; nothing is created before the first write.
 
-        ``once`` returns of several rows of the same the one that counts; ``warn`` is given a line for each file
+        ``deduplicate`` returns of several rows of the same the one that counts; ``warn`` is given a line for each file
         that cannot be read.
         """
         self._place = place
         self._fs = place.fs
         self._path = f"{place.root}/{name}"
         self._schema = schema
-        self._once = once
+        self._deduplicate = deduplicate
         self._warn = warn
         self._warned: set[str] = set()
         self._threads = min(4, os.cpu_count() or 1) if place.local else 32  # a request to a bucket mostly waits
@@ -90,27 +90,27 @@ class RecordFolder:
         tables: list[pa.Table] = []
         read: set[str] = set()
 
-        def took(paths: Sequence[str]) -> bool:
+        def read_paths(paths: Sequence[str]) -> bool:
             """Read files; return whether one of them was gone."""
             gone = False
             for start in range(0, len(paths), BATCH_FILES):
-                found = self._told(self._read_files(paths[start : start + BATCH_FILES]))
-                gone = gone or any(one.table is None and one.warning is None for one in found)
-                rows = [one.table for one in found if one.table is not None]
+                contents = self._warn_once(self._read_files(paths[start : start + BATCH_FILES]))
+                gone = gone or any(content.table is None and content.warning is None for content in contents)
+                rows = [content.table for content in contents if content.table is not None]
                 if rows:
                     tables.append(pa.concat_tables(rows).combine_chunks())
             read.update(paths)
             return gone
 
         with self._place.reading():
-            while took([path for path in self._small() if path not in read]):
+            while read_paths([path for path in self._small() if path not in read]):
                 pass
             while unread := [path for path in self._merged() if path not in read]:
-                took(unread)
+                read_paths(unread)
         if not tables:
             self._place.check_readable()
             return self._schema.empty_table()
-        return self._once(pa.concat_tables(tables))
+        return self._deduplicate(pa.concat_tables(tables))
 
     def done_among(self, trial_ids: Collection[str]) -> set[str]:
         """Return which trials are recorded as finished; little else is read. Raises StorageError."""
@@ -121,9 +121,9 @@ class RecordFolder:
         done = set()
         paths = {f"{self._path}/{trial_id}.parquet": trial_id for trial_id in trial_ids}
         own = [info.path for info in self._fs.get_file_info(list(paths)) if info.type == fs.FileType.File]
-        for found in self._told(self._read_files(own)):
-            if found.table is not None and "done" in found.table["status"].to_pylist():
-                done.add(paths[found.path])
+        for content in self._warn_once(self._read_files(own)):
+            if content.table is not None and "done" in content.table["status"].to_pylist():
+                done.add(paths[content.path])
         for path in self._merged():
             rest = [trial_id for trial_id in trial_ids if trial_id not in done]
             if not rest:
@@ -134,7 +134,7 @@ class RecordFolder:
             except FileNotFoundError:
                 return self._done_among(trial_ids)  # merged into another meanwhile
             except (pa.ArrowException, OSError) as error:
-                self._told([Found(path, warning=_damage(path, error))])
+                self._warn_once([FileContent(path, warning=_damage(path, error))])
                 continue
             done.update(rows["trial_id"].to_pylist())
         return done
@@ -179,11 +179,11 @@ class RecordFolder:
     def _merge_small(self, paths: Sequence[str]) -> None:
         self._fs.create_dir(f"{self._path}/{MERGED}", recursive=True)
         sources = self._read_files([path for path in paths if not path.endswith(FAILED)])
-        gathered = sum(len(found.table) for found in sources if found.table is not None)
-        for found in self._told(self._read_files([path for path in paths if path.endswith(FAILED)])):
-            if found.table is not None:
-                self._move(found.path, self._merged_path(len(found.table)))
-                gathered += len(found.table)
+        gathered = sum(len(content.table) for content in sources if content.table is not None)
+        for content in self._warn_once(self._read_files([path for path in paths if path.endswith(FAILED)])):
+            if content.table is not None:
+                self._move(content.path, self._merged_path(len(content.table)))
+                gathered += len(content.table)
         chosen = []
         for path in sorted(self._merged(), key=_rows):
             if _rows(path) > min(2 * gathered, MERGED_ROWS - gathered):
@@ -195,26 +195,26 @@ class RecordFolder:
     def _doubled(self) -> list[str]:
         """Return the merged files that have a trial in common with another."""
         ids = self._merged_ids()
-        standing = Counter(trial_id for found in ids.values() for trial_id in found)
-        return [path for path, found in ids.items() if any(standing[trial_id] > 1 for trial_id in found)]
+        standing = Counter(trial_id for trial_ids in ids.values() for trial_id in trial_ids)
+        return [path for path, trial_ids in ids.items() if any(standing[trial_id] > 1 for trial_id in trial_ids)]
 
-    def _merge(self, found: Iterable[Found]) -> bool:
+    def _merge(self, contents: Iterable[FileContent]) -> bool:
         """Write the rows of files into one and delete them; return whether there was anything to merge."""
-        sources = [one for one in self._told(found) if self._may_merge(one)]
+        sources = [content for content in self._warn_once(contents) if self._may_merge(content)]
         if not sources or (len(sources) == 1 and self._is_merged(sources[0].path)):
             return False
-        table = self._once(pa.concat_tables([source.table for source in sources]).combine_chunks())
+        table = self._deduplicate(pa.concat_tables([source.table for source in sources]).combine_chunks())
         self._write(table, self._merged_path(len(table)))
         with ThreadPoolExecutor(self._threads) as pool:
             list(pool.map(self._delete, [source.path for source in sources]))
         return True
 
-    def _may_merge(self, found: Found) -> bool:
-        if found.table is None or not len(found.table) or found.foreign_columns:
+    def _may_merge(self, content: FileContent) -> bool:
+        if content.table is None or not len(content.table) or content.foreign_columns:
             return False
-        if self._is_merged(found.path) or "status" not in self._schema.names:
+        if self._is_merged(content.path) or "status" not in self._schema.names:
             return True
-        return bool(pc.all(pc.equal(found.table["status"], "done")).as_py())
+        return bool(pc.all(pc.equal(content.table["status"], "done")).as_py())
 
     def _is_merged(self, path: str) -> bool:
         return path.startswith(f"{self._path}/{MERGED}/")
@@ -232,7 +232,7 @@ class RecordFolder:
             except FileNotFoundError:
                 continue
             except (pa.ArrowException, OSError, KeyError) as error:
-                self._told([Found(path, warning=_damage(path, error))])
+                self._warn_once([FileContent(path, warning=_damage(path, error))])
             else:
                 ids[path] = {trial_id for chunk in column.chunks for trial_id in chunk.dictionary.to_pylist()}
         return ids
@@ -251,11 +251,11 @@ class RecordFolder:
             if info.extension == "parquet" and not info.base_name.startswith(".")
         )
 
-    def _read_files(self, paths: Sequence[str]) -> list[Found]:
+    def _read_files(self, paths: Sequence[str]) -> list[FileContent]:
         with ThreadPoolExecutor(self._threads) as pool:
             return list(pool.map(self._read_file, paths))
 
-    def _read_file(self, path: str) -> Found:
+    def _read_file(self, path: str) -> FileContent:
         """Return a file's rows under the schema. A column that it lacks gets the field's default, or nulls."""
         try:
             with self._fs.open_input_file(path) as file:
@@ -266,29 +266,29 @@ class RecordFolder:
                 if needed not in names or table[needed].null_count:
                     raise pa.ArrowInvalid(f"its column {needed} is missing or incomplete")
             if table.schema.equals(self._schema):
-                return Found(path, table)
+                return FileContent(path, table)
             columns = [
                 table[column.name].cast(column.type)
                 if column.name in names
                 else pa.array([_default(column.name)] * len(table), column.type)
                 for column in self._schema
             ]
-            return Found(
+            return FileContent(
                 path, pa.table(columns, schema=self._schema), foreign_columns=not names <= {*self._schema.names}
             )
         except FileNotFoundError:
-            return Found(path)
+            return FileContent(path)
         except (pa.ArrowException, OSError) as error:
-            return Found(path, warning=_damage(path, error))
+            return FileContent(path, warning=_damage(path, error))
 
-    def _told(self, found: Iterable[Found]) -> list[Found]:
+    def _warn_once(self, contents: Iterable[FileContent]) -> list[FileContent]:
         """Return what was found; pass on each warning once."""
-        found = list(found)
-        for one in found:
-            if one.warning is not None and one.warning not in self._warned:
-                self._warned.add(one.warning)
-                self._warn(one.warning)
-        return found
+        contents = list(contents)
+        for content in contents:
+            if content.warning is not None and content.warning not in self._warned:
+                self._warned.add(content.warning)
+                self._warn(content.warning)
+        return contents
 
     def _write(self, table: pa.Table, path: str) -> None:
         buffer = pa.BufferOutputStream()

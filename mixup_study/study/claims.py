@@ -29,15 +29,15 @@ Tried = Mapping[str, Mapping[str, Sequence[Any]]]
 """The values that each arm tries of each field."""
 
 
-def _selector(given: Any) -> Any:
-    found = {"arm": given} if isinstance(given, str) else given
-    if not isinstance(found, dict) or not isinstance(found.get("arm"), str):
+def _selector(value: Any) -> Any:
+    selector = {"arm": value} if isinstance(value, str) else value
+    if not isinstance(selector, dict) or not isinstance(selector.get("arm"), str):
         raise PydanticCustomError("selector", "expected an arm, or a mapping of arm and fields")
-    return found
+    return selector
 
 
-def _selectors(given: Any) -> Any:
-    return given if isinstance(given, list) else [_selector(given)]
+def _selectors(value: Any) -> Any:
+    return value if isinstance(value, list) else [_selector(value)]
 
 
 _Selector = Annotated[dict[str, Any], BeforeValidator(_selector)]
@@ -76,12 +76,12 @@ class Comparison(BaseModel):
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Comparison:
-        given = [name for name in ("lower", "higher", "rising") if getattr(self, name) is not None]
-        if len(given) != 1:
+        sides = [name for name in ("lower", "higher", "rising") if getattr(self, name) is not None]
+        if len(sides) != 1:
             raise PydanticCustomError("one_of", "expected one of lower, higher and rising")
         if (self.than is None) is not (self.rising is not None):
             problem = "{side} stands alone; expected no than" if self.rising else "expected than beside {side}"
-            raise PydanticCustomError("than", problem, {"side": given[0]})
+            raise PydanticCustomError("than", problem, {"side": sides[0]})
         return self
 
 

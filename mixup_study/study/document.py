@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import PydanticCustomError
 
 from mixup_study.study.claims import Claim, Comparison
-from mixup_study.study.explain import explain, finding
+from mixup_study.study.explain import choose_finding, explain
 from mixup_study.study.names import MetricName
 from mixup_study.study.source import Source
 
@@ -178,7 +178,7 @@ def document_of(source: Source) -> Document:
 
 def _names(error: ValidationError) -> Sequence[str]:
     """Return the keys that are valid where ``error`` found something."""
-    at = finding(error)["loc"]
+    at = choose_finding(error)["loc"]
     models: dict[str, type[BaseModel]] = {"paper": Paper, "resources": Resources, "table": Table}
     model: type[BaseModel] = models.get(str(at[0]), Document) if len(at) > 1 else Document
     if at[:2] == ("table", "columns"):

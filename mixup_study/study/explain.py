@@ -38,10 +38,10 @@ _LIMITS = {
 }
 
 
-def finding(error: ValidationError) -> ErrorDetails:
+def choose_finding(error: ValidationError) -> ErrorDetails:
     """Return the finding to tell the user: an unknown key before a missing one, which it may be a misspelling of."""
-    found = error.errors(include_url=False)
-    return next((one for one in found if one["type"] == "extra_forbidden"), found[0])
+    findings = error.errors(include_url=False)
+    return next((finding for finding in findings if finding["type"] == "extra_forbidden"), findings[0])
 
 
 def explain(error: ValidationError, source: Source, at: KeyPath, valid: Sequence[str]) -> InputError:
@@ -49,27 +49,29 @@ def explain(error: ValidationError, source: Source, at: KeyPath, valid: Sequence
 
     ``at`` is the key path of the validated mapping in ``source`` and ``valid`` the names it may hold.
     """
-    found = finding(error)
-    path: KeyPath = (*at, *(part for part in found["loc"] if part != "[key]"))
-    problem = _problem(found, valid)
-    if found["type"] == "missing":
+    details = choose_finding(error)
+    path: KeyPath = (*at, *(part for part in details["loc"] if part != "[key]"))
+    problem = _problem(details, valid)
+    if details["type"] == "missing":
         return source.error(path, problem)
-    return source.error(path, problem, value=found["input"])
+    return source.error(path, problem, value=details["input"])
 
 
-def _problem(found: ErrorDetails, valid: Sequence[str]) -> str:
-    kind = found["type"]
-    context: dict[str, Any] = found.get("ctx", {})
+def _problem(details: ErrorDetails, valid: Sequence[str]) -> str:
+    kind = details["type"]
+    context: dict[str, Any] = details.get("ctx", {})
     if kind == "extra_forbidden":
-        name: Hashable = found["loc"][-1]
+        name: Hashable = details["loc"][-1]
         return f"unknown key; expected one of {', '.join(valid)}{nearest(name, valid)}"
     if kind == "literal_error":
         names = re.findall(r"'([^']*)'", context["expected"])
-        return f"expected {context['expected']}{nearest(found['input'], names)}"
+        return f"expected {context['expected']}{nearest(details['input'], names)}"
     if kind in _LIMITS:
         sign, limit = _LIMITS[kind]
-        return f"expected a value {sign} {_number(context[limit])}{_range(found['loc'][-1] if found['loc'] else '')}"
-    return _EXPECTED.get(kind, _lower(found["msg"]))
+        return (
+            f"expected a value {sign} {_number(context[limit])}{_range(details['loc'][-1] if details['loc'] else '')}"
+        )
+    return _EXPECTED.get(kind, _lower(details["msg"]))
 
 
 def _range(name: Hashable) -> str:

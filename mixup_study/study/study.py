@@ -16,7 +16,7 @@ from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError, nearest
 from mixup_study.study.claims import Claim, check_claims
 from mixup_study.study.document import PROFILE_KEYS, Document, Figure, Paper, Resources, Table, document_of
-from mixup_study.study.explain import explain, finding
+from mixup_study.study.explain import choose_finding, explain
 from mixup_study.study.source import KeyPath, Source, read, set_override
 from mixup_study.study.trial import Trial, check_field, comparable
 
@@ -238,12 +238,12 @@ def _values_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
 
 def _check_settings(table: Table, cells: Iterable[Cell], source: Source) -> None:
     """Raise InputError for an arm of which a cell of the table could show several settings."""
-    shown: dict[tuple[Any, ...], dict[str, Any]] = {}
+    settings: dict[tuple[Any, ...], dict[str, Any]] = {}
     for cell in cells:
         values = cell.trial.flat()
         setting = {name: value for name, value in values.items() if name not in CATALOGUE.seeds}
         key = tuple(cell.arm if name == "arm" else repr(values[name]) for name in table.keys)
-        first = shown.setdefault(key, setting)
+        first = settings.setdefault(key, setting)
         if first != setting:
             name = next(name for name in setting if first[name] != setting[name])
             raise source.error(
@@ -290,10 +290,10 @@ def _expand(document: Document, source: Source) -> Iterable[Cell]:
             yield Cell(arm, _trial(document, source, arm, chosen, paths), settings)
 
 
-def _axes(given: Mapping[str, Any], at: KeyPath, source: Source) -> dict[str, tuple[list[Any], KeyPath]]:
+def _axes(fields: Mapping[str, Any], at: KeyPath, source: Source) -> dict[str, tuple[list[Any], KeyPath]]:
     """Return each key's alternatives, and where they were written."""
     axes = {}
-    for name, values in given.items():
+    for name, values in fields.items():
         path = (*at, name)
         if not _is_list(name, values):
             axes[name] = ([values], path)
@@ -324,7 +324,7 @@ def _trial(
     try:
         return Trial(**{**document.trial, **chosen})
     except ValidationError as error:
-        name = str(next(iter(finding(error)["loc"]), ""))
+        name = str(next(iter(choose_finding(error)["loc"]), ""))
         if name in paths:
             at = paths[name][:-1]
         elif name in document.trial:

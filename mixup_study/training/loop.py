@@ -17,7 +17,7 @@ from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
-from mixup_study.training.task import Environment, LoadModel, Measured, TrainingDiverged, build_group
+from mixup_study.training.task import Environment, LoadModel, TrainingDiverged, TrialResult, build_group
 
 Report = Callable[[Trial, Mapping[str, Any], int], None]
 SaveModel = Callable[[Trial, Mapping[str, Tensor]], None]
@@ -31,7 +31,7 @@ def train(
     checkpointing: Checkpointing | None = None,
     save_model: SaveModel | None = None,
     load_model: LoadModel | None = None,
-) -> list[Measured | TrainingDiverged]:
+) -> list[TrialResult | TrainingDiverged]:
     """Train ``trials`` to their last epoch and return what each measured, or that its loss became infinite.
 
     They begin with their first epoch, or after the one that their checkpoint was saved at; what they measure is
@@ -64,9 +64,9 @@ def train(
     epochs = trials[0].epochs or 0  # none of an evaluation
     for epoch in range(first, epochs):
         begun = time.perf_counter()
-        found = task.run_epoch(epoch)
+        measured = task.run_epoch(epoch)
         seconds = (time.perf_counter() - begun) / len(trials)
-        for trial, own, row in zip(trials, rows, found, strict=True):
+        for trial, own, row in zip(trials, rows, measured, strict=True):
             if _divergence(own) is None:
                 own.append({"epoch": epoch + 1, "lr": learning_rate(trial, epoch), **row, "seconds": seconds})
                 if _divergence(own) is None:
@@ -87,8 +87,8 @@ def train(
             if _divergence(own) is None:
                 save_model(trial, model)
     return [
-        _divergence(own) or Measured(one.measurements, own, seconds, one.points, before / len(trials))
-        for own, one in zip(rows, outcomes, strict=True)
+        _divergence(own) or TrialResult(outcome.measurements, own, seconds, outcome.points, before / len(trials))
+        for own, outcome in zip(rows, outcomes, strict=True)
     ]
 
 

@@ -42,7 +42,7 @@ class TrainingDiverged(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Found:
+class Measurements:
     """What a trial measured at its end."""
 
     measurements: Mapping[str, float | None]
@@ -59,7 +59,7 @@ class Task(Protocol):
     def run_epoch(self, epoch: int) -> Row:
         """Train for an epoch, counted from 0, and return what it measured."""
 
-    def measure(self, rows: Sequence[Row]) -> Found:
+    def measure(self, rows: Sequence[Row]) -> Measurements:
         """Return what the trial measured, given its rows of all epochs."""
 
     def model_state(self) -> Mapping[str, Tensor]:
@@ -82,7 +82,7 @@ class TaskGroup(Protocol):
     def run_epoch(self, epoch: int) -> Sequence[Row]:
         """Train for an epoch, counted from 0, and return a row for each trial."""
 
-    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
+    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:
         """Return what each trial measured, given its rows of all epochs."""
 
     def model_states(self) -> Sequence[Mapping[str, Tensor]]:
@@ -111,7 +111,7 @@ class Alone:
         """Train for an epoch and return the trial's row."""
         return [self._task.run_epoch(epoch)]
 
-    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
+    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:
         """Return what the trial measured."""
         return [self._task.measure(rows[0])]
 
@@ -141,7 +141,7 @@ def build_group(trials: Sequence[Trial], environment: Environment) -> TaskGroup:
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrialResult:
     """What a trial measured: a mapping of measurements, one per epoch, and points in the plane if any."""
 
     measurements: Mapping[str, float | None]

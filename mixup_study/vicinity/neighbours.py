@@ -35,8 +35,8 @@ def neighbours_of(examples: Examples, k: int, same_class: bool) -> Tensor:
     path = examples.folder / "neighbours" / f"{_digest(examples, k, same_class)}.npy"
     shape = (len(examples.labels_N), k)
     device = examples.inputs_N.device
-    found = _read(path, shape)
-    if found is None:
+    neighbours = _read(path, shape)
+    if neighbours is None:
         with contextlib.ExitStack() as held:
             writable = True
             try:
@@ -44,12 +44,12 @@ def neighbours_of(examples: Examples, k: int, same_class: bool) -> Tensor:
                 held.enter_context(FileLock(path.with_suffix(".lock")))
             except OSError:
                 writable = False
-            found = _read(path, shape)  # another process may have found them meanwhile
-            if found is None:
-                found = _find(examples, k, groups)
+            neighbours = _read(path, shape)  # another process may have found them meanwhile
+            if neighbours is None:
+                neighbours = _find(examples, k, groups)
                 if writable:
-                    _write(path, found)
-    return torch.from_numpy(found).to(device, torch.int64)
+                    _write(path, neighbours)
+    return torch.from_numpy(neighbours).to(device, torch.int64)
 
 
 def nearest(images_NHWC: Tensor, scale_C: tuple[float, ...], k: int) -> Tensor:
@@ -136,18 +136,18 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray[tuple[int, int], np.
     """Return the neighbours at ``path``; None where there are none, or a file that is damaged."""
     try:
         with path.open("rb") as file:
-            found = np.lib.format.read_array(file, allow_pickle=False)
+            neighbours = np.lib.format.read_array(file, allow_pickle=False)
     except (OSError, ValueError):
         return None
-    return found if found.shape == shape and found.dtype == np.int32 else None
+    return neighbours if neighbours.shape == shape and neighbours.dtype == np.int32 else None
 
 
-def _write(path: Path, found: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> None:
+def _write(path: Path, neighbours: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> None:
     """Keep the neighbours at ``path``, whole or not at all; a full disk is no reason to stop training."""
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with part.open("wb") as file:
-            np.save(file, found)
+            np.save(file, neighbours)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

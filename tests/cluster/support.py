@@ -17,7 +17,7 @@ import pytest
 from mixup_study.study.plan import GridPlan, Job
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.training.loop import train
-from mixup_study.training.task import Measured
+from mixup_study.training.task import TrialResult
 from tests.training.alone import CPU, train_alone
 
 PACKS = """\
@@ -105,7 +105,7 @@ def job_of(file: Path, *options: str) -> Job:
     return job
 
 
-def without_none(measured: Measured) -> dict[str, float]:
+def without_none(measured: TrialResult) -> dict[str, float]:
     return {metric: math.nan if value is None else value for metric, value in measured.measurements.items()}
 
 
@@ -116,7 +116,7 @@ def assert_equals_the_undisturbed_pack_to_the_bit(results: Path, file: Path, opt
     assert recorded["status"].tolist() == ["done"] * len(job.trials)
     together = train(job.trials, file, CPU, lambda trial, row, examples: None)
     for trial_id, expected in zip(job.trial_ids, together, strict=True):
-        assert isinstance(expected, Measured)
+        assert isinstance(expected, TrialResult)
         measured = recorded.loc[trial_id, list(expected.measurements)].to_dict()
         assert measured == pytest.approx(without_none(expected), rel=0, abs=0, nan_ok=True)
         rows = epochs_of(results, trial_id)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mixup_study.catalogue import PERCENT, Dataset, Fields, Method, Metric, Network, Task, Traits
 from mixup_study.data import ImageSet, load_labelled_set
 from mixup_study.study.trial import NeededTrial, Trial
-from mixup_study.training.task import Environment, Found, Row
+from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.vicinity import Draws, Examples, Minibatch, VirtualBatch
 
 
@@ -93,13 +93,13 @@ class Probe:
         """Never be called: an evaluation has no epochs."""
         raise AssertionError("an evaluation has no epochs")
 
-    def measure(self, rows: Sequence[Row]) -> Found:
+    def measure(self, rows: Sequence[Row]) -> Measurements:
         """Return the accuracy under noise."""
         generator = torch.Generator().manual_seed(self._trial.seed)
         noise_N = torch.randn(self._inputs_N.shape, generator=generator)
         with torch.inference_mode():
             predicted_N = self._model.eval()(self._inputs_N + self._trial.noise * noise_N).argmax(1)
-        return Found({"probe_accuracy": (predicted_N == self._labels_N).double().mean().item()})
+        return Measurements({"probe_accuracy": (predicted_N == self._labels_N).double().mean().item()})
 
     def model_state(self) -> Mapping[str, Tensor]:
         """Return nothing: there is no model of its own."""

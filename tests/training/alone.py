@@ -12,7 +12,7 @@ from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing
 from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
-from mixup_study.training.task import Environment, Measured
+from mixup_study.training.task import Environment, TrialResult
 
 CPU = torch.device("cpu")
 ALONE = Environment(Path("/dev/null"), Worker(), CPU)
@@ -24,7 +24,7 @@ def train_alone(
     folder: Path = Path("/dev/null"),
     report: Callable[[Mapping[str, Any]], None] = lambda row: None,
     checkpointing: Checkpointing | None = None,
-) -> Measured:
+) -> TrialResult:
     """Return what the trial measured, or raise what ended it."""
     (ended,) = train([trial], folder, CPU, lambda trial, row, examples: report(row), checkpointing)
     if isinstance(ended, Exception):

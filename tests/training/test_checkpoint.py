@@ -13,7 +13,7 @@ from mixup_study.store.envelope import FileUnusable
 from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import ENVELOPE, Checkpointing, Stopped
 from mixup_study.training.state_bytes import load_state, save_state
-from mixup_study.training.task import Measured
+from mixup_study.training.task import TrialResult
 from tests.training.alone import train_alone
 
 CPU = torch.device("cpu")
@@ -59,14 +59,14 @@ class Run:
     epochs: list[int] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
-    def train(self, trial: Trial) -> Measured:
+    def train(self, trial: Trial) -> TrialResult:
         checkpointing = Checkpointing(
             self.file, self.seconds, lambda: len(self.epochs) == self.stop_after, self.warnings.append
         )
         return train_alone(trial, FOLDER, lambda row: self.epochs.append(row["epoch"]), checkpointing)
 
 
-def numbers(measured: Measured) -> list[Any]:
+def numbers(measured: TrialResult) -> list[Any]:
     return [measured.measurements, [row | {"seconds": 0} for row in measured.epochs]]
 
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import learning_rate
-from mixup_study.training.task import Measured, TrainingDiverged
+from mixup_study.training.task import TrainingDiverged, TrialResult
 from mixup_study.training.tasks import classification
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import VirtualBatch
@@ -25,11 +25,11 @@ def trial(**fields: Any) -> Trial:
     return Trial(**{"dataset": "digits", "model": "preact_resnet18", **small, **fields})
 
 
-def trained(trial: Trial) -> Measured:
+def trained(trial: Trial) -> TrialResult:
     return train_alone(trial)
 
 
-def numbers(measured: Measured) -> list[Any]:
+def numbers(measured: TrialResult) -> list[Any]:
     rows = [{name: value for name, value in row.items() if name != "seconds"} for row in measured.epochs]
     return [measured.measurements, rows]
 

@@ -22,7 +22,7 @@ from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
 from mixup_study.training.model_file import pack_model, unpack_model
 from mixup_study.training.packs import pack
-from mixup_study.training.task import Measured, TrainingDiverged
+from mixup_study.training.task import TrainingDiverged, TrialResult
 from tests.study import test_packs
 from tests.training import test_checkpoint
 from tests.training.alone import CPU
@@ -37,7 +37,7 @@ Models = dict[str, dict[str, Tensor]]
 
 def train_for_models(
     trials: Sequence[Trial], checkpointing: Checkpointing | None = None
-) -> tuple[list[Measured | TrainingDiverged], Models]:
+) -> tuple[list[TrialResult | TrainingDiverged], Models]:
     """Return what the trials measured, and the models that were handed over, by trial_id."""
     models: Models = {}
 
@@ -77,7 +77,7 @@ def bits(tensor: Tensor) -> list[int]:
 def test_the_model_of_a_network_fits_a_new_one_and_comes_back_from_its_file(fields: dict[str, Any]) -> None:
     trial = test_checkpoint.trial(**fields)
     (measured,), models = train_for_models([trial])
-    assert isinstance(measured, Measured)
+    assert isinstance(measured, TrialResult)
     model = models[trial.trial_id]
     network = trial.components.network.load()(trial, (1, 8, 8), 10)
     assert list(model) == list(network.state_dict())
@@ -93,8 +93,8 @@ def test_asking_for_the_model_changes_no_number() -> None:
     trial = test_checkpoint.trial(dropout=0.2)
     without = train([trial], FOLDER, CPU, lambda trial, row, examples: None)[0]
     asked = train_for_models([trial])[0][0]
-    assert isinstance(without, Measured)
-    assert isinstance(asked, Measured)
+    assert isinstance(without, TrialResult)
+    assert isinstance(asked, TrialResult)
     assert test_checkpoint.numbers(asked) == test_checkpoint.numbers(without)
 
 
@@ -142,7 +142,7 @@ def test_a_trial_that_diverges_leaves_no_model() -> None:
     trained = test_packs.trial(**fields, seed=1)
     (first, second), models = train_for_models([diverges, trained])
     assert isinstance(first, TrainingDiverged)
-    assert isinstance(second, Measured)
+    assert isinstance(second, TrialResult)
     assert list(models) == [trained.trial_id]
     assert train_for_models([diverges])[1] == {}
 

@@ -24,7 +24,7 @@ from mixup_study.study.packs import pack_key
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from mixup_study.training.packs.replay import Replay, record
-from mixup_study.training.task import Environment, Found, Row
+from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity.base import Minibatch, PairDraws, VirtualBatch, pair_draws
 
@@ -66,7 +66,7 @@ class Pack:
         """Train for an epoch; return each trial's training loss and test error."""
         return [row for block in self._blocks for row in block.run_epoch(epoch)]
 
-    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Found]:
+    def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:
         """Return what each trial measures at its end, as it would alone."""
         return [member.measure(own) for member, own in zip(self._members_trained(), rows, strict=True)]
 

@@ -39,11 +39,11 @@ class Replay:
     def __init__(self, graph: Graph, arguments: Sequence[Tensor]) -> None:
         """Run it once, and keep the memory of every result for the next time."""
         self._calls: list[Callable[[], Any]] = []
-        given = iter(arguments)
+        placeholders = iter(arguments)
         values: dict[Node, Any] = {}
         for node in graph.nodes:
             if node.op == "placeholder":
-                values[node] = next(given)
+                values[node] = next(placeholders)
             elif node.op == "call_function":
                 values[node] = self._recorded(node, values)
         output = next(node for node in graph.nodes if node.op == "output")
@@ -72,8 +72,8 @@ class Replay:
         return result
 
 
-def _copy_each(results: Sequence[Tensor | None], found: Sequence[Tensor]) -> None:
-    for result, new in zip(results, found, strict=True):
+def _copy_each(results: Sequence[Tensor | None], values: Sequence[Tensor]) -> None:
+    for result, new in zip(results, values, strict=True):
         if result is not None:
             result.copy_(new)
 

@@ -14,7 +14,7 @@ from mixup_study.data.label_noise import corrupt
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
-from mixup_study.training.task import Environment, Found, Row
+from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.training.tasks import measures, plane
 from mixup_study.vicinity import Draws, Examples, LatentMix, Minibatch, VicinalDistribution, VirtualBatch
 
@@ -77,11 +77,11 @@ class Classification:
         """Train for an epoch; return its training loss and test error."""
         return {"train_loss": self.train_epoch(epoch), "test_error": self.test_error()}
 
-    def measure(self, rows: Sequence[Row]) -> Found:
+    def measure(self, rows: Sequence[Row]) -> Measurements:
         """Return the test errors over the epochs, the training errors, and p(y=1) where inputs lie in the plane."""
         errors = measures.over_epochs([row["test_error"] for row in rows])
         points = plane.regions(self.data, self.labels_N, self.probabilities) if self.data.shape == (2,) else {}
-        return Found({**errors, **self.memorisation()}, points)
+        return Measurements({**errors, **self.memorisation()}, points)
 
     def order(self, epoch: int) -> Tensor:
         """Return the order in which an epoch visits the training examples, (N,), the same on every worker."""

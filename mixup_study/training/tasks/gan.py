@@ -16,7 +16,7 @@ from mixup_study.networks.mlp import MLP
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
-from mixup_study.training.task import Environment, Found, Row
+from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.vicinity.base import Draws, mix
 
 STEPS = 100
@@ -142,7 +142,7 @@ class GAN:
     def _stream(self, purpose: str, epoch: int) -> torch.Generator:
         return torch.Generator(self._device).manual_seed(stream_seed(self._trial.seed, purpose, epoch))
 
-    def measure(self, rows: Sequence[Row]) -> Found:
+    def measure(self, rows: Sequence[Row]) -> Measurements:
         """Return modes and samples near them after the last epoch, and over the second half of all epochs."""
         last, settled = rows[-1], rows[len(rows) // 2 :]
         measurements = {
@@ -160,7 +160,7 @@ class GAN:
             "x": points_N2[:, 0],
             "y": points_N2[:, 1],
         }
-        return Found(measurements, points)
+        return Measurements(measurements, points)
 
 
 def is_kept(iteration: int, last: int) -> bool:

@@ -13,7 +13,7 @@ from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
 from mixup_study.training.packs import pack
-from mixup_study.training.task import Measured, TrainingDiverged
+from mixup_study.training.task import TrainingDiverged, TrialResult
 from tests.study.test_packs import trial
 from tests.training.alone import CPU, train_alone
 from tests.training.test_checkpoint import Memory
@@ -23,7 +23,7 @@ FOLDER = Path("/dev/null")
 
 def train_together(
     trials: list[Trial], checkpointing: Checkpointing | None = None
-) -> list[Measured | TrainingDiverged]:
+) -> list[TrialResult | TrainingDiverged]:
     return train(trials, FOLDER, CPU, lambda trial, row, examples: None, checkpointing)
 
 
@@ -58,7 +58,7 @@ def test_a_pack_measures_what_its_trials_measure_alone(name: str, block: int, mo
     assert pack_key(trials[0]) is not None
     for one, together in zip(trials, train_together(trials), strict=True):
         alone = train_alone(one)
-        assert isinstance(together, Measured)
+        assert isinstance(together, TrialResult)
         assert together.epochs[0]["train_loss"] == pytest.approx(alone.epochs[0]["train_loss"], rel=1e-5)
         assert [row["lr"] for row in together.epochs] == [row["lr"] for row in alone.epochs]
         for row, expected in zip(together.epochs, alone.epochs, strict=True):
@@ -74,8 +74,8 @@ def test_what_a_trial_measures_does_not_depend_on_the_others() -> None:
     mixup = [trial(seed=seed, method="mixup", alpha=0.2) for seed in range(6)]
     first = train_together(mixup)[2]
     other = train_together([trial(seed=9, method="mixup", alpha=1.0), mixup[2], *mixup[4:]])[1]
-    assert isinstance(first, Measured)
-    assert isinstance(other, Measured)
+    assert isinstance(first, TrialResult)
+    assert isinstance(other, TrialResult)
     losses = [[row["train_loss"] for row in one.epochs] for one in (first, other)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
@@ -85,7 +85,7 @@ def test_a_trial_that_diverges_ends_only_itself() -> None:
     tame, wild = train_together([trial(seed=0, **sgd), trial(seed=1, weight_decay=1e20, **sgd)])
     assert isinstance(wild, TrainingDiverged)
     assert str(wild) == "the training loss of epoch 1 is nan"
-    assert isinstance(tame, Measured)
+    assert isinstance(tame, TrialResult)
     alone = train_alone(trial(seed=0, **sgd))
     assert [row["test_error"] for row in tame.epochs] == [row["test_error"] for row in alone.epochs]
 
@@ -110,8 +110,8 @@ def test_a_resumed_pack_equals_the_undisturbed_one_to_the_bit() -> None:
         torch.rand(5)  # what else a process drew must not matter
     resumed = train_together(trials, Checkpointing(file, 3600.0, lambda: False, pytest.fail))
     for one, other in zip(whole, resumed, strict=True):
-        assert isinstance(one, Measured)
-        assert isinstance(other, Measured)
+        assert isinstance(one, TrialResult)
+        assert isinstance(other, TrialResult)
         assert one.measurements == other.measurements
         assert [row["train_loss"] for row in one.epochs] == [row["train_loss"] for row in other.epochs]
 
@@ -124,4 +124,4 @@ def test_the_checkpoint_of_another_pack_is_not_used() -> None:
     ended = train_together(trials[:2], Checkpointing(file, 3600.0, lambda: False, told.append))
     assert len(told) == 1
     assert told[0].startswith("checkpoint not used, training starts over: it is of trial_id ")
-    assert all(isinstance(one, Measured) and len(one.epochs) == 3 for one in ended)
+    assert all(isinstance(one, TrialResult) and len(one.epochs) == 3 for one in ended)

@@ -13,7 +13,7 @@ from mixup_study.store.record import TrialRecord
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Stopped
-from mixup_study.training.task import Measured, TrainingDiverged
+from mixup_study.training.task import TrainingDiverged, TrialResult
 from mixup_study.training.tasks import gan
 from mixup_study.training.tasks.gan import GAN, KEPT, is_kept
 from mixup_study.vicinity.base import Draws
@@ -39,7 +39,7 @@ def points(count: int, seed: int) -> Tensor:
     return torch.randn(count, 2, generator=torch.Generator().manual_seed(seed))
 
 
-def everything(measured: Measured) -> list[Any]:
+def everything(measured: TrialResult) -> list[Any]:
     return [numbers(measured), {name: column.tolist() for name, column in measured.points.items()}]
 
 
