@@ -330,6 +330,7 @@ def test_an_interruption_loses_and_doubles_nothing(
 KILLED = """\
 import os, signal, sys
 from mixup_study.store import folder
+from mixup_study.store.store import ResultStore
 from tests.store.test_compaction import interrupt
 
 folder.SMALL_FILES = 3
@@ -411,6 +412,8 @@ def test_two_compactions_of_the_same_files_double_nothing(
 
 COMPACTING = """\
 import sys
+from mixup_study.store import folder
+from mixup_study.store.store import ResultStore
 
 folder.SMALL_FILES = 3
 store = ResultStore(sys.argv[1])

@@ -17,6 +17,7 @@ RecordMaker = Callable[..., TrialRecord]
 FULL_DISK = """\
 import pickle, resource, sys
 from mixup_study.store import folder
+from mixup_study.store.store import ResultStore
 
 folder.SMALL_FILES = 3
 store = ResultStore(sys.argv[1])
