@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from functools import cache
 from typing import Any
 
 import ray
@@ -61,29 +62,34 @@ class Board:
         ray.kill(self._actor)
 
 
-def fetch_assignment(board: str, name: str) -> str:
-    """Return the assignment of a job, as JSON, from the board of that name."""
-    actor: Any = ray.get_actor(board)
-    return str(ray.get(actor.assignment.remote(name)))
+class RemoteBoard:
+    """The board as a training process sees it."""
 
-
-class StopRequests:
-    """Whether to stop, as a training process sees it."""
-
-    def __init__(self, board: str) -> None:
-        """Ask the board of that name."""
-        self._board = board
+    def __init__(self, name: str) -> None:
+        """Find the board of that name; raise RuntimeError where it is gone, and the driver with it."""
+        try:
+            self._actor: Any = ray.get_actor(name)
+        except ValueError as error:  # which would be recorded as the trial's own fault
+            raise RuntimeError("the command that schedules this process is gone") from error
         self._asked = -POLL_SECONDS
-        self._actor: Any = None
 
-    def __call__(self) -> bool:
+    def fetch_assignment(self, job: str) -> str:
+        """Return the assignment of a job, as JSON."""
+        return str(ray.get(self._actor.assignment.remote(job)))
+
+    def stop_requested(self) -> bool:
         """Return whether to stop, asking at most every POLL_SECONDS; nobody stops where nobody answers."""
         if time.monotonic() - self._asked < POLL_SECONDS:
             return False
         try:
-            self._actor = self._actor or ray.get_actor(self._board)
             return bool(ray.get(self._actor.stop_requested.remote(), timeout=5))
-        except (ray.exceptions.RayError, ValueError):
+        except ray.exceptions.RayError:
             return False
         finally:
             self._asked = time.monotonic()
+
+
+@cache
+def find_board(name: str) -> RemoteBoard:
+    """Return the board of that name, which the jobs of a reused process share."""
+    return RemoteBoard(name)

@@ -19,7 +19,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from mixup_study.catalogue import load_plugins
 from mixup_study.cluster.assignment import Assignment
-from mixup_study.cluster.board import StopRequests, fetch_assignment
+from mixup_study.cluster.board import find_board
 from mixup_study.cluster.execution import (
     Host,
     build_checkpointing,
@@ -53,14 +53,10 @@ FINAL = (TrainingDiverged, ValueError)
 def run_job(config: dict[str, Any]) -> None:
     """Train and record the trials of the job that ``config`` names; this is what Tune's actors run."""
     load_plugins(config["plugins"])
-    assignment = Assignment.model_validate_json(fetch_assignment(config["board"], config["job"]))
-    in_process = assignment.workers == 1
-    run_assignment(
-        assignment,
-        send_to_tune,
-        StopRequests(config["board"]),
-        partial(_train_in_actor if in_process else _train_in_group, board=config["board"]),
-    )
+    board = find_board(config["board"])
+    assignment = Assignment.model_validate_json(board.fetch_assignment(config["job"]))
+    train_left = _train_in_actor if assignment.workers == 1 else _train_in_group
+    run_assignment(assignment, send_to_tune, board.stop_requested, partial(train_left, board=config["board"]))
 
 
 def send_to_tune(message: Message) -> None:
@@ -73,7 +69,7 @@ def _train_in_actor(assignment: Assignment, board: str) -> None:
     device = torch.device("cuda", 0) if assignment.settings.resources.gpus else torch.device("cpu")
     check_usable(device)
     send = throttle(name_process(send_to_tune, assignment.title), REPORT_SECONDS)
-    host = Host(device, send, StopRequests(board), redirect_output, TrialMetrics, ray.__version__)
+    host = Host(device, send, find_board(board).stop_requested, redirect_output, TrialMetrics, ray.__version__)
     TorchTrainer(partial(train_here, assignment, host), scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
@@ -134,7 +130,7 @@ def _train_as_worker(config: dict[str, Any]) -> None:
         with TrialMetrics(assignment) as metrics:
             checkpointing = build_checkpointing(
                 assignment,
-                StopRequests(config["board"]),
+                find_board(config["board"]).stop_requested,
                 lambda line: warnings.append(TrialWarning(trial.trial_id, line)),
                 metrics,
                 output,
