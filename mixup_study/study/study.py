@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -70,9 +71,13 @@ class StudyFile:
     overrides: tuple[str, ...] = ()
 
     @cached_property
+    def _source(self) -> Source:
+        """Return the file as it stands; what changes it works on a copy."""
+        return read(self.path)
+
+    @cached_property
     def _document(self) -> Document:
-        source = read(self.path)
-        return document_of(source)
+        return document_of(self._source)
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -87,9 +92,8 @@ class StudyFile:
     @cached_property
     def _paper_settings(self) -> set[tuple[Any, ...]]:
         """Return the settings of the file as it stands, which the paper describes; none of one not to be run so."""
-        source = read(self.path)
         try:
-            return _settings(_expand(document_of(source), source))
+            return _settings(_expand(self._document, self._source))
         except InputError:
             return set()
 
@@ -103,7 +107,7 @@ class StudyFile:
                 f"{self.path}: no profile {profile!r}; expected one of {', '.join(self.profiles)}"
                 f"{nearest(profile, self.profiles)}"
             )
-        source = read(self.path)
+        source = deepcopy(self._source)
         arms = tuple(source.tree["arms"])
         if profile != self.base_profile:
             for key in source.tree["profiles"][profile]:

@@ -4,6 +4,7 @@ import itertools
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -331,3 +332,15 @@ def test_a_layer_is_one_that_the_model_has(model: Any, names: str) -> None:
         "layer",
         expected,
     )
+
+
+def test_a_components_version_enters_the_ids_of_its_own_trials_above_1() -> None:
+    def raise_version(kind: str, **fields: Any) -> str:
+        raised = trial(**fields)
+        component = getattr(raised.components, kind)
+        raised.__dict__["components"] = replace(raised.components, **{kind: replace(component, version=2)})
+        return raised.trial_id
+
+    ids = [trial().trial_id, *(raise_version(kind) for kind in ("task", "dataset", "network", "method", "optimizer"))]
+    assert len(set(ids)) == len(ids)
+    assert trial().components.versions == {}
