@@ -97,8 +97,9 @@ def test_a_model_without_a_record_and_a_damaged_one_are_said_to_be_so(
 
 
 def test_every_format_shows_the_same(
-    store: ResultStore, record: RecordMaker, capsys: pytest.CaptureFixture[str]
+    store: ResultStore, record: RecordMaker, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     found = record()
     store.write(found)
     write_model(store, found.trial.trial_id)

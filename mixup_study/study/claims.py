@@ -125,7 +125,7 @@ class _Check:
         for path, metric in (((*self.at, "metric"), self.comparison.metric), ((*self.at, "minus", "metric"), minus)):
             if metric is None:
                 continue
-            if metric not in CATALOGUE.metrics:
+            if not isinstance(metric, str) or metric not in CATALOGUE.metrics:
                 expected = f"expected one of {', '.join(measured)}{nearest(metric, measured)}"
                 raise self.source.error(path, expected, value=metric)
             if metric not in measured:

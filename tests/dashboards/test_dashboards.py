@@ -49,7 +49,7 @@ table:
 """
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 90) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 180) -> Any:
     """Return what is true in the end."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,17 @@ def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path) 
 
     shown = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "results")
     assert "2 trials: 2 done already, 0 to run" in shown.stdout
+
+
+def test_the_manuals_example_runs_as_it_stands(workplace: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
+    for name, language in (("own_parts.py", "python"), ("own.yaml", "yaml")):
+        (block,) = re.findall(rf"```{language}\n(# {name}\n.*?)```", page, re.DOTALL)
+        (tmp_path / name).write_text(block, encoding="utf-8")
+    shutil.copy(workplace / "stripes.npz", tmp_path)
+    done = run(tmp_path, "run", "own.yaml", "--local", "--data", ".", "--results", "results")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 of 2 trials done" in " ".join(done.stdout.split())
 
 
 def test_a_damaged_model_is_told_and_trained_again(trained: Path) -> None:

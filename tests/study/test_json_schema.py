@@ -87,6 +87,7 @@ def test_the_small_study_is_valid(tree: dict[Any, Any], validator: Draft202012Va
         "nothing across",
         "no pick",
         "a mark",
+        "a pick of the highest",
         "an infinite alpha",
         "partners",
         "layers",
