@@ -79,7 +79,7 @@ def _trains(process: psutil.Process) -> bool:
 
 def run_command(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False
+        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False
     )
 
 

@@ -461,3 +461,21 @@ def test_a_record_that_does_not_say_how_long_it_took_can_be_planned_with(tmp_pat
     ended = call_command("plan", "studies/corrupt_labels.yaml", "--results", tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "24 trials: 1 done already, 23 to run" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "expected"),
+    [
+        ((), 0, "usage: mixup-study COMMAND"),
+        (("plan", "--help"), 0, "usage: python -m mixup_study.plan"),
+        (("tabels",), 2, "did you mean 'tables'?"),
+        (("plan", "nowhere.yaml"), 2, "nowhere.yaml: no such file"),
+    ],
+    ids=["a list", "help", "a misspelt command", "bad input"],
+)
+def test_one_command_stands_for_all(arguments: tuple[str, ...], status: int, expected: str) -> None:
+    command = [sys.executable, "-m", "mixup_study", *arguments]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == status, ended.stderr
+    assert expected in ended.stdout + ended.stderr
+    assert ended.stderr.count("\n") == (status == 2)

@@ -56,10 +56,12 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(workplace: Path, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(
+    workplace: Path, command: str, *arguments: str, plugin: tuple[str, ...] = ("--plugin", "own_parts")
+) -> subprocess.CompletedProcess[str]:
     """Run a command with the plugin in a process of its own, whose catalogue nobody else shares."""
     return subprocess.run(
-        [sys.executable, "-m", f"mixup_study.{command}", *arguments, "--plugin", "own_parts"],
+        [sys.executable, "-m", f"mixup_study.{command}", *arguments, *plugin],
         cwd=workplace,
         env={**os.environ, "COLUMNS": "160", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
@@ -122,6 +124,17 @@ def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path) 
 
     shown = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "results")
     assert "2 trials: 2 done already, 0 to run" in shown.stdout
+
+
+def test_an_installed_package_announces_its_module(workplace: Path, tmp_path: Path) -> None:
+    for name in ("own_parts.py", "own.yaml"):
+        shutil.copy(workplace / name, tmp_path)
+    (installed := tmp_path / "own_parts-1.0.dist-info").mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: own_parts\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[mixup_study]\nown = own_parts\n")
+    planned = run(tmp_path, "plan", "own.yaml", plugin=())
+    assert planned.returncode == 0, planned.stderr
+    assert "6 trials: 0 done already, 6 to run" in planned.stdout
 
 
 def test_the_manuals_example_runs_as_it_stands(workplace: Path, tmp_path: Path) -> None:
