@@ -12,9 +12,7 @@ class Unit:
     name: str
     """``%``, or the things that are counted: ``modes``; empty of a plain number."""
     difference: str
-    """What a difference of two is counted in: ``points``."""
-    difference_text: str
-    """The same in full: ``points of percent``."""
+    """What a difference of two is counted in: ``points`` of percent."""
     scale: float = 1.0
     """Factor from the stored number to the one shown."""
     decimals: int = 1
@@ -36,12 +34,12 @@ class Unit:
         return f"{self.scaled(value):.1f}%" if self.name == "%" else f"{self.scaled(value):g}"
 
 
-PERCENT = Unit("%", "points", "points of percent", scale=100, decimals=2, highest=100)
+PERCENT = Unit("%", "points", scale=100, decimals=2, highest=100)
 """Fractions in [0, 1], shown in percent."""
-PLAIN = Unit("", "units", "what is measured")
+PLAIN = Unit("", "units")
 """Numbers without a unit, such as a loss."""
 
 
 def count_of(things: str) -> Unit:
     """Return the unit of a number of ``things``, in the plural."""
-    return Unit(things, things, things)
+    return Unit(things, things)
