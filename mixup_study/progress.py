@@ -107,7 +107,7 @@ class RunProgress:
         self._running.pop(trial_id, None)
         self.completed += 1
         if error is None:
-            self.train_seconds += train_seconds * self._plan.trials[trial_id].workers
+            self.train_seconds += train_seconds * self._plan.trials[trial_id].processes
         else:
             self.failures[trial_id] = error
         self._bar.update(self._task, completed=self.completed)
@@ -134,7 +134,7 @@ class RunProgress:
                 if progress.telling == trial_id and progress.headline is not None
                 else ""
             )
-            epoch = f"epoch {progress.epoch}/{trial.epochs}" if trial.epochs else ""
+            epoch = f"epoch {progress.epoch}/{trial.trained_epochs}" if trial.trained_epochs else ""
             table.add_row(trial_id, self._plan.labels[trial_id], epoch, doing)
         if len(running) > SHOWN:
             table.add_row("…", f"and {len(running) - SHOWN} more")

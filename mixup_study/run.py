@@ -161,7 +161,7 @@ def _show_plan(plan: Plan, study: Study, reason: str, executor: Executor, done: 
     if left and executor.dashboard is not None:
         print(f"Ray dashboard: {executor.dashboard}", flush=True)
     for trial in left:
-        executor.check(study.resources, trial.workers)
+        executor.check(study.resources, trial.processes)
 
 
 def _train(

@@ -15,7 +15,8 @@ from mixup_study.analysis.table import Records, records_by_id
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.record import Provenance, Status, TrialRecord, trials_schema
 from mixup_study.store.store import ResultStore
-from mixup_study.study.study import Cell, Study, StudyFile
+from mixup_study.study.expand import Cell
+from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
 from mixup_study.views.study_table import study_sheet
 

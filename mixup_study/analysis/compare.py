@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mixup_study.analysis.table import Records, TableRow
-from mixup_study.catalogue import CATALOGUE
+from mixup_study.catalogue import CATALOGUE, Dataset
 from mixup_study.catalogue.data_sets import TEST_SHARE
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial
@@ -75,7 +75,7 @@ def paired_p(study: Study, records: Records, trials: Sequence[str], others: Sequ
 def is_split(study: Study, trial_ids: Sequence[str]) -> bool:
     """Return whether these trials split their data set differently, each by its seeds."""
     trials = (study.trials[trial_id] for trial_id in trial_ids)
-    split = [trial for trial in trials if (dataset := trial.components.dataset) is not None and dataset.is_split]
+    split = [trial for trial in trials if (dataset := _dataset(trial)) is not None and dataset.is_split]
     return len({trial.seed if trial.split_seed is None else trial.split_seed for trial in split}) > 1
 
 
@@ -90,12 +90,17 @@ def overlap(study: Study, trial_ids: Sequence[str]) -> float:
 
 
 def _test_rows_per_training_row(trial: Trial) -> float:
-    dataset = trial.components.dataset
+    dataset = _dataset(trial)
     if dataset is None or dataset.shape is None:
         return 0.0
     shape = dataset.shape
     test = math.ceil(TEST_SHARE * shape.rows)
     return test / min(trial.train_size or shape.rows, shape.rows - test)
+
+
+def _dataset(trial: Trial) -> Dataset | None:
+    """Return the data set of a trial, or of the one that it evaluates."""
+    return (trial.evaluated or trial).components.dataset
 
 
 def by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: str) -> dict[tuple[int, ...], float]:

@@ -97,7 +97,7 @@ def _jobs(study: Study, records: Records) -> list[RecordedJob]:
         seconds = (record["train_seconds"] - (record["resumed_seconds"] or 0)) * size
         key = (record["started_at"], size, trial_id if size == 1 else record["device"])
         start = (record["started_at"] - first).total_seconds()
-        workers = study.trials[trial_id].workers
+        workers = study.trials[trial_id].processes
         job = jobs.setdefault(key, RecordedJob([], start, seconds, workers, False))
         job.trials.append(trial_id)
         job.seconds = max(job.seconds, seconds)

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from mixup_study.catalogue import CATALOGUE
+from mixup_study.study.expand import Cell
 from mixup_study.study.labels import key_text, title_text
 from mixup_study.study.preferences import marked_by, picked_by
-from mixup_study.study.study import Cell, Study
+from mixup_study.study.study import Study
 from mixup_study.study.trial import comparable
 
 Records = Mapping[str, Mapping[str, Any]]
@@ -162,12 +163,17 @@ def choose_setting(study: Study, cells: Sequence[Ran]) -> ChosenSetting | None:
     It has the best mean of the metric of ``table.pick`` among those with every seed done; while there is none, among
     those with any. None where nothing has finished.
     """
-    hyper_parameters = [name for name in CATALOGUE.fields if name not in (*CATALOGUE.seeds, *study.table.keys)]
+    left_out = {*CATALOGUE.seeds, *study.table.keys, *CATALOGUE.fields_with("needed")}
+    hyper_parameters = [name for name in CATALOGUE.fields if name not in left_out]
     setting_of = _values_of(hyper_parameters)
     settings: dict[tuple[Any, ...], list[Ran]] = {}
     for ran in cells:
-        settings.setdefault(setting_of(ran.cell), []).append(ran)
-    differing = {name for name, *values in zip(hyper_parameters, *settings, strict=True) if len(set(values)) > 1}
+        models = tuple(needed.setting() for needed in ran.cell.trial.needs)
+        settings.setdefault((setting_of(ran.cell), models), []).append(ran)
+    values_of_settings = (values for values, _ in settings)
+    differing = {
+        name for name, *values in zip(hyper_parameters, *values_of_settings, strict=True) if len(set(values)) > 1
+    }
     finished = [
         (group, [ran.record for ran in group if ran.record is not None and ran.status == "done"])
         for group in settings.values()

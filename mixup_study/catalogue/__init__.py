@@ -14,7 +14,7 @@ from mixup_study.catalogue.entries import (
     TableShape,
     Task,
 )
-from mixup_study.catalogue.fields import FieldEntry, Fields, Traits
+from mixup_study.catalogue.fields import FieldEntry, Fields, NeededTrial, Traits
 from mixup_study.catalogue.registry import CATALOGUE, Catalogue, load_plugins
 from mixup_study.catalogue.units import PERCENT, PLAIN, Unit, count_of
 
@@ -30,6 +30,7 @@ __all__ = [
     "Fields",
     "Method",
     "Metric",
+    "NeededTrial",
     "Network",
     "Optimizer",
     "Quantity",

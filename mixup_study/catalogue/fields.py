@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    WithJsonSchema,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
@@ -38,6 +46,8 @@ class Traits:
     """A trial that has it at another value than its default is trained alone, not in a pack."""
     requires: str | None = None
     """Only trials take it whose data set provides this; all by default."""
+    needed: bool = False
+    """Its value is a trial whose model the trial needs."""
     changes: str | None = None
     """What of a training example it changes where it is set: ``input`` or ``target`` (ticks of Table 5)."""
 
@@ -105,3 +115,26 @@ Strength = Annotated[float, Field(ge=0), AfterValidator(_strength)]
 Fraction = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1), AfterValidator(_without_negative_zero)]
 Deviation = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e6), AfterValidator(_without_negative_zero)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def _check_trial(value: Any) -> Any:
+    if value is not None and not isinstance(value, Fields):
+        raise PydanticCustomError("needed", "expected a trial")
+    return value
+
+
+def _name_trial(value: Any) -> str | None:
+    return None if value is None else value.trial_id
+
+
+NeededTrial = Annotated[
+    Any,
+    Traits(needed=True),
+    PlainValidator(_check_trial),
+    PlainSerializer(_name_trial),
+    WithJsonSchema({"type": "string"}),
+]
+"""Type of a field whose value is a training trial, of which the trial needs the model; its trial_id where it is shown.
+
+A study names one of its ``models`` there. One that may be missing has the default None.
+"""

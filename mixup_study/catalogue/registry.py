@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from mixup_study.catalogue.data_sets import DATA_SETS
 from mixup_study.catalogue.entries import Component, Curve, Dataset, Method, Metric, Network, Optimizer, Task
+from mixup_study.catalogue.evaluations import EVALUATIONS
 from mixup_study.catalogue.fields import FieldEntry, Fields, Traits, fields_of
 from mixup_study.catalogue.methods import METHODS
 from mixup_study.catalogue.networks import NETWORKS
@@ -167,5 +168,5 @@ def _add_module(name: str, source: str) -> None:
         CATALOGUE.add(entry)
 
 
-CATALOGUE = Catalogue(CoreFields, (*TASKS, *DATA_SETS, *NETWORKS, *METHODS, *OPTIMIZERS))
+CATALOGUE = Catalogue(CoreFields, (*TASKS, *EVALUATIONS, *DATA_SETS, *NETWORKS, *METHODS, *OPTIMIZERS))
 """All that studies can name."""

@@ -19,16 +19,7 @@ MODES = count_of("modes")
 class CoreFields(Fields):
     """Fields of every trial."""
 
-    task: str = Field(default="classification", description="What is learnt.")
-    workers: Annotated[int, Traits(caption=True, cost=True, alone=True, requires="labels")] = Field(
-        default=1,
-        ge=1,
-        le=1024,
-        description="Data-parallel workers. They change BatchNorm's statistics, so they belong to the trial.",
-    )
-    seed: Annotated[Seed, Traits(seed=True, varies_in_pack=True)] = Field(
-        default=0, description="Seed of initial weights, minibatch order, augmentation, lambda, dropout."
-    )
+    task: str = Field(default="classification", description="What is learnt, or evaluated.")
 
 
 class TrainingFields(Fields):
@@ -53,6 +44,9 @@ class TrainingFields(Fields):
         " epoch is never reached.",
     )
     lr_factor: Real = Field(default=0.1, gt=0, le=1, description="Factor of the learning rate at each milestone.")
+    seed: Annotated[Seed, Traits(seed=True, varies_in_pack=True)] = Field(
+        default=0, description="Seed of initial weights, minibatch order, augmentation, lambda, dropout."
+    )
 
     @field_validator("milestones")
     @classmethod
@@ -65,6 +59,12 @@ class TrainingFields(Fields):
 class ClassificationFields(TrainingFields, LabelFields):
     """Fields of a classification."""
 
+    workers: Annotated[int, Traits(caption=True, cost=True, alone=True)] = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        description="Data-parallel workers. They change BatchNorm's statistics, so they belong to the trial.",
+    )
     precision: Annotated[
         Literal["float32", "bfloat16"], Traits(implementation=True, caption=True, cost=True, alone=True)
     ] = Field(default="float32", description="bfloat16: forward passes under autocast; parameters stay float32.")
@@ -94,6 +94,7 @@ TASKS = (
             Metric("test_error_best", PERCENT),
             Metric("test_error_last", PERCENT),
             Metric("test_error_median10", PERCENT),
+            Metric("test_top5_error_last", PERCENT),
             Metric("train_error_real", PERCENT),
             Metric("train_error_corrupted", PERCENT),
         ),
@@ -104,6 +105,12 @@ TASKS = (
                 PERCENT,
                 gauge="test_error_ratio",
                 description="Top-1 test error after the last epoch, in [0, 1]",
+            ),
+            Curve(
+                "test_top5_error",
+                PERCENT,
+                gauge="test_top5_error_ratio",
+                description="Top-5 test error after the last epoch, in [0, 1], where there are ten classes or more",
             ),
         ),
         headline="test_error",

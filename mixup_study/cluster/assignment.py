@@ -94,7 +94,7 @@ class Assignment(BaseModel):
     @property
     def workers(self) -> int:
         """Return the number of data-parallel workers, the same for all trials of a job."""
-        return next(iter(self.trials.values())).workers
+        return next(iter(self.trials.values())).processes
 
     def without(self, trial_ids: Collection[str]) -> Self:
         """Return the assignment of the other trials."""

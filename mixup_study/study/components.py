@@ -56,6 +56,11 @@ class Components:
         )
 
     @cached_property
+    def needed_trials(self) -> tuple[str, ...]:
+        """Return the fields whose values are trials that others of these components need, in order."""
+        return tuple(field.name for field in fields_of(self.task.fields) if field.traits.needed)
+
+    @cached_property
     def versions(self) -> dict[str, int]:
         """Return the versions above 1, by kind and name."""
         return {f"{entry.kind} {entry.name}": entry.version for entry in self if entry.version > 1}

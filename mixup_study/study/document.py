@@ -149,6 +149,7 @@ class Document(BaseModel):
     paper: Paper | None = None
     trial: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, Any] = Field(default_factory=dict)
+    models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
     resources: Resources = Resources()
@@ -161,7 +162,7 @@ class Document(BaseModel):
     published: list[dict[str, Any]] = Field(default_factory=list)
 
 
-PROFILE_KEYS = ("trial", "grid", "arms", "resources")
+PROFILE_KEYS = ("trial", "grid", "models", "arms", "resources")
 
 
 def document_of(source: Source) -> Document:

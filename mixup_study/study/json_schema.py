@@ -10,6 +10,7 @@ from pydantic import BaseModel, create_model
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.claims import EXTREMES, Claim, Comparison
 from mixup_study.study.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
+from mixup_study.study.expand import LIKE
 
 METRIC_KEYS = ("metric", "lowest", "highest")
 """Keys of a study file whose value is a metric's name."""
@@ -20,7 +21,8 @@ def study_schema() -> dict[str, Any]:
     metrics = {name: {"type": "number"} for name in CATALOGUE.metrics}
     overlay = {
         "trial": _nullable(_reference("overlaid values")),
-        "grid": _nullable(_reference("overlaid axes")),
+        "grid": _nullable(_nullable_properties(_grid())),
+        "models": _nullable({"type": "object", "additionalProperties": _nullable(_reference("overlaid model"))}),
         "arms": _nullable({"type": "object", "additionalProperties": _nullable(_reference("overlaid axes"))}),
         "resources": _nullable(_nullable_properties(_model(Resources))),
     }
@@ -35,7 +37,12 @@ def study_schema() -> dict[str, Any]:
             "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
             "paper": {**_model(Paper), "description": "Where in the paper the study comes from."},
             "trial": {**_reference("values"), "description": "What every trial shares."},
-            "grid": {**_reference("axes"), "description": "Fields crossed with every arm; an arm's own value wins."},
+            "grid": {**_grid(), "description": "Fields crossed with every arm; an arm's own value wins."},
+            "models": {
+                "type": "object",
+                "additionalProperties": _reference("model"),
+                "description": "Trials that evaluations need, by name: what they set themselves over trial and grid.",
+            },
             "arms": {
                 "type": "object",
                 "additionalProperties": _reference("axes"),
@@ -139,6 +146,8 @@ def _field_definitions() -> dict[str, Any]:
     definitions: dict[str, Any] = {}
     for name, schema in values.items():
         value = {key: item for key, item in schema.items() if key != "default"}
+        if CATALOGUE.fields[name].traits.needed:
+            value = {"anyOf": [{"type": "string"}, _reference("model")], "description": schema["description"]}
         if name in CATALOGUE.kinds:
             value["enum"] = list(CATALOGUE.names(name))
         definitions[f"field {name}"] = value
@@ -155,7 +164,32 @@ def _mapping_definitions() -> dict[str, Any]:
         "axes": axes,
         "overlaid values": _nullable_properties(values),
         "overlaid axes": _nullable_properties(axes),
+        "model": _needed_model(),
+        "overlaid model": _nullable_properties(_needed_model()),
+        "settings": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": _nullable(_reference("axes")),
+            "description": "Values of the field, each with the fields that go with it.",
+        },
     }
+
+
+def _needed_model() -> dict[str, Any]:
+    like = {"type": "string", "description": "Another model, whose fields this one takes over."}
+    return _mapping({LIKE: like, **{name: _value(name) for name in CATALOGUE.fields}})
+
+
+def _grid() -> dict[str, Any]:
+    needed = CATALOGUE.fields_with("needed")
+    return _mapping(
+        {
+            name: _reference(f"axis {name}")
+            if name in needed
+            else {"anyOf": [_reference(f"axis {name}"), _reference("settings")]}
+            for name in CATALOGUE.fields
+        }
+    )
 
 
 def _selector_definitions() -> dict[str, Any]:

@@ -29,7 +29,8 @@ def _value_text(value: Any) -> str:
 def cell_labels(study: Study) -> dict[str, str]:
     """Return what each trial is within its study, in a few words: ``label noise 20%, mixup, α=8, seed=1``."""
     outer = [name for name in study.table.keys if name != "arm"]
-    varied = [name for name in CATALOGUE.fields if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
+    plain_fields = [name for name, field in CATALOGUE.fields.items() if not field.traits.needed]
+    varied = [name for name in plain_fields if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
     named = {"method", *outer, *(name for cell in study.cells for name in cell.settings)}
     others = [name for name in varied if name not in named]
     labels = {}

@@ -57,13 +57,12 @@ class Job:
     @property
     def workers(self) -> int:
         """Return the number of data-parallel workers, the same for all trials of a job."""
-        workers: int = self.trials[0].workers
-        return workers
+        return self.trials[0].processes
 
     @property
     def epochs(self) -> int:
         """Return the number of epochs, the same for all trials of a job; 0 of an evaluation."""
-        return int(self.trials[0].epochs or 0)
+        return self.trials[0].trained_epochs
 
 
 class Plan(Protocol):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,20 +16,10 @@ from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError, nearest
 from mixup_study.study.claims import Claim, check_claims
 from mixup_study.study.document import PROFILE_KEYS, Document, Figure, Paper, Resources, Table, document_of
-from mixup_study.study.explain import choose_finding, explain
+from mixup_study.study.expand import Cell, expand, list_tried
+from mixup_study.study.explain import explain
 from mixup_study.study.source import KeyPath, Source, read, set_override
 from mixup_study.study.trial import Trial, check_field, comparable
-
-MAX_TRIALS = 1_000_000
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One trial of a study under the arm that asked for it; ``settings`` names the fields that its arm sets itself."""
-
-    arm: str
-    trial: Trial
-    settings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +82,7 @@ class StudyFile:
     def _paper_settings(self) -> set[tuple[Any, ...]]:
         """Return the settings of the file as it stands, which the paper describes; none of one not to be run so."""
         try:
-            return _settings(_expand(self._document, self._source))
+            return _settings(expand(self._document, self._source))
         except InputError:
             return set()
 
@@ -125,11 +114,11 @@ class StudyFile:
             set_override(source, assignment)
         document = document_of(source)
         _check_table(document, source, arms)
-        cells = tuple(_expand(document, source))
+        cells = tuple(expand(document, source))
         _check_measured(document.table, cells, source)
         if document.table.pick is None:
             _check_settings(document.table, cells, source)
-        tried = (_values_tried(self._document), _values_tried(document))
+        tried = (list_tried(self._document), list_tried(document))
         check_claims(document.claims, source, tried, _measured(cells), document.table.metric)
         return Study(
             name=document.name,
@@ -151,8 +140,7 @@ class StudyFile:
 
 def _settings(cells: Iterable[Cell]) -> set[tuple[Any, ...]]:
     """Return what the paper might say of the trials: all fields but seeds and how the arithmetic is done."""
-    names = [name for name, field in CATALOGUE.fields.items() if not (field.traits.seed or field.traits.implementation)]
-    return {tuple(getattr(cell.trial, name) for name in names) for cell in cells}
+    return {cell.trial.setting(implementation=False) for cell in cells}
 
 
 def _without_removed(document: Document) -> Table:
@@ -228,32 +216,22 @@ def _measured(cells: Sequence[Cell]) -> list[str]:
     return [name for task in tasks for name in CATALOGUE.tasks[task].metric_names]
 
 
-def _values_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
-    """Return the values of each field that each arm tries."""
-    defaults = {name: field.default for name, field in CATALOGUE.fields.items() if not field.required}
-    return {
-        arm: {
-            name: values if _is_list(name, values) else [values]
-            for name, values in {**defaults, **document.trial, **document.grid, **given}.items()
-        }
-        for arm, given in document.arms.items()
-    }
-
-
 def _check_settings(table: Table, cells: Iterable[Cell], source: Source) -> None:
     """Raise InputError for an arm of which a cell of the table could show several settings."""
-    settings: dict[tuple[Any, ...], dict[str, Any]] = {}
+    settings: dict[tuple[Any, ...], tuple[tuple[str, Any], ...]] = {}
     for cell in cells:
-        values = cell.trial.flat()
-        setting = {name: value for name, value in values.items() if name not in CATALOGUE.seeds}
-        key = tuple(cell.arm if name == "arm" else repr(values[name]) for name in table.keys)
+        setting = cell.trial.setting()
+        key = tuple(cell.arm if name == "arm" else repr(getattr(cell.trial, name)) for name in table.keys)
         first = settings.setdefault(key, setting)
         if first != setting:
-            name = next(name for name in setting if first[name] != setting[name])
+            name, *values = next(
+                (name, one, other) for (name, one), (_, other) in zip(first, setting, strict=True) if one != other
+            )
+            one, other = (list(value) if isinstance(value, tuple) else value for value in values)
             raise source.error(
                 ("arms", cell.arm),
-                f"has {name} {first[name]} and {setting[name]} in one cell of the table; expected one of them, {name}"
-                " among table.rows or across, or table.pick to choose",
+                f"has {name} {one} and {other} in one cell of the table; expected one of them, {name} among table.rows"
+                " or across, or table.pick to choose",
             )
 
 
@@ -275,64 +253,3 @@ def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Se
     else:
         known = (*CATALOGUE.fields, "arm", *CATALOGUE.metrics)
         raise source.error(path, f"unknown key; expected a field of a trial, arm or a measurement{nearest(key, known)}")
-
-
-def _expand(document: Document, source: Source) -> Iterable[Cell]:
-    total = 0
-    for arm, given in document.arms.items():
-        axes = {**_axes(document.grid, ("grid",), source), **_axes(given, ("arms", arm), source)}
-        size = 1
-        for values, _ in axes.values():
-            size *= len(values)
-        total += size
-        if total > MAX_TRIALS:
-            raise source.error(("arms", arm), f"the study expands to more than {MAX_TRIALS:,} trials")
-        settings = tuple(name for name in given if name != "method")
-        paths = {name: path for name, (_, path) in axes.items()}
-        for combination in itertools.product(*(values for values, _ in axes.values())):
-            chosen = dict(zip(axes, combination, strict=True))
-            yield Cell(arm, _trial(document, source, arm, chosen, paths), settings)
-
-
-def _axes(fields: Mapping[str, Any], at: KeyPath, source: Source) -> dict[str, tuple[list[Any], KeyPath]]:
-    """Return each key's alternatives, and where they were written."""
-    axes = {}
-    for name, values in fields.items():
-        path = (*at, name)
-        if not _is_list(name, values):
-            axes[name] = ([values], path)
-            continue
-        if not values:
-            raise source.error(path, "expands to nothing; expected at least one value", value=values)
-        seen = set()
-        for index, value in enumerate(values):
-            same = (isinstance(value, bool), value if isinstance(value, Hashable) else repr(value))
-            if same in seen:
-                raise source.error((*path, index), "the value stands here twice; expected it once", value=value)
-            seen.add(same)
-        axes[name] = (list(values), path)
-    return axes
-
-
-def _is_list(name: str, values: Any) -> bool:
-    """Return whether ``values`` are alternatives rather than one value, which of some fields is a list itself."""
-    if not isinstance(values, list):
-        return False
-    field = CATALOGUE.fields.get(name)
-    return field is None or not field.is_list or any(isinstance(value, list) for value in values)
-
-
-def _trial(
-    document: Document, source: Source, arm: str, chosen: Mapping[str, Any], paths: Mapping[str, KeyPath]
-) -> Trial:
-    try:
-        return Trial(**{**document.trial, **chosen})
-    except ValidationError as error:
-        name = str(next(iter(choose_finding(error)["loc"]), ""))
-        if name in paths:
-            at = paths[name][:-1]
-        elif name in document.trial:
-            at = ("trial",)
-        else:
-            at = ("arms", arm)
-        raise explain(error, source, at, tuple(CATALOGUE.fields)) from None

@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cache, cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, cast
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, WithJsonSchema, create_model
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, create_model
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.catalogue.tasks import CoreFields
@@ -22,10 +22,13 @@ class Trial(CoreFields):
     """One training run, or evaluation, in the words that study files, ``--set``, result columns and SQL share.
 
     A trial is its content: two trials with equal fields are the same trial, whatever study, arm, machine or
-    resources they come from. ``Trial(**fields)`` is of a class that inherits the fields of all components it chooses;
-    a field that it does not take reads as its default, or None. Raises pydantic's ValidationError for fields that make
-    no trial.
+    resources they come from. ``Trial(**fields)`` is of a class that inherits the fields of all components it chooses.
+    A field that it does not take reads as that of the trial that it evaluates, if any, else as its default or None.
+    Raises pydantic's ValidationError for fields that make no trial.
     """
+
+    components: ClassVar[Components]
+    """The components that the trials of a class choose."""
 
     def __new__(cls, **fields: Any) -> Trial:
         """Choose the class by the components."""
@@ -35,22 +38,20 @@ class Trial(CoreFields):
         """Validate the fields, components first."""
         components = choose_components(fields)
         accepted = components.accept(fields)
+        for name in components.needed_trials:
+            if isinstance(accepted.get(name), Mapping):
+                accepted[name] = Trial(**accepted[name])
         self.__pydantic_validator__.validate_python(accepted, self_instance=self, context=components)
 
     def __getattr__(self, name: str) -> Any:
         if name in CATALOGUE.fields:
-            return CATALOGUE.fields[name].default
+            evaluated = self.evaluated
+            return CATALOGUE.fields[name].default if evaluated is None else getattr(evaluated, name)
         return super().__getattr__(name)  # type: ignore[misc]  # pydantic has it, out of sight of type checkers
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by the fields: a class composed of components has no name of its own."""
         return _read_trial, (self.to_dict(),)
-
-    @cached_property
-    def components(self) -> Components:
-        """Return the components that it chooses."""
-        kinds = ("task", *CATALOGUE.tasks[self.task].chooses)
-        return choose_components({kind: getattr(self, kind) for kind in kinds})
 
     @property
     def changes(self) -> frozenset[str]:
@@ -63,8 +64,29 @@ class Trial(CoreFields):
     @cached_property
     def needs(self) -> tuple[Trial, ...]:
         """Return the training trials whose models this one needs; their ids are part of its own."""
-        values = (getattr(self, name) for name in type(self).model_fields)
-        return tuple(value for value in values if isinstance(value, Trial))
+        values = (getattr(self, name) for name in self.components.needed_trials)
+        return tuple(value for value in values if value is not None)
+
+    @property
+    def evaluated(self) -> Trial | None:
+        """Return the trial whose model this one evaluates, and whose fields describe it too; None where it trains."""
+        return self.needs[0] if self.components.needed_trials else None
+
+    @property
+    def trained_epochs(self) -> int:
+        """Return the epochs that it trains; 0 of an evaluation."""
+        return 0 if self.evaluated is not None else int(self.epochs)
+
+    @property
+    def processes(self) -> int:
+        """Return how many processes train, or evaluate, it together."""
+        return 1 if self.evaluated is not None else int(self.workers)
+
+    @cached_property
+    def described_by(self) -> frozenset[str]:
+        """Return the fields that describe it: those that it takes, and those of the trial that it evaluates."""
+        own = self.components.fields
+        return own if self.evaluated is None else own | self.evaluated.described_by
 
     @cached_property
     def trial_id(self) -> str:
@@ -78,6 +100,19 @@ class Trial(CoreFields):
             content.append(self.components.versions)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def setting(self, *, implementation: bool = True) -> tuple[tuple[str, Any], ...]:
+        """Return every field of the catalogue by name but the seeds, equal for trials that differ in nothing else.
+
+        A needed trial's value is its setting. ``implementation`` tells whether fields count that say how the
+        arithmetic is done.
+        """
+        return tuple(
+            (name, value.setting(implementation=implementation) if isinstance(value, Trial) else value)
+            for name, field in CATALOGUE.fields.items()
+            if not field.traits.seed and (implementation or not field.traits.implementation)
+            for value in [getattr(self, name)]
+        )
 
     def flat(self) -> dict[str, Any]:
         """Return every field of the catalogue by name, in the order of the result columns.
@@ -95,15 +130,7 @@ class Trial(CoreFields):
 
 
 def _read_trial(value: Any) -> Trial:
-    if isinstance(value, Trial):
-        return value
-    if not isinstance(value, Mapping):
-        raise ValueError("expected the fields of a trial")
-    return Trial(**value)
-
-
-def _name_trial(trial: Trial) -> str:
-    return trial.trial_id
+    return value if isinstance(value, Trial) else Trial(**value)
 
 
 def _fields_of(trial: Trial) -> dict[str, Any]:
@@ -112,13 +139,6 @@ def _fields_of(trial: Trial) -> dict[str, Any]:
 
 SentTrial = Annotated[Trial, PlainValidator(_read_trial), PlainSerializer(_fields_of)]
 """Type of a trial that travels as JSON, by its fields."""
-NeededTrial = Annotated[
-    Trial,
-    PlainValidator(_read_trial),
-    PlainSerializer(_name_trial),
-    WithJsonSchema({"type": "object"}, mode="validation"),
-]
-"""Type of a field that names a training trial, by its fields, whose model the trial needs."""
 
 
 @cache
@@ -129,7 +149,9 @@ def _class_of(components: Components) -> type[Trial]:
     bases: list[Any] = [
         fields for fields in declared if sum(issubclass(other, fields) for other in declared) == 1
     ]  # those that no other inherits already
-    return create_model("Trial", __base__=(*bases, Trial), __module__=__name__)
+    composed = cast(type[Trial], create_model("Trial", __base__=(*bases, Trial), __module__=__name__))
+    composed.components = components
+    return composed
 
 
 def joint_id(trials: Sequence[Trial]) -> str:

@@ -61,7 +61,7 @@ def train(
         rows, before = saved["rows"], saved["seconds"]
         first = max(map(len, rows))
         task.load(saved)
-    epochs = trials[0].epochs or 0  # none of an evaluation
+    epochs = trials[0].trained_epochs
     for epoch in range(first, epochs):
         begun = time.perf_counter()
         measured = task.run_epoch(epoch)

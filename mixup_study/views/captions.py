@@ -17,7 +17,7 @@ def what_ran(findings: Findings) -> str:
 
     def values_of(name: str) -> list[Any]:
         """Return the values of a field among the trials that take it."""
-        values = dict.fromkeys(getattr(trial, name) for trial in trials if name in trial.components.fields)
+        values = dict.fromkeys(getattr(trial, name) for trial in trials if name in trial.described_by)
         return [value for value in values if value is not None]
 
     def values_text(name: str) -> str:

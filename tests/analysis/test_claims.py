@@ -17,7 +17,8 @@ from scipy import stats
 from mixup_study.analysis.claims import JudgedClaim, JudgedComparison, judge
 from mixup_study.analysis.table import Records, table_rows
 from mixup_study.catalogue import CATALOGUE, PERCENT
-from mixup_study.study.study import Cell, Study, StudyFile
+from mixup_study.study.expand import Cell
+from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import comparable
 
 Loader = Callable[..., Study]

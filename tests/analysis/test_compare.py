@@ -9,7 +9,8 @@ from scipy import stats
 
 from mixup_study.analysis.compare import is_split, paired_p
 from mixup_study.analysis.table import Records
-from mixup_study.study.study import Cell, Study
+from mixup_study.study.expand import Cell
+from mixup_study.study.study import Study
 
 Loader = Callable[..., Study]
 Measure = Callable[[Study, Callable[[Cell], Any]], Records]

@@ -12,7 +12,8 @@ from mixup_study.analysis.findings import Findings, Progress
 from mixup_study.analysis.table import Records
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
-from mixup_study.study.study import Cell, Study
+from mixup_study.study.expand import Cell
+from mixup_study.study.study import Study
 from mixup_study.views.captions import table_caption
 from mixup_study.views.study_table import study_sheet
 from tests.fixtures import PROVENANCE, findings_of

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from mixup_study.analysis.table import Records, summarise, table_rows
-from mixup_study.study.study import Cell, Study
+from mixup_study.study.expand import Cell
+from mixup_study.study.study import Study
 from mixup_study.views.study_table import study_sheet
 from tests.fixtures import findings_of
 

@@ -11,9 +11,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mixup_study.catalogue import PERCENT, Dataset, Fields, Method, Metric, Network, Task, Traits
+from mixup_study.catalogue import PERCENT, Dataset, Fields, Method, Metric, NeededTrial, Network, Task, Traits
 from mixup_study.data import ImageSet, load_labelled_set
-from mixup_study.study.trial import NeededTrial, Trial
+from mixup_study.study.trial import Trial
 from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.vicinity import Draws, Examples, Minibatch, VirtualBatch
 

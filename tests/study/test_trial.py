@@ -67,7 +67,14 @@ def trial(**fields: Any) -> Trial:
     return Trial(**MIXUP | fields)
 
 
-@pytest.mark.parametrize("field", CATALOGUE.fields)
+OF_EVALUATIONS = {"source", "attacker", "pairs", "lambdas", "pairs_seed", "epsilon", "steps"}
+
+
+def test_all_fields_are_tried() -> None:
+    assert set(OTHERS) | OF_EVALUATIONS == set(CATALOGUE.fields)
+
+
+@pytest.mark.parametrize("field", OTHERS)
 def test_every_field_changes_the_id(field: str) -> None:
     assert trial(**OTHERS[field]).trial_id != trial().trial_id
 

@@ -169,13 +169,14 @@ def test_a_step_is_plain_sgd_on_the_mean_cross_entropy() -> None:
 def test_errors_are_measured_in_evaluation_mode_on_images_as_they_are() -> None:
     run = Classification(trial(dropout=0.9, train_size=None), ALONE)
     run.train_epoch(0)
-    once, again = run.predictions(run.data.train_inputs_N), run.predictions(run.data.train_inputs_N)
-    assert torch.equal(once, again)
-    assert once.shape == (1437,)  # more than one chunk
+    once, again = (run.predict(run.data.train_inputs_N, run.labels_N) for _ in range(2))
+    assert torch.equal(once.class_N, again.class_N)
+    assert once.class_N.shape == once.rank_N.shape == (1437,)  # more than one chunk
     run.model.eval()
     with torch.no_grad():
-        expected = run.model(run.data.normalised(run.data.train_inputs_N)).argmax(1)
-    assert torch.equal(once, expected)
+        logits = run.model(run.data.normalised(run.data.train_inputs_N))
+    assert torch.equal(once.class_N, logits.argmax(1))
+    assert torch.equal(once.rank_N, (logits.argsort(1, descending=True) == run.labels_N[:, None]).int().argmax(1))
 
 
 def test_a_loss_that_is_not_finite_ends_the_trial_and_names_the_epoch() -> None:

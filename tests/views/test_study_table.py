@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from mixup_study.analysis.table import Records
-from mixup_study.study.study import Cell, Study, StudyFile
+from mixup_study.study.expand import Cell
+from mixup_study.study.study import Study, StudyFile
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.trials_table import trials_sheet
 from tests.fixtures import findings_of

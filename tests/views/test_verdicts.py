@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from mixup_study.analysis.table import Records
-from mixup_study.study.study import Cell, Study
+from mixup_study.study.expand import Cell
+from mixup_study.study.study import Study
 from mixup_study.views.verdicts import verdict_lines
 from tests.fixtures import findings_of
 

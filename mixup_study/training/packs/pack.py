@@ -26,6 +26,7 @@ from mixup_study.training.optimizers import build_optimizer, learning_rate, set_
 from mixup_study.training.packs.replay import Replay, record
 from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.training.tasks.classification import Classification
+from mixup_study.training.tasks.measures import TOP5_CLASSES, rank_labels
 from mixup_study.vicinity.base import Minibatch, PairDraws, VirtualBatch, pair_draws
 
 _GRAPHS: dict[Hashable, Graph] = {}
@@ -63,7 +64,7 @@ class Pack:
         return [member.model.state_dict() for member in self._members_trained()]
 
     def run_epoch(self, epoch: int) -> Sequence[Row]:
-        """Train for an epoch; return each trial's training loss and test error."""
+        """Train for an epoch; return each trial's training loss and test errors."""
         return [row for block in self._blocks for row in block.run_epoch(epoch)]
 
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:
@@ -110,8 +111,13 @@ class _Block:
         for rows_PB, lams_P, permutations_PB in self._draws(epoch):
             losses_P += self._step(rows_PB, lams_P, permutations_PB)
         losses = (losses_P / self._inputs_PNF.shape[1]).tolist()
-        errors = (self._predictions() != self._test_labels_PM).double().mean(1).tolist()
-        return [{"train_loss": loss, "test_error": error} for loss, error in zip(losses, errors, strict=True)]
+        logits_PMK = self._test_logits()
+        wrong_PM = logits_PMK.argmax(2) != self._test_labels_PM
+        columns = {"train_loss": losses, "test_error": wrong_PM.double().mean(1).tolist()}
+        if logits_PMK.shape[2] >= TOP5_CLASSES:
+            missed_PM = rank_labels(logits_PMK, self._test_labels_PM) >= 5
+            columns["test_top5_error"] = missed_PM.double().mean(1).tolist()
+        return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def _draws(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the rows of each trial's minibatch (P, B), lambdas (P,) and permutations of minibatches (P, B)."""
@@ -167,15 +173,15 @@ class _Block:
         gradients, (_, losses_P) = each(named, inputs_PBF, targets_PBK, lams_P, permutations_PB)
         return [losses_P, *gradients.values()]
 
-    def _predictions(self) -> Tensor:
-        """Return the class predicted for each test example, (P, M)."""
+    def _test_logits(self) -> Tensor:
+        """Return the logits of each test example, (P, M, K)."""
 
         def logits(named: dict[str, Tensor], inputs_MF: Tensor) -> Tensor:
             logits_MK: Tensor = functional_call(self._network, named, (inputs_MF,))
             return logits_MK
 
         logits_PMK: Tensor = vmap(logits)(self._parameters, self._test_inputs_PMF)
-        return logits_PMK.argmax(2)
+        return logits_PMK
 
     def members_trained(self) -> Sequence[Classification]:
         """Return the trials by themselves, each with its network as trained so far."""

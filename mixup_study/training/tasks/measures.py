@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
+
+TOP5_CLASSES = 10
+"""Classes from which on a top-5 error is measured: among fewer it says little."""
+
+
+def rank_labels(logits_NK: Tensor, labels_N: Tensor) -> Tensor:
+    """Return how many classes have a larger logit than the label, int64 of the labels' shape.
+
+    Logits have the labels' shape and one axis more. All classes are counted where the label's logit is not a number.
+    """
+    own_N1 = logits_NK.gather(-1, labels_N.unsqueeze(-1))
+    return (~(logits_NK <= own_N1)).sum(-1)
 
 
 def error(predicted_N: Tensor, labels_N: Tensor) -> float:
@@ -13,12 +25,19 @@ def error(predicted_N: Tensor, labels_N: Tensor) -> float:
     return (predicted_N != labels_N).double().mean().item()
 
 
-def over_epochs(test_errors: Sequence[float]) -> dict[str, float | None]:
-    """Return the lowest test error, the last one, and the median of the last ten (Tables 2 and 5)."""
+def top5_error(rank_N: Tensor, classes: int) -> float | None:
+    """Return the share of labels that are not among the five largest logits; None below TOP5_CLASSES."""
+    return (rank_N >= 5).double().mean().item() if classes >= TOP5_CLASSES else None
+
+
+def over_epochs(rows: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
+    """Return the lowest test error, the last one, and the median of the last ten (Tables 2 and 5); the last top-5."""
+    test_errors = [row["test_error"] for row in rows]
     return {
         "test_error_best": min(test_errors),
         "test_error_last": test_errors[-1],
         "test_error_median10": statistics.median(test_errors[-10:]),
+        "test_top5_error_last": rows[-1].get("test_top5_error"),
     }
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import Statistic, cell_ids, summarise
 from mixup_study.catalogue import CATALOGUE, Quantity
+from mixup_study.study.expand import Cell
 from mixup_study.study.labels import key_text, plain, setting_text, title_text
-from mixup_study.study.study import Cell
 from mixup_study.views.report.charts import (
     LINE_WIDTH,
     TOOLTIP,

@@ -1,0 +1,252 @@
+"""The cells that a study file expands to: its arms crossed with its grid, and the models that evaluations need."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from mixup_study.catalogue import CATALOGUE
+from mixup_study.errors import InputError, nearest
+from mixup_study.study.components import choose_components
+from mixup_study.study.document import Document
+from mixup_study.study.explain import choose_finding, explain
+from mixup_study.study.source import KeyPath, Source
+from mixup_study.study.trial import Trial
+
+MAX_TRIALS = 1_000_000
+LIKE = "like"
+"""The key of a model that names another, whose fields it takes over."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One trial of a study under the arm that asked for it; ``settings`` names the fields that its arm sets itself."""
+
+    arm: str
+    trial: Trial
+    settings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A field, and the values that it takes in turn."""
+
+    values: Sequence[Any]
+    path: KeyPath
+    settings: Mapping[Any, Mapping[str, Any]]
+    """By value, the fields that go with it."""
+
+
+def expand(document: Document, source: Source) -> Iterator[Cell]:
+    """Yield the cells of a study in the order of the file. Raises InputError for what makes no trial."""
+    total = least = 0
+    grid = _read_axes(document.grid, ("grid",), source, with_settings=True)
+    models = _Models(document, source)
+    for arm, fields in document.arms.items():
+        own = _read_axes(fields, ("arms", arm), source, with_settings=False)
+        axes = {**grid, **own}
+        least += math.prod(len(axis.values) for axis in axes.values())
+        if least > MAX_TRIALS:
+            raise _too_many(arm, source)
+        settings = tuple(name for name in fields if name != "method" and not _is_needed(name))
+        for combination in itertools.product(*(axis.values for axis in axes.values())):
+            values = dict(zip(axes, combination, strict=True))
+            paths = {name: axis.path for name, axis in axes.items()}
+            further = _read_settings(axes, values, source)
+            for more in itertools.product(*(axis.values for axis in further.values())):
+                total += 1
+                if total > MAX_TRIALS:
+                    raise _too_many(arm, source)
+                every = {**values, **dict(zip(further, more, strict=True))}
+                places = {**paths, **{name: axis.path for name, axis in further.items()}}
+                yield Cell(arm, models.compose_trial(arm, every, places), settings)
+
+
+def _too_many(arm: str, source: Source) -> InputError:
+    return source.error(("arms", arm), f"the study expands to more than {MAX_TRIALS:,} trials")
+
+
+def list_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
+    """Return the values of each field that each arm tries, of the models that it needs too."""
+    defaults = {name: field.default for name, field in CATALOGUE.fields.items() if not field.required}
+    tried: dict[str, dict[str, list[Any]]] = {}
+    for arm, fields in document.arms.items():
+        values = {**defaults, **document.trial, **document.grid, **fields}
+        lists = {name: list(_alternatives(name, value)) for name, value in values.items()}
+        for name, value in document.grid.items():
+            if name not in fields and _has_settings(name, value):
+                for settings in value.values():
+                    for setting, alternatives in (settings or {}).items():
+                        if setting not in fields:
+                            lists[setting] = [*lists.get(setting, ()), *_alternatives(setting, alternatives)]
+        for name in filter(_is_needed, values):
+            for model in lists[name]:
+                for setting, value in _model_fields(document, model).items():
+                    lists[setting] = [*lists.get(setting, ()), value]
+        tried[arm] = lists
+    return tried
+
+
+def _model_fields(document: Document, model: Any) -> dict[str, Any]:
+    """Return the fields of a model by its name, as far as there is one."""
+    fields: dict[str, Any] = {}
+    seen = set()
+    while isinstance(model, str) and model in document.models and model not in seen:
+        seen.add(model)
+        fields = {**document.models[model], **fields}
+        model = fields.pop(LIKE, None)
+    return fields
+
+
+class _Models:
+    """Composes the trials of a study, and the trials whose models they need."""
+
+    def __init__(self, document: Document, source: Source) -> None:
+        self._document = document
+        self._source = source
+        self._composed: dict[str, Trial] = {}
+        """Needed trials by their fields as JSON: the same object for all who need one."""
+
+    def compose_trial(self, arm: str, values: Mapping[str, Any], paths: Mapping[str, KeyPath]) -> Trial:
+        """Return the trial of these values over the study's ``trial``; ``paths`` tells where each was written.
+
+        What an evaluation does not take is passed on to the models that it needs.
+        """
+        fields = {**self._document.trial, **values}
+        paths = {**{name: ("trial", name) for name in self._document.trial}, **paths}
+        needed: tuple[str, ...] = ()
+        try:
+            components = choose_components(fields)
+            needed = components.needed_trials
+            own = {name: value for name, value in fields.items() if name in components.fields} if needed else fields
+        except ValidationError as error:
+            raise self._explain(error, paths, ("arms", arm), fields) from None
+        passed = {name: value for name, value in fields.items() if name not in own}
+        models = {
+            name: self._compose_model(own[name], paths[name], passed, paths)
+            for name in needed
+            if own.get(name) is not None
+        }
+        try:
+            return Trial(**{**own, **models})
+        except ValidationError as error:
+            raise self._explain(error, paths, ("arms", arm), own) from None
+
+    def _compose_model(
+        self, model: Any, path: KeyPath, passed: Mapping[str, Any], paths: Mapping[str, KeyPath]
+    ) -> Trial:
+        """Return the trial of a model, by its name or its fields, over those that are ``passed`` on to it."""
+        fields, places = self._resolve(model, path, ())
+        every = {**passed, **fields}
+        key = json.dumps(every, sort_keys=True, default=str)
+        if key not in self._composed:
+            try:
+                self._composed[key] = Trial(**every)
+            except ValidationError as error:
+                raise self._explain(error, {**paths, **places}, path, every) from None
+        return self._composed[key]
+
+    def _resolve(self, model: Any, path: KeyPath, seen: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, KeyPath]]:
+        """Return the fields of a model and where each was written, those of the model that it is like included."""
+        models = self._document.models
+        if isinstance(model, str):
+            if model not in models:
+                expected = f"expected one of the study's models, {', '.join(models)}" if models else "expected models"
+                raise self._source.error(path, f"{expected}{nearest(model, models)}", value=model)
+            if model in seen:
+                raise self._source.error(path, "a model is like itself; expected another", value=model)
+            return self._resolve(models[model], ("models", model), (*seen, model))
+        if not isinstance(model, dict):
+            raise self._source.error(path, "expected the name of a model, or its fields", value=model)
+        fields = {name: value for name, value in model.items() if name != LIKE}
+        places = {name: (*path, name) for name in fields}
+        if LIKE not in model:
+            return fields, places
+        base_fields, base_places = self._resolve(model[LIKE], (*path, LIKE), seen)
+        return {**base_fields, **fields}, {**base_places, **places}
+
+    def _explain(
+        self, error: ValidationError, paths: Mapping[str, KeyPath], at: KeyPath, fields: Mapping[str, Any]
+    ) -> InputError:
+        """Return what is wrong with one of ``fields``, and where it was written, or else the place ``at``."""
+        finding = choose_finding(error)
+        name = str(next(iter(finding["loc"]), ""))
+        if isinstance(finding["input"], Trial):  # which the file calls by a name
+            return self._source.error(paths[name], finding["msg"], value=fields[name])
+        where = paths[name][:-1] if name in paths else at
+        return explain(error, self._source, where, tuple(CATALOGUE.fields))
+
+
+def _read_axes(fields: Mapping[str, Any], at: KeyPath, source: Source, *, with_settings: bool) -> dict[str, _Axis]:
+    """Return each field's alternatives, and where they were written."""
+    axes = {}
+    for name, value in fields.items():
+        path = (*at, name)
+        settings: Mapping[Any, Mapping[str, Any]] = {}
+        if _has_settings(name, value):
+            if not with_settings:
+                raise source.error(path, "expected a value or a list of them; what goes with a value stands in grid")
+            settings = {key: {} if item is None else item for key, item in value.items()}
+            for key, item in settings.items():
+                if not isinstance(item, dict):
+                    raise source.error((*path, key), "expected the fields that go with the value", value=item)
+        values = list(_alternatives(name, value))
+        if not values:
+            raise source.error(path, "expands to nothing; expected at least one value", value=value)
+        seen = set()
+        for index, alternative in enumerate(values):
+            same = (
+                isinstance(alternative, bool),
+                alternative if isinstance(alternative, Hashable) else repr(alternative),
+            )
+            if same in seen:
+                raise source.error((*path, index), "the value stands here twice; expected it once", value=alternative)
+            seen.add(same)
+        axes[name] = _Axis(values, path, settings)
+    return axes
+
+
+def _read_settings(axes: Mapping[str, _Axis], values: Mapping[str, Any], source: Source) -> dict[str, _Axis]:
+    """Return the axes of the fields that go with the values chosen, but for those that the arm sets itself.
+
+    Raises InputError for a field that two of the values set, or that the grid varies by itself.
+    """
+    further: dict[str, _Axis] = {}
+    for name, axis in axes.items():
+        if not axis.settings:
+            continue
+        at = (*axis.path, values[name])
+        for setting, own in _read_axes(axis.settings[values[name]], at, source, with_settings=False).items():
+            if setting in axes and axes[setting].path[0] == "arms":
+                continue
+            if setting in axes or setting in further:
+                raise source.error((*at, setting), "grid sets it elsewhere too; expected it in one place")
+            further[setting] = own
+    return further
+
+
+def _alternatives(name: str, value: Any) -> Iterable[Any]:
+    """Return the values that a field takes in turn: of a list each, unless the list is one value."""
+    if _has_settings(name, value):
+        return tuple(value)
+    if not isinstance(value, list):
+        return (value,)
+    field = CATALOGUE.fields.get(name)
+    several = field is None or not field.is_list or any(isinstance(part, list) for part in value)
+    return value if several else (value,)
+
+
+def _has_settings(name: str, value: Any) -> bool:
+    """Return whether the keys of ``value`` are a field's values, each with the fields that go with it."""
+    return isinstance(value, dict) and not _is_needed(name)
+
+
+def _is_needed(name: str) -> bool:
+    field = CATALOGUE.fields.get(name)
+    return field is not None and field.traits.needed

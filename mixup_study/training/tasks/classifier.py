@@ -1,0 +1,92 @@
+"""A network and the data set whose labels it predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor, nn
+
+from mixup_study.data import load_labelled_set
+from mixup_study.study.seeds import stream_seed
+from mixup_study.study.trial import Trial
+from mixup_study.training.task import Environment
+from mixup_study.training.tasks import measures
+from mixup_study.vicinity import LatentMix
+
+EVALUATION_BATCH = 1000
+_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+class Predictions(NamedTuple):
+    """What a network says of N examples, both int64 (N,)."""
+
+    class_N: Tensor
+    """The class of the largest logit."""
+    rank_N: Tensor
+    """How many classes have a larger logit than the label."""
+
+
+class Classifier:
+    """A trial's network, and its data set on its device."""
+
+    def __init__(self, trial: Trial, environment: Environment) -> None:
+        """Load the data, and draw the initial weights."""
+        dataset, network = trial.components.dataset, trial.components.network
+        assert dataset is not None
+        assert network is not None
+        self.trial = trial
+        self.worker = environment.worker
+        self.device = environment.device
+        self.precision: str = trial.precision
+        """``bfloat16`` where forward passes are under autocast, else ``float32``."""
+        split_seed = trial.seed if trial.split_seed is None else trial.split_seed
+        data = load_labelled_set(dataset.name, environment.folder, self.device, split_seed if dataset.is_split else 0)
+        self.data = data.subset(trial.train_size, trial.data_seed)
+        self.memory_format = _FORMATS[trial.memory_format or "contiguous"]
+        torch.manual_seed(stream_seed(trial.seed, "initial weights"))
+        model: nn.Module = network.load()(trial, self.data.shape, self.data.classes)
+        self.model = model.to(self.device).to(memory_format=self.memory_format)
+
+    @classmethod
+    def trained(cls, trial: Trial, environment: Environment) -> Self:
+        """Return the classifier of a finished trial, in evaluation mode and float32, whose weights need no gradient."""
+        classifier = cls(trial, environment)
+        classifier.model.load_state_dict(environment.load_model(trial))
+        classifier.model.eval().requires_grad_(False)
+        classifier.precision = "float32"
+        return classifier
+
+    def logits(self, model: nn.Module, inputs_B: Tensor, latent: LatentMix | None = None) -> Tensor:
+        """Return the logits (B, classes) of the network, which ``model`` may wrap, for normalised inputs."""
+        inputs_B = inputs_B.contiguous(memory_format=self.memory_format)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            logits: Tensor = model(inputs_B) if latent is None else model(inputs_B, latent.layer, latent)
+        return logits
+
+    def predict(self, inputs_N: Tensor, labels_N: Tensor) -> Predictions:
+        """Return what the network says of stored inputs, in evaluation mode and without augmentation.
+
+        Worker 0 predicts and the others take that over: BatchNorm's running statistics are each worker's own.
+        """
+        if self.worker.rank == 0:
+            self.model.eval()
+            with torch.inference_mode():
+                parts = [torch.stack(predictions) for predictions in self._predict_parts(inputs_N, labels_N)]
+            both_2N = torch.cat(parts, dim=1)
+        else:
+            both_2N = torch.empty((2, len(inputs_N)), dtype=torch.int64, device=self.device)
+        return Predictions(*self.worker.from_first(both_2N))
+
+    def _predict_parts(self, inputs_N: Tensor, labels_N: Tensor) -> Iterator[Predictions]:
+        parts = (tensor.split(EVALUATION_BATCH) for tensor in (inputs_N, labels_N))
+        for inputs_B, labels_B in zip(*parts, strict=True):
+            logits_BK = self.logits(self.model, self.data.normalised(inputs_B))
+            yield Predictions(logits_BK.argmax(1), measures.rank_labels(logits_BK, labels_B))
+
+    def probabilities(self, inputs_N: Tensor) -> Tensor:
+        """Return p(y=k) for each of a few normalised inputs, (N, classes)."""
+        self.model.eval()
+        with torch.inference_mode():
+            return self.logits(self.model, inputs_N).softmax(1)

@@ -1,0 +1,142 @@
+"""What a study file expands to: settings that go with a grid's value, and the models that evaluations need."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mixup_study.errors import InputError
+from mixup_study.study.study import Study, StudyFile
+
+GRID = """\
+name: networks
+trial: {dataset: digits, epochs: 200, batch_size: 50, lr: 0.1, milestones: [100, 150]}
+grid:
+  model:
+    preact_resnet18: {}
+    mlp: {milestones: [60, 120], width: [8, 16]}
+  seed: [0, 1]
+arms:
+  ERM: {}
+  long: {milestones: [190]}
+table: {title: t, rows: [model, width], across: arm, columns: [{title: error, metric: test_error_last}]}
+"""
+EVALUATIONS = """\
+name: adversarial
+trial: {task: attack, epsilon: 8, dataset: digits, model: mlp, epochs: 3, batch_size: 50, lr: 0.1}
+grid:
+  steps: [1, 10]
+  width: {8: {}, 16: {epochs: 5}}
+  seed: [0, 1]
+models:
+  ERM: {}
+  ERM A: {seed: 100}
+  mixup: {method: mixup, alpha: 1}
+  mixup A: {like: mixup, seed: 100}
+arms:
+  white: {source: mixup}
+  black: {source: mixup, attacker: ERM A}
+  itself: {source: {like: mixup, alpha: 2}, attacker: mixup A}
+profiles:
+  short:
+    trial: {epochs: 1}
+    models: {mixup: {alpha: 4}}
+table: {title: t, rows: [arm, width, steps], columns: [{title: error, metric: adversarial_error}]}
+"""
+
+
+def load(folder: Path, text: str, profile: str = "full", *overrides: str) -> Study:
+    file = folder / "study.yaml"
+    file.write_text(text, encoding="utf-8")
+    return StudyFile(file, overrides).load(profile)
+
+
+def test_settings_go_with_a_value_of_the_grid(tmp_path: Path) -> None:
+    study = load(tmp_path, GRID)
+    trials = [cell.trial for cell in study.cells if cell.arm == "ERM" and cell.trial.seed == 0]
+    assert [(trial.model, trial.width, trial.milestones) for trial in trials] == [
+        ("preact_resnet18", 64, (100, 150)),
+        ("mlp", 8, (60, 120)),
+        ("mlp", 16, (60, 120)),
+    ]
+
+
+def test_what_an_arm_sets_itself_wins(tmp_path: Path) -> None:
+    study = load(tmp_path, GRID)
+    assert {cell.trial.milestones for cell in study.cells if cell.arm == "long"} == {(190,)}
+    wide = load(tmp_path, GRID.replace("long: {milestones: [190]}", "long: {model: mlp}"))
+    assert {(cell.trial.width, cell.trial.milestones) for cell in wide.cells if cell.arm == "long"} == {
+        (64, (100, 150))
+    }
+
+
+def test_models_are_composed_like_arms_of_what_the_evaluation_does_not_take(tmp_path: Path) -> None:
+    study = load(tmp_path, EVALUATIONS)
+    assert len(study.trials) == 3 * 2 * 2 * 2
+    for cell in study.cells:
+        source, attacker = cell.trial.source, cell.trial.attacker
+        assert (source.task, source.method, source.dataset) == ("classification", "mixup", "digits")
+        assert source.epochs == (5 if source.width == 16 else 3)
+        assert source.alpha == (2 if cell.arm == "itself" else 1)
+        assert cell.trial.epsilon == 8
+        if cell.arm == "white":
+            assert attacker is None
+        else:
+            assert attacker.method == ("erm" if cell.arm == "black" else "mixup")
+            assert (attacker.seed, attacker.width) == (100, source.width)  # its own seed wins over the grid's
+    assert {cell.trial.seed for cell in study.cells} == {0, 1}  # that of the source
+    assert {cell.trial.width for cell in study.cells} == {8, 16}
+
+
+def test_a_model_is_the_trial_that_another_study_trains(tmp_path: Path) -> None:
+    attacked = load(tmp_path, EVALUATIONS).cells[0].trial.source
+    training = load(
+        tmp_path,
+        "name: n\ntrial: {dataset: digits, model: mlp, epochs: 3, batch_size: 50, lr: 0.1, width: 8}\n"
+        "arms: {mixup: {method: mixup, alpha: 1}}\n"
+        "table: {title: t, rows: [arm], columns: [{title: e, metric: test_error_last}]}\n",
+    )
+    assert attacked.trial_id in training.trials
+
+
+def test_profiles_and_overrides_reach_the_models(tmp_path: Path) -> None:
+    sources = [cell.trial.source for cell in load(tmp_path, EVALUATIONS, "short").cells if cell.arm == "white"]
+    assert {(source.alpha, source.epochs) for source in sources} == {(4, 1), (4, 5)}
+    study = load(tmp_path, EVALUATIONS, "full", "models.mixup.alpha=16", "grid.seed=5")
+    assert {cell.trial.source.alpha for cell in study.cells if cell.arm == "white"} == {16}
+    assert {cell.trial.seed for cell in study.cells} == {5}
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "problem"),
+    [
+        (
+            GRID,
+            "{milestones: [60, 120], width",
+            "{milestones: [60, 120], seed",
+            ":6: grid.model.mlp.seed: grid sets it",
+        ),
+        (GRID, "    mlp:", "    mlpp:", ":4: grid.model: 'mlpp': expected 'preact_resnet18'"),
+        (GRID, "width: [8, 16]}", "wdth: 8}", ":6: grid.model.mlp.wdth: 8: unknown key"),
+        (GRID, "width: [8, 16]}", "width: []}", ":6: grid.model.mlp.width: []: expands to nothing"),
+        (GRID, "preact_resnet18: {}", "preact_resnet18: 3", ":5: grid.model.preact_resnet18: 3: expected the fields"),
+        (GRID, "long: {mil", "long: {model: {mlp: {}}, mil", ":10: arms.long.model: expected a value or a list"),
+        (EVALUATIONS, "white: {source: mixup}", "white: {source: mixpu}", ":13: arms.white.source: 'mixpu': expected"),
+        (EVALUATIONS, "white: {source: mixup}", "white: {source: 3}", ":13: arms.white.source: 3: expected the name"),
+        (EVALUATIONS, "{like: mixup, seed", "{like: mixup A, seed", ":11: models.mixup A.like: 'mixup A': a model is"),
+        (EVALUATIONS, "{like: mixup, seed", "{like: mix, seed", ":11: models.mixup A.like: 'mix': expected one of"),
+        (EVALUATIONS, "alpha: 1}", "alpha: -1}", ":10: models.mixup.alpha: -1: expected a value ≥ 0"),
+        (EVALUATIONS, "  ERM A: {seed", "  ERM A: {sead", ":9: models.ERM A.sead: 100: unknown key"),
+        (EVALUATIONS, "epsilon: 8", "epsilon: 0", ":2: trial.epsilon: 0: expected a value > 0"),
+        (EVALUATIONS, "model: mlp, epochs: 3", "model: mlp, epohcs: 3", ":2: trial.epohcs: 3: unknown key"),
+        (EVALUATIONS, "attacker: ERM A", "attacker: mixup", ":14: arms.black.attacker: 'mixup': it is source itself"),
+        (EVALUATIONS, "batch_size: 50, ", "", "batch_size: missing; expected a value"),
+    ],
+)
+def test_a_mistake_is_named_where_it_was_written(tmp_path: Path, text: str, old: str, new: str, problem: str) -> None:
+    assert text.count(old) == 1
+    with pytest.raises(InputError) as error:
+        load(tmp_path, text.replace(old, new))
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
