@@ -230,14 +230,28 @@ def _measured(cells: Sequence[Cell]) -> list[str]:
 
 def _values_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
     """Return the values of each field that each arm tries."""
-    defaults = {name: field.default for name, field in CATALOGUE.fields.items() if not field.required}
-    return {
-        arm: {
+    tried = {}
+    for arm, given in document.arms.items():
+        written = {
             name: values if _is_list(name, values) else [values]
-            for name, values in {**defaults, **document.trial, **document.grid, **given}.items()
+            for name, values in {**document.trial, **document.grid, **given}.items()
         }
-        for arm, given in document.arms.items()
-    }
+        tried[arm] = {**_defaults_among(written), **written}
+    return tried
+
+
+def _defaults_among(written: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Return the defaults of each field that has one: those of the components that an arm tries, or the usual one."""
+    defaults: dict[str, list[Any]] = {}
+    for name, usual in CATALOGUE.fields.items():
+        own = [
+            field.default
+            for entry, field in CATALOGUE.declarations(name)
+            if entry is not None and entry.name in written.get(entry.kind, ()) and not field.required
+        ]
+        if own or not usual.required:
+            defaults[name] = own or [CATALOGUE.defaults[name]]
+    return defaults
 
 
 def _check_settings(table: Table, cells: Iterable[Cell], source: Source) -> None:
