@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from mixup_study.data import ImageSet, load_labelled_set
 from mixup_study.data.label_noise import corrupt
+from mixup_study.networks.recompute import set_recompute
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
@@ -51,6 +52,7 @@ class Classification:
         self.memory_format = _FORMATS[trial.memory_format or "contiguous"]
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
         model: nn.Module = network.load()(trial, self.data.shape, self.data.classes)
+        set_recompute(model, environment.recompute)
         self.model = model.to(device).to(memory_format=self.memory_format)
         self.parallel_model = worker.wrap(self.model)
         self.optimizer = build_optimizer(self.model.parameters(), trial)
