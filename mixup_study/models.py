@@ -69,9 +69,8 @@ def _recorded_trials(results: str, trial_ids: Sequence[str]) -> dict[str, Mappin
     """Return the fields of those of the trials that are recorded, by trial_id, what they do not take included."""
     table = ResultStore(results).trials().select(["trial_id", *CATALOGUE.fields])
     recorded = table.filter(pc.is_in(table["trial_id"], value_set=pa.array(trial_ids, pa.string())))
-    defaults = {name: field.default for name, field in CATALOGUE.fields.items()}
     values = ({name: value for name, value in row.items() if value is not None} for row in recorded.to_pylist())
-    return {row["trial_id"]: defaults | row for row in values}
+    return {row["trial_id"]: {**CATALOGUE.defaults, **row} for row in values}
 
 
 def _varies(name: str, trials: Collection[Mapping[str, Any]]) -> bool:

@@ -18,7 +18,7 @@ def _kind(trial: Trial) -> tuple[Any, ...]:
 
 def _recorded_kind(record: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return the same of a record, in which a field that its trial does not take is None."""
-    fields = ((CATALOGUE.fields[name].default, record[name]) for name in CATALOGUE.fields_with("cost"))
+    fields = ((CATALOGUE.defaults[name], record[name]) for name in CATALOGUE.fields_with("cost"))
     return tuple(default if value is None else value for default, value in fields)
 
 

@@ -77,6 +77,15 @@ class FieldEntry:
         return None if self.required else self.info.default
 
     @property
+    def description(self) -> str:
+        """Return what it is, in a sentence or two."""
+        return self.info.description or ""
+
+    def accepts_same(self, other: FieldEntry) -> bool:
+        """Return whether ``other`` accepts the same values, and nothing else is known of it."""
+        return self.info.annotation == other.info.annotation and self.info.metadata == other.info.metadata
+
+    @property
     def is_list(self) -> bool:
         """Return whether one value of it is a list itself."""
         return get_origin(self.info.annotation) is tuple

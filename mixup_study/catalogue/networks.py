@@ -5,25 +5,45 @@ from __future__ import annotations
 import itertools
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
 from mixup_study.catalogue.entries import Network
 from mixup_study.catalogue.fields import Fields, Real, Traits
 
 
-class WidthFields(Fields):
-    """Fields of networks that can be narrower or wider, and have dropout."""
+def _check_depth(depth: int) -> int:
+    below = depth - (depth - 4) % 6
+    if depth != below:
+        nearest = {"below": below, "above": below + 6}
+        raise PydanticCustomError("depth", "expected a depth of 6n + 4, as {below} or {above}", nearest)
+    return depth
 
-    width: Annotated[int, Traits(cost=True)] = Field(
-        default=64, ge=1, le=4096, description="Channels of the network's first stage, or units of each hidden layer."
-    )
+
+ConvolutionalDepth = Annotated[int, Field(ge=10, le=1000), AfterValidator(_check_depth)]
+"""Layers with weights of a network of three groups: 6n + 4."""
+
+
+class DropoutFields(Fields):
+    """Fields of networks with dropout."""
+
     dropout: Annotated[Real, Traits(sign="p", alone=True, requires="labels")] = Field(
         default=0.0,
         ge=0,
         lt=1,
-        description="Probability of zeroing a unit between the two convolutions of each block (section 3.4), or after"
-        " each hidden layer of mlp.",
+        description="Probability of zeroing a unit between the two convolutions of each block (section 3.4), after each"
+        " convolution of densenet_bc but the first, or after each hidden layer of mlp.",
     )
+
+
+class _WidthOnlyFields(Fields):
+    width: Annotated[int, Traits(cost=True)] = Field(
+        default=64, ge=1, le=4096, description="Channels of the network's first stage, or units of each hidden layer."
+    )
+
+
+class WidthFields(DropoutFields, _WidthOnlyFields):
+    """Fields of networks that can be narrower or wider, and have dropout."""
 
 
 class MLPFields(WidthFields):
@@ -31,6 +51,29 @@ class MLPFields(WidthFields):
 
     depth: Annotated[int, Traits(caption=True, cost=True)] = Field(
         default=2, ge=1, le=64, description="Hidden layers of mlp, and of each network of a GAN."
+    )
+
+
+class WideResNetFields(DropoutFields):
+    """Fields of the wide residual network."""
+
+    depth: Annotated[ConvolutionalDepth, Traits(caption=True, cost=True)] = Field(
+        default=28, description="Layers with weights of wide_resnet: 6n + 4, n blocks in each of its three groups."
+    )
+    widen_factor: Annotated[int, Traits(caption=True, cost=True)] = Field(
+        default=10, ge=1, le=256, description="Times 16, the channels of the first group of wide_resnet."
+    )
+
+
+class DenseNetFields(DropoutFields):
+    """Fields of the densely connected network."""
+
+    depth: Annotated[ConvolutionalDepth, Traits(caption=True, cost=True)] = Field(
+        default=190,
+        description="Layers with weights of densenet_bc: 6n + 4, n dense layers in each of its three blocks.",
+    )
+    growth_rate: Annotated[int, Traits(caption=True, cost=True)] = Field(
+        default=40, ge=1, le=1024, description="Channels that each dense layer of densenet_bc adds."
     )
 
 
@@ -53,5 +96,19 @@ NETWORKS = (
         MLPFields,
         layers=lambda values: int(values["depth"]) + 1,
         weights=_mlp_weights,
+    ),
+    Network(
+        "wide_resnet",
+        "mixup_study.networks.wide_resnet:build_wide_resnet",
+        WideResNetFields,
+        takes=frozenset({"images"}),
+        layers=4,
+    ),
+    Network(
+        "densenet_bc",
+        "mixup_study.networks.densenet_bc:build_densenet_bc",
+        DenseNetFields,
+        takes=frozenset({"images"}),
+        layers=4,
     ),
 )

@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mixup_study.catalogue.data_sets import DATA_SETS
 from mixup_study.catalogue.entries import Component, Curve, Dataset, Method, Metric, Network, Optimizer, Task
@@ -44,6 +44,7 @@ class Catalogue:
         if named.setdefault(entry.name, entry) != entry:
             raise InputError(f"{entry.noun} {entry.name!r}: there is another of that name; expected a new name")
         self.__dict__.pop("fields", None)
+        self.__dict__.pop("defaults", None)
         self.__dict__.pop("seeds", None)
         self.__dict__.pop("metrics", None)
         self.__dict__.pop("curves", None)
@@ -115,6 +116,23 @@ class Catalogue:
                 for field in fields_of(entry.fields):
                     if field.name == name:
                         yield entry, field
+
+    def distinct_declarations(self, name: str) -> tuple[FieldEntry, ...]:
+        """Return the declarations of a field that differ in more than their default, the first one first."""
+        distinct: list[FieldEntry] = []
+        for _, field in self.declarations(name):
+            if not any(field.accepts_same(other) and field.description == other.description for other in distinct):
+                distinct.append(field)
+        return tuple(distinct)
+
+    @cached_property
+    def defaults(self) -> Mapping[str, Any]:
+        """Return the default of every field by name; None where its declarations differ in it, or one has none."""
+        defaults: dict[str, Any] = {}
+        for name in self.fields:
+            first, *others = (field.default for _, field in self.declarations(name))
+            defaults[name] = first if all(other == first for other in others) else None
+        return defaults
 
     @cached_property
     def seeds(self) -> tuple[str, ...]:

@@ -127,6 +127,7 @@ def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialReco
                 checkpointing,
                 build_model_saver(assignment),
                 build_model_loader(assignment),
+                assignment.settings.resources.recompute,
             )
     except InputError:
         raise

@@ -144,6 +144,7 @@ def _train_as_worker(config: dict[str, Any]) -> None:
                 checkpointing,
                 build_model_saver(assignment),
                 build_model_loader(assignment),
+                assignment.settings.resources.recompute,
             )
         if isinstance(result, TrainingDiverged):
             raise result

@@ -309,8 +309,7 @@ class RecordFolder:
 
 def _default(name: str) -> Any:
     """Return what a trial recorded before a field was added had for it; None of a column that is no field."""
-    field = CATALOGUE.fields.get(name)
-    return None if field is None else field.default
+    return CATALOGUE.defaults.get(name)
 
 
 def _trial_id(path: str) -> str:

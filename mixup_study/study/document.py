@@ -38,6 +38,11 @@ class Resources(BaseModel):
     gpus: float = Field(
         default=0, ge=0, le=64, description="GPUs of a slot: whole, or a share below 1; 0 trains on the CPU."
     )
+    recompute: bool = Field(
+        default=False,
+        description="Compute activations again in the backward pass in place of keeping them: less memory, more time,"
+        " the same numbers. Of networks that can: densenet_bc; others keep them.",
+    )
 
     @field_validator("gpus")
     @classmethod

@@ -74,10 +74,9 @@ def _too_many(arm: str, source: Source) -> InputError:
 
 def list_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
     """Return the values of each field that each arm tries, of the models that it needs too."""
-    defaults = {name: field.default for name, field in CATALOGUE.fields.items() if not field.required}
     tried: dict[str, dict[str, list[Any]]] = {}
     for arm, fields in document.arms.items():
-        values = {**defaults, **document.trial, **document.grid, **fields}
+        values = {**document.trial, **document.grid, **fields}
         lists = {name: list(_alternatives(name, value)) for name, value in values.items()}
         for name, value in document.grid.items():
             if name not in fields and _has_settings(name, value):
@@ -85,12 +84,26 @@ def list_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
                     for setting, alternatives in (settings or {}).items():
                         if setting not in fields:
                             lists[setting] = [*lists.get(setting, ()), *_alternatives(setting, alternatives)]
-        for name in filter(_is_needed, values):
+        for name in filter(_is_needed, list(values)):
             for model in lists[name]:
                 for setting, value in _model_fields(document, model).items():
                     lists[setting] = [*lists.get(setting, ()), value]
-        tried[arm] = lists
+        tried[arm] = {**_defaults_among(lists), **lists}
     return tried
+
+
+def _defaults_among(written: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
+    """Return the defaults of each field that has one: those of the components that an arm tries, or the usual one."""
+    defaults: dict[str, list[Any]] = {}
+    for name, usual in CATALOGUE.fields.items():
+        own = [
+            field.default
+            for entry, field in CATALOGUE.declarations(name)
+            if entry is not None and entry.name in written.get(entry.kind, ()) and not field.required
+        ]
+        if own or not usual.required:
+            defaults[name] = own or [CATALOGUE.defaults[name]]
+    return defaults
 
 
 def _model_fields(document: Document, model: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -51,13 +51,14 @@ def explain(error: ValidationError, source: Source, at: KeyPath, valid: Sequence
     """
     details = choose_finding(error)
     path: KeyPath = (*at, *(part for part in details["loc"] if part != "[key]"))
-    problem = _problem(details, valid)
+    problem = describe_finding(details, valid)
     if details["type"] == "missing":
         return source.error(path, problem)
     return source.error(path, problem, value=details["input"])
 
 
-def _problem(details: ErrorDetails, valid: Sequence[str]) -> str:
+def describe_finding(details: ErrorDetails, valid: Sequence[str]) -> str:
+    """Return what was wrong, and what was expected; ``valid`` are the names that an unknown key may have meant."""
     kind = details["type"]
     context: dict[str, Any] = details.get("ctx", {})
     if kind == "extra_forbidden":
@@ -67,17 +68,27 @@ def _problem(details: ErrorDetails, valid: Sequence[str]) -> str:
         names = re.findall(r"'([^']*)'", context["expected"])
         return f"expected {context['expected']}{nearest(details['input'], names)}"
     if kind in _LIMITS:
-        sign, limit = _LIMITS[kind]
-        return (
-            f"expected a value {sign} {_number(context[limit])}{_range(details['loc'][-1] if details['loc'] else '')}"
-        )
+        sign, end = _LIMITS[kind]
+        name = details["loc"][-1] if details["loc"] else ""
+        return f"expected a value {sign} {_number(context[end])}{_range(name, end, context[end])}"
     return _EXPECTED.get(kind, _lower(details["msg"]))
 
 
-def _range(name: Hashable) -> str:
-    """Return both limits of a trial's field, where it has two: ``, in [0, 1)``."""
-    field = CATALOGUE.fields.get(str(name))
-    ends = {key: _number(limit) for key, limit in (limits_of(field.info) if field else {}).items()}
+def _range(name: Hashable, end: str, limit: float) -> str:
+    """Return both limits of a trial's field, where it has two: ``, in [0, 1)``.
+
+    Of a field that components declare with several ranges it is the one that has ``limit`` at this end.
+    """
+    ranges = {
+        _both_ends(limits)
+        for field in CATALOGUE.distinct_declarations(str(name))
+        if (limits := limits_of(field.info)).get(end) == limit
+    }
+    return ranges.pop() if len(ranges) == 1 else ""
+
+
+def _both_ends(limits: Mapping[str, float]) -> str:
+    ends = {key: _number(limit) for key, limit in limits.items()}
     low = f"[{ends['ge']}" if "ge" in ends else f"({ends['gt']}" if "gt" in ends else None
     high = f"{ends['le']}]" if "le" in ends else f"{ends['lt']})" if "lt" in ends else None
     return f", in {low}, {high}" if low and high else ""

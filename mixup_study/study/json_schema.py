@@ -141,19 +141,31 @@ def _several(least: int) -> dict[str, Any]:
 
 def _field_definitions() -> dict[str, Any]:
     """Return two schemas of each field: of its value, and of its value or a list of values to try."""
-    fields: dict[str, Any] = {name: (field.info.annotation, field.info) for name, field in CATALOGUE.fields.items()}
-    values = create_model("Fields", **fields).model_json_schema()["properties"]
     definitions: dict[str, Any] = {}
-    for name, schema in values.items():
-        value = {key: item for key, item in schema.items() if key != "default"}
+    for name in CATALOGUE.fields:
+        value = _field_definition(name)
         if CATALOGUE.fields[name].traits.needed:
-            value = {"anyOf": [{"type": "string"}, _reference("model")], "description": schema["description"]}
+            value = {"anyOf": [{"type": "string"}, _reference("model")], "description": value["description"]}
         if name in CATALOGUE.kinds:
             value["enum"] = list(CATALOGUE.names(name))
         definitions[f"field {name}"] = value
         several = {"type": "array", "minItems": 1, "items": _value(name)}
-        definitions[f"axis {name}"] = {"anyOf": [_value(name), several], "description": schema["description"]}
+        definitions[f"axis {name}"] = {"anyOf": [_value(name), several], "description": value["description"]}
     return definitions
+
+
+def _field_definition(name: str) -> dict[str, Any]:
+    """Return the schema of what any declaration of a field accepts, with what each says that it is."""
+    declared = CATALOGUE.distinct_declarations(name)
+    types: list[dict[str, Any]] = []
+    for field in declared:
+        fields: dict[str, Any] = {name: (field.info.annotation, field.info)}
+        schema = create_model("Fields", **fields).model_json_schema()["properties"][name]
+        accepted = {key: item for key, item in schema.items() if key not in ("default", "description", "title")}
+        types += [part for part in accepted.get("anyOf", [accepted]) if part not in types]
+    description = " ".join(dict.fromkeys(field.description for field in declared))
+    any_of = types[0] if len(types) == 1 else {"anyOf": types}
+    return dict(sorted({**any_of, "description": description, "title": schema["title"]}.items()))
 
 
 def _mapping_definitions() -> dict[str, Any]:

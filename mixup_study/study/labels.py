@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,17 +29,27 @@ def _value_text(value: Any) -> str:
 def cell_labels(study: Study) -> dict[str, str]:
     """Return what each trial is within its study, in a few words: ``label noise 20%, mixup, α=8, seed=1``."""
     outer = [name for name in study.table.keys if name != "arm"]
-    plain_fields = [name for name, field in CATALOGUE.fields.items() if not field.traits.needed]
-    varied = [name for name in plain_fields if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
+    needed = CATALOGUE.fields_with("needed")
+    varied = [name for name in list_varied(cell.trial for cell in study.cells) if name not in needed]
     named = {"method", *outer, *(name for cell in study.cells for name in cell.settings)}
     others = [name for name in varied if name not in named]
     labels = {}
     for cell in study.cells:
         parts = [f"{title_text(name)} {key_text(name, getattr(cell.trial, name))}" for name in outer]
         settings = {name: getattr(cell.trial, name) for name in cell.settings}
-        rest = [f"{name}={plain(getattr(cell.trial, name))}" for name in others]
+        taken = cell.trial.described_by
+        rest = [f"{name}={plain(getattr(cell.trial, name))}" for name in others if name in taken]
         labels[cell.trial.trial_id] = ", ".join(filter(None, [*parts, cell.arm, setting_text(settings), *rest]))
     return labels
+
+
+def list_varied(trials: Iterable[Trial]) -> list[str]:
+    """Return the fields that trials differ in, but for those that follow from their components: their defaults."""
+    values: dict[str, set[Any]] = {name: set() for name in CATALOGUE.fields}
+    for trial in trials:
+        for name, seen in values.items():
+            seen.add(getattr(trial, name) if trial.departs(name) else None)
+    return [name for name, seen in values.items() if len(seen) > 1]
 
 
 def headline_text(task: str, value: float) -> str:

@@ -24,10 +24,7 @@ def pack_key(trial: Trial) -> Hashable:
         and components.network.weights is not None
         and components.method is not None
         and components.method.packs
-        and all(
-            name not in components.fields or getattr(trial, name) == CATALOGUE.fields[name].default
-            for name in CATALOGUE.fields_with("alone")
-        )
+        and not any(trial.departs(name) for name in CATALOGUE.fields_with("alone"))
     )
     return tuple(trial.model_dump(exclude=set(CATALOGUE.fields_with("varies_in_pack"))).items()) if packable else None
 

@@ -8,11 +8,12 @@ from collections.abc import Hashable, Mapping, Sequence
 from functools import cache, cached_property
 from typing import Annotated, Any, ClassVar, cast
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, create_model
+from pydantic import BaseModel, ConfigDict, PlainSerializer, PlainValidator, ValidationError, create_model
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.catalogue.tasks import CoreFields
-from mixup_study.study.components import Components, choose_components, choose_name
+from mixup_study.study.components import Components, choose_components, choose_name, refusal
+from mixup_study.study.explain import choose_finding, describe_finding
 
 FORMAT = 1
 """Enters every trial_id. Components have versions of their own, so this one has no reason to change."""
@@ -23,8 +24,8 @@ class Trial(CoreFields):
 
     A trial is its content: two trials with equal fields are the same trial, whatever study, arm, machine or
     resources they come from. ``Trial(**fields)`` is of a class that inherits the fields of all components it chooses.
-    A field that it does not take reads as that of the trial that it evaluates, if any, else as its default or None.
-    Raises pydantic's ValidationError for fields that make no trial.
+    A field that it does not take reads as that of the trial that it evaluates, if any, else as its default, or None
+    where components differ in that. Raises pydantic's ValidationError for fields that make no trial.
     """
 
     components: ClassVar[Components]
@@ -44,9 +45,9 @@ class Trial(CoreFields):
         self.__pydantic_validator__.validate_python(accepted, self_instance=self, context=components)
 
     def __getattr__(self, name: str) -> Any:
-        if name in CATALOGUE.fields:
+        if name in CATALOGUE.defaults:
             evaluated = self.evaluated
-            return CATALOGUE.fields[name].default if evaluated is None else getattr(evaluated, name)
+            return CATALOGUE.defaults[name] if evaluated is None else getattr(evaluated, name)
         return super().__getattr__(name)  # type: ignore[misc]  # pydantic has it, out of sight of type checkers
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -114,6 +115,15 @@ class Trial(CoreFields):
             for value in [getattr(self, name)]
         )
 
+    def departs(self, name: str) -> bool:
+        """Return whether the trial takes a field and has another value for it than its own components' default.
+
+        Of an evaluation, what it does not take is asked of the trial that it evaluates.
+        """
+        if name in self.components.fields:
+            return bool(getattr(self, name) != type(self).model_fields[name].default)
+        return self.evaluated is not None and self.evaluated.departs(name)
+
     def flat(self) -> dict[str, Any]:
         """Return every field of the catalogue by name, in the order of the result columns.
 
@@ -173,11 +183,24 @@ def check_field(name: str, value: Any) -> None:
     if name in CATALOGUE.kinds:
         choose_name(name, {name: value}, CATALOGUE.fields[name])
     else:
-        _alone(name).model_validate({name: value})
+        errors: list[ValidationError] = []
+        for model in _alone(name):
+            try:
+                model.model_validate({name: value})
+            except ValidationError as error:
+                errors.append(error)
+            else:
+                return
+        problems = dict.fromkeys(describe_finding(choose_finding(error), ()) for error in errors)
+        if len(problems) == 1:
+            raise errors[0]
+        raise refusal(name, value, f"expected {' or '.join(text.removeprefix('expected ') for text in problems)}")
 
 
 @cache
-def _alone(name: str) -> type[BaseModel]:
-    info = CATALOGUE.fields[name].info
-    fields: dict[str, Any] = {name: (info.annotation, info)}
-    return create_model("Field", __config__=ConfigDict(strict=True), **fields)
+def _alone(name: str) -> tuple[type[BaseModel], ...]:
+    """Return a model of the field alone for each way in which components declare it."""
+    declared: list[dict[str, Any]] = [
+        {name: (field.info.annotation, field.info)} for field in CATALOGUE.distinct_declarations(name)
+    ]
+    return tuple(create_model("Field", __config__=ConfigDict(strict=True), **fields) for fields in declared)

@@ -31,6 +31,7 @@ def train(
     checkpointing: Checkpointing | None = None,
     save_model: SaveModel | None = None,
     load_model: LoadModel | None = None,
+    recompute: bool = False,
 ) -> list[TrialResult | TrainingDiverged]:
     """Train ``trials`` to their last epoch and return what each measured, or that its loss became infinite.
 
@@ -41,7 +42,8 @@ def train(
     (epoch from 1, lr, seconds, and what its task tells) and the training examples that the epoch saw.
     ``save_model`` is called once at the end, in the first worker alone, with each trial that did not diverge and
     its model as a state dict; ``load_model`` returns the model of a trial that one of these needs. What either raises
-    ends the training.
+    ends the training. ``recompute`` has networks that can compute activations again in the backward pass, in place of
+    keeping them.
 
     Raises ValueError for a trial that does not fit its data set, InputError where the data set is not to be
     had, and Stopped where ``checkpointing`` asks for it.
@@ -49,7 +51,7 @@ def train(
     started = time.perf_counter()
     worker = Worker.current()
     settle(device)
-    environment = Environment(folder, worker, device)
+    environment = Environment(folder, worker, device, recompute=recompute)
     if load_model is not None:
         environment = replace(environment, load_model=load_model)
     task = build_group(trials, environment)

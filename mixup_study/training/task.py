@@ -35,6 +35,8 @@ class Environment:
     device: torch.device
     load_model: LoadModel = _load_nothing
     """Returns the model of a trial that this one needs, on the CPU."""
+    recompute: bool = False
+    """Whether networks that can compute activations again in the backward pass, and keep none; numbers are the same."""
 
 
 class TrainingDiverged(RuntimeError):

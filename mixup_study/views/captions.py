@@ -27,7 +27,7 @@ def what_ran(findings: Findings) -> str:
             return f"{values[0]} to {values[-1]}"
         return ", ".join(map(str, values))
 
-    noted = [name for name in CATALOGUE.fields_with("caption") if values_of(name) not in ([], [_default(name)])]
+    noted = [name for name in CATALOGUE.fields_with("caption") if any(trial.departs(name) for trial in trials)]
     width = f" of width {values_text('width')}" if values_of("width") else ""
     parts = [
         f"data set {values_text('dataset')}" if values_of("dataset") else "",
@@ -39,10 +39,6 @@ def what_ran(findings: Findings) -> str:
         f"Profile {study.profile} ({findings.reason}): {', '.join(filter(None, parts))};"
         f" {progress.done} of {progress.total} trials done.{changed}"
     )
-
-
-def _default(name: str) -> Any:
-    return CATALOGUE.fields[name].default
 
 
 def table_caption(findings: Findings) -> str:

@@ -6,8 +6,7 @@ from typing import Any
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import cell_ids
-from mixup_study.catalogue import CATALOGUE
-from mixup_study.study.labels import plain, time_text
+from mixup_study.study.labels import list_varied, plain, time_text
 from mixup_study.views.sheet import Sheet
 
 SLOWEST = 10
@@ -18,13 +17,14 @@ FAILED = 200
 def trials_sheet(findings: Findings) -> Sheet:
     """Return one row per cell of the study: trial_id, arm, every field that differs among the trials, and its state."""
     study = findings.study
-    varied = [name for name in CATALOGUE.fields if len({getattr(cell.trial, name) for cell in study.cells}) > 1]
+    varied = list_varied(cell.trial for cell in study.cells)
     rows = []
     for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
         record = findings.records.get(trial_id)
         state = "to run" if record is None else record["status"]
         seconds = None if record is None else record["train_seconds"]
-        values = (getattr(cell.trial, name) for name in varied)
+        taken = cell.trial.described_by
+        values = (getattr(cell.trial, name) if name in taken else None for name in varied)
         texts = (plain(list(value) if isinstance(value, tuple) else value) for value in values)
         rows.append([trial_id, cell.arm, *texts, state, "" if seconds is None else f"{seconds:.1f}"])
     headings = ["trial_id", "arm", *varied, "state", "seconds"]

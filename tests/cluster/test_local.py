@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from mixup_study.catalogue import CATALOGUE
+from mixup_study.networks.densenet_bc import DenseLayer
 from mixup_study.study.trial import Trial
 from mixup_study.training.tasks.classification import Classification
 from tests.cluster.support import (
@@ -77,6 +80,34 @@ def test_a_trial_measures_the_same_alone_as_after_others(run_here: Run, tiny_stu
     recorded = records(tiny_study.parent / "results")
     for trial_id, measured in measurements_alone(study_of(tiny_study), tiny_study.parent).items():
         assert recorded.loc[trial_id, MEASURED].to_dict() == measured
+
+
+DENSE = """\
+name: dense
+trial: {dataset: digits, train_size: 100, model: densenet_bc, depth: 10, growth_rate: 2}
+grid: {epochs: 2, batch_size: 50, lr: 0.1}
+arms: {ERM: {}}
+table: {title: Dense, rows: [arm], columns: [{title: last, metric: test_error_last}]}
+"""
+
+
+def test_a_study_can_ask_for_activations_to_be_recomputed(run_here: Run, tmp_path: Path) -> None:
+    passes = {"false": 0, "true": 0}
+    measured = []
+    for recompute in passes:
+
+        def count(module: nn.Module, inputs: object, key: str = recompute) -> None:
+            passes[key] += isinstance(module, DenseLayer)
+
+        (file := tmp_path / recompute / "dense.yaml").parent.mkdir()
+        file.write_text(DENSE)
+        hook = register_module_forward_pre_hook(count)
+        ended = run_here(file, "--set", f"resources.recompute={recompute}")
+        hook.remove()
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        measured.append(records(file.parent / "results")[MEASURED])
+    pd.testing.assert_frame_equal(*measured, check_exact=True)
+    assert passes["true"] == passes["false"] + 3 * 2 * 2  # three dense layers, two steps, two epochs
 
 
 # Failures.

@@ -12,6 +12,7 @@ from mixup_study.catalogue import CATALOGUE
 from mixup_study.networks import StagedNetwork
 from mixup_study.networks.mlp import MLP
 from mixup_study.study.trial import Trial
+from tests.networks.small import smallest
 
 SHAPE = (1, 8, 8)
 EVERY = CATALOGUE.names("model")
@@ -19,7 +20,8 @@ EVERY = CATALOGUE.names("model")
 
 def network(name: str, dropout: float = 0.0) -> StagedNetwork:
     torch.manual_seed(0)
-    trial = Trial(dataset="digits", model=name, width=4, dropout=dropout, epochs=1, batch_size=1, lr=1.0)
+    size = {"width": 4, "depth": 2} if name == "mlp" else smallest(name)
+    trial = Trial(dataset="digits", model=name, **size, dropout=dropout, epochs=1, batch_size=1, lr=1.0)
     return CATALOGUE.networks[name].load()(trial, SHAPE, 10).eval()
 
 

@@ -11,6 +11,7 @@ from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial
+from tests.networks.small import smallest
 
 Loader = Callable[..., Study]
 
@@ -52,7 +53,7 @@ def test_every_data_set_can_be_learnt_in_one_task_by_some_model(dataset: str) ->
         return True
 
     fitting = {pair for pair in itertools.product(TASKS, MODELS) if fits(*pair)}
-    images = {("classification", "preact_resnet18"), ("classification", "mlp")}
+    images = {("classification", model) for model in MODELS}
     expected = images if dataset in IMAGES else {("classification" if dataset in TABLES else "gan", "mlp")}
     assert fitting == expected
 
@@ -154,9 +155,15 @@ def test_a_study_is_refused_in_the_line_of_the_field(load: Loader, small_study: 
 # Layers.
 
 
-@pytest.mark.parametrize("depth", [1, 2, 5])
-@pytest.mark.parametrize("name", CATALOGUE.networks)
-def test_a_network_has_the_layers_that_the_rules_count(name: str, depth: int) -> None:
-    given = {"depth": depth} if name == "mlp" else {}
-    network = CATALOGUE.networks[name].load()(trial(dataset="digits", model=name, width=2, **given), (1, 8, 8), 10)
-    assert len(network.stages) == CATALOGUE.networks[name].count_layers({"depth": depth})
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        *((name, smallest(name)) for name in CATALOGUE.networks),
+        *(("mlp", {"width": 2, "depth": depth}) for depth in (2, 5)),
+        ("wide_resnet", {"widen_factor": 1, "depth": 22}),
+        ("densenet_bc", {"growth_rate": 2, "depth": 22}),
+    ],
+)
+def test_a_network_has_the_layers_that_the_rules_count(name: str, size: dict[str, int]) -> None:
+    network = CATALOGUE.networks[name].load()(trial(dataset="digits", model=name, **size), (1, 8, 8), 10)
+    assert len(network.stages) == CATALOGUE.networks[name].count_layers(size)

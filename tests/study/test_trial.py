@@ -37,6 +37,8 @@ OTHERS: dict[str, dict[str, Any]] = {
     "width": {"width": 8},
     "depth": {"model": "mlp", "depth": 3},
     "dropout": {"dropout": 0.5},
+    "widen_factor": {"model": "wide_resnet", "widen_factor": 4},
+    "growth_rate": {"model": "densenet_bc", "growth_rate": 12},
     "method": {"method": "erm", "alpha": None},
     "alpha": {"alpha": 2},
     "ways": {"method": "dirichlet_mixup", "ways": 3},
@@ -330,7 +332,15 @@ def test_beyond_the_ends_of_a_range_is_refused(method: str, name: str, value: An
     assert problem(method, **{name: value})[0] == name
 
 
-@pytest.mark.parametrize(("model", "names"), [("preact_resnet18", "1, 2, 3, 4, 5"), ("mlp", "1, 2, 3")])
+@pytest.mark.parametrize(
+    ("model", "names"),
+    [
+        ("preact_resnet18", "1, 2, 3, 4, 5"),
+        ("mlp", "1, 2, 3"),
+        ("wide_resnet", "1, 2, 3, 4"),
+        ("densenet_bc", "1, 2, 3, 4"),
+    ],
+)
 def test_a_layer_is_one_that_the_model_has(model: Any, names: str) -> None:
     for layer in range(1, CATALOGUE.networks[model].count_layers({"depth": 2}) + 1):
         assert of_method("latent_mixup", model=model, layer=layer).layer == layer

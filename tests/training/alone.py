@@ -10,7 +10,7 @@ import torch
 
 from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing
-from mixup_study.training.loop import train
+from mixup_study.training.loop import SaveModel, train
 from mixup_study.training.parallel import Worker
 from mixup_study.training.task import Environment, TrialResult
 
@@ -24,9 +24,19 @@ def train_alone(
     folder: Path = Path("/dev/null"),
     report: Callable[[Mapping[str, Any]], None] = lambda row: None,
     checkpointing: Checkpointing | None = None,
+    save_model: SaveModel | None = None,
+    recompute: bool = False,
 ) -> TrialResult:
     """Return what the trial measured, or raise what ended it."""
-    (ended,) = train([trial], folder, CPU, lambda trial, row, examples: report(row), checkpointing)
+    (ended,) = train(
+        [trial],
+        folder,
+        CPU,
+        lambda trial, row, examples: report(row),
+        checkpointing,
+        save_model=save_model,
+        recompute=recompute,
+    )
     if isinstance(ended, Exception):
         raise ended
     return ended

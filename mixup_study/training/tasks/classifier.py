@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mixup_study.data import load_labelled_set
+from mixup_study.networks.recompute import set_recompute
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 from mixup_study.training.task import Environment
@@ -47,6 +48,7 @@ class Classifier:
         self.memory_format = _FORMATS[trial.memory_format or "contiguous"]
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
         model: nn.Module = network.load()(trial, self.data.shape, self.data.classes)
+        set_recompute(model, environment.recompute)
         self.model = model.to(self.device).to(memory_format=self.memory_format)
 
     @classmethod

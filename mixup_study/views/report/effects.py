@@ -114,7 +114,7 @@ def _varied(findings: Findings) -> list[str]:
         for name in CATALOGUE.fields:
             value = getattr(cell.trial, name)
             if name not in CATALOGUE.seeds and isinstance(value, int | float) and not isinstance(value, bool):
-                tried.setdefault((name, cell.arm), set()).add(value)
+                tried.setdefault((name, cell.arm), set()).add(value if cell.trial.departs(name) else None)
     varied = {name for (name, _), values in tried.items() if len(values) > 1}
     order = list(CATALOGUE.fields)
     return sorted(varied, key=lambda name: (name in findings.study.table.keys, order.index(name)))
