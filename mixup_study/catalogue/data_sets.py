@@ -75,6 +75,7 @@ def _density(name: str, build: str) -> Dataset:
 
 DATA_SETS = (
     _images("digits", "digits:load_digits"),
+    _images("patches", "patches:load_patches"),
     _images("cifar10", "downloaded:load_cifar10"),
     _images("cifar100", "downloaded:load_cifar100"),
     _images("fashion_mnist", "downloaded:load_fashion_mnist"),
