@@ -121,7 +121,7 @@ class Simulation:
         plan = GridPlan(study, PACKS)
         settings = RunSettings.from_study(study, str(folder / "results"), folder, "benchmark")
         self.console = Console(file=io.StringIO(), force_terminal=True, width=120)
-        self.progress = RunProgress(self.console, plan, len(plan.trials))
+        self.progress = RunProgress(self.console, plan, ())
         self.starts = Starts()
         driver = Driver(plan, settings, SLOTS, (), [self.progress, StudyMetrics(plan, ()), self.starts])
         board: Any = Board()

@@ -15,7 +15,7 @@ from mixup_study import cli
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError, nearest, shown
 from mixup_study.store.envelope import FileUnusable
-from mixup_study.store.models import ModelFile, list_models, open_model
+from mixup_study.store.models import ModelFile, list_models, open_model, short_digest
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import plain
 from mixup_study.views.render import FORMATS, render
@@ -54,7 +54,7 @@ def _sheet(results: str) -> Sheet:
 
 
 def _check_digest(results: str, trial_id: str) -> str:
-    """Return ``right``, or what is wrong with the file of a trial's model."""
+    """Return the digest of a trial's model as records name it, or what is wrong with its file."""
     file = ModelFile(results, trial_id).read()
     if file is None:
         return "it was removed"
@@ -62,7 +62,7 @@ def _check_digest(results: str, trial_id: str) -> str:
         open_model(trial_id, file)
     except FileUnusable as error:
         return str(error)
-    return "right"
+    return short_digest(file)
 
 
 def _recorded_trials(results: str, trial_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:

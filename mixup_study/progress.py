@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -13,11 +13,34 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from mixup_study.study.labels import headline_text
-from mixup_study.study.plan import Job, Plan
+from mixup_study.study.labels import count_text, headline_text
+from mixup_study.study.plan import GridPlan, Job, Plan
 
 SHOWN = 20
 """Trials under way that are listed at most; a pack may hold hundreds."""
+
+
+def counts_text(plan: GridPlan, done: Collection[str], retrained: Collection[str]) -> str:
+    """Return how many trials of a plan are done and left, in one line.
+
+    ``retrained`` are those among the left ones that have finished before, but kept no model.
+    """
+    left = [trial for trial_id, trial in plan.trials.items() if trial_id not in done]
+    text = f"{count_text(len(plan.trials), 'trial')}: {len(plan.trials) - len(left)} done already, {len(left)} to run"
+    if plan.needed and left:
+        evaluations = sum(bool(trial.needs) for trial in left)
+        models = sum(trial.trial_id in plan.needed for trial in left)
+        others = len(left) - evaluations - models
+        parts = [
+            f"{count_text(models, 'model')} to train",
+            count_text(evaluations, "evaluation"),
+            count_text(others, "other trial") if others else "",
+        ]
+        text += f": {', '.join(filter(None, parts))}"
+    if retrained:
+        ends = "kept no model and trains again" if len(retrained) == 1 else "kept no models and train again"
+        text += f"; {count_text(len(retrained), 'finished trial')} {ends}"
+    return text
 
 
 @dataclass
@@ -34,11 +57,13 @@ class JobProgress:
 class RunProgress:
     """Follows the trials of a run and shows them on ``console``; a Listener."""
 
-    def __init__(self, console: Console, plan: Plan, total: int) -> None:
-        """Follow the trials of ``plan``, of which ``total`` are left."""
+    def __init__(self, console: Console, plan: Plan, done: Collection[str]) -> None:
+        """Follow the trials of ``plan`` but for those ``done``."""
         self._console = console
         self._plan = plan
-        self._total = total
+        self._total = total = sum(trial_id not in done for trial_id in plan.trials)
+        self._done = set(done)
+        self._evaluations = [trial for trial in plan.trials.values() if trial.needs and trial.trial_id not in done]
         self._jobs: dict[str, JobProgress] = {}
         """By trial_id, of every trial that was ever started."""
         self._running: dict[str, None] = {}
@@ -107,6 +132,7 @@ class RunProgress:
         self._running.pop(trial_id, None)
         self.completed += 1
         if error is None:
+            self._done.add(trial_id)
             self.train_seconds += train_seconds * self._plan.trials[trial_id].processes
         else:
             self.failures[trial_id] = error
@@ -138,4 +164,12 @@ class RunProgress:
             table.add_row(trial_id, self._plan.labels[trial_id], epoch, doing)
         if len(running) > SHOWN:
             table.add_row("…", f"and {len(running) - SHOWN} more")
+        waiting = [
+            [needed.trial_id for needed in trial.needs if needed.trial_id not in self._done]
+            for trial in self._evaluations
+            if trial.trial_id not in self._jobs
+        ]
+        if count := sum(map(bool, waiting)):
+            models = len({needed for needed_ids in waiting for needed in needed_ids})
+            table.add_row("", f"{count_text(count, 'evaluation')} waiting for {count_text(models, 'model')}")
         return Group(self._bar, table)

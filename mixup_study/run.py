@@ -19,10 +19,12 @@ from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
 from mixup_study.errors import InputError
-from mixup_study.progress import RunProgress
+from mixup_study.progress import RunProgress, counts_text
+from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.logs import LogFile
-from mixup_study.store.models import list_models
+from mixup_study.store.models import ModelFile, list_models
 from mixup_study.store.store import ResultStore
+from mixup_study.study.labels import count_text
 from mixup_study.study.plan import Ending, GridPlan, Plan
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.study import Study, StudyFile
@@ -82,14 +84,17 @@ def main(arguments: Sequence[str]) -> int:
         store.compact()
         if (finished := _load_finished(options, file, store.done())) is not None:
             study, reason = finished
-            print(_counts(study, reason, left=0))
+            plan = GridPlan(study, 1)
+            print(_describe_study(study, reason, counts_text(plan, plan.trials, ())))
             return _show_results(options, study, reason, store)
     with _open_executor(options, name) as executor:
         profile, reason = choose_profile(file, options.profile, executor.gpus, executor.place)
         study = file.load(profile)
         plan = GridPlan(study, executor.slots(study.resources))
-        done = _find_done(store, plan)
-        _show_plan(plan, study, reason, executor, done)
+        recorded = store.done().intersection(plan.trials)
+        retrained = plan.list_retrained(recorded, _find_models(store, plan, recorded, remove=not options.dry_run))
+        done = recorded - retrained
+        _show_plan(plan, study, reason, executor, done, retrained)
         if options.dry_run:
             return cli.DONE
         if len(done) == len(plan.trials):
@@ -107,11 +112,26 @@ def _check_study(file: StudyFile, profile: str | None) -> str:
     return names[0]
 
 
-def _find_done(store: ResultStore, plan: GridPlan) -> set[str]:
-    """Return the trial_ids of the recorded trials that need not be trained, not even for their models."""
-    done = store.done().intersection(plan.trials)
-    models = {model.trial_id for model in list_models(store.location)} if plan.needed else set()
-    return done - plan.list_retrained(done, models)
+def _find_models(store: ResultStore, plan: GridPlan, done: Collection[str], *, remove: bool) -> set[str]:
+    """Return the trial_ids of the models in the results, without those wanted that cannot be used.
+
+    Each of those is told of in one line, and removed where ``remove``.
+    """
+    if not plan.needed:
+        return set()
+    models = {model.trial_id for model in list_models(store.location)}
+    for trial_id in sorted(models & plan.list_wanted(done)):
+        from mixup_study.training.model_file import unpack_model  # brings in torch
+
+        file = ModelFile(store.location, trial_id)
+        try:
+            unpack_model(trial_id, file.read() or b"")
+        except FileUnusable as error:
+            print(f"{file.shown}: the model cannot be used: {error}; its trial is trained again", file=sys.stderr)
+            models.remove(trial_id)
+            if remove:
+                file.remove()
+    return models
 
 
 def _load_finished(options: argparse.Namespace, file: StudyFile, done: Collection[str]) -> tuple[Study, str] | None:
@@ -140,21 +160,19 @@ def _open_executor(options: argparse.Namespace, name: str) -> Iterator[Executor]
         yield RayExecutor(cluster)
 
 
-def _counts(study: Study, reason: str, left: int) -> str:
+def _describe_study(study: Study, reason: str, counts: str) -> str:
     """Return the first two lines of a run."""
-    done = len(study.trials) - left
-    return (
-        f"{study.name}, profile {study.profile}: {reason}\n"
-        f"{len(study.trials)} trials: {done} done already, {left} to run"
-    )
+    return f"{study.name}, profile {study.profile}: {reason}\n{counts}"
 
 
-def _show_plan(plan: Plan, study: Study, reason: str, executor: Executor, done: Collection[str]) -> None:
+def _show_plan(
+    plan: GridPlan, study: Study, reason: str, executor: Executor, done: Collection[str], retrained: Collection[str]
+) -> None:
     """Print what is left and where it trains; raise InputError for a trial that fits nowhere there."""
     left = [trial for trial_id, trial in plan.trials.items() if trial_id not in done]
     slots = executor.slots(study.resources)
     print(
-        f"{_counts(study, reason, len(left))}, on {slots} slot{'' if slots == 1 else 's'} of"
+        f"{_describe_study(study, reason, counts_text(plan, done, retrained))}, on {count_text(slots, 'slot')} of"
         f" {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
         flush=True,
     )
@@ -170,7 +188,7 @@ def _train(
     """Train what is left of a plan and return how that went; None after Ctrl-C, which is told."""
     settings = RunSettings.from_study(study, store.location, data, code_version())
     total = len(plan.trials) - len(done)
-    progress = RunProgress(Console(file=sys.stdout, markup=False, emoji=False), plan, total)
+    progress = RunProgress(Console(file=sys.stdout, markup=False, emoji=False), plan, done)
     try:
         with progress:
             executor.run(plan, settings, done, [progress])

@@ -107,7 +107,7 @@ def make_record(
         )
     epochs = [
         {"epoch": epoch, "lr": found.lr, "train_loss": 1 / epoch, "test_error": 0.5 / epoch, "seconds": 1.5}
-        for epoch in range(1, found.epochs + 1)
+        for epoch in range(1, found.trained_epochs + 1)
     ]
     given = dict.fromkeys(CATALOGUE.metrics, 0.25) if measurements is None else measurements
     return TrialRecord(found, status, PROVENANCE, train_seconds, given, epochs)

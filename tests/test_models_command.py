@@ -17,7 +17,7 @@ from torch import Tensor
 from mixup_study import models
 from mixup_study.data import load_labelled_set
 from mixup_study.errors import InputError
-from mixup_study.store.models import ModelFile, seal_model
+from mixup_study.store.models import ModelFile, seal_model, short_digest
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.trial import Trial
@@ -68,11 +68,14 @@ def test_each_model_stands_with_its_trial_its_size_and_its_digest(
         write_model(store, trial_id)
     rows = {row.pop("trial_id"): row for row in listed(store, capsys)}
     size = len(ModelFile(store.location, erm).read() or b"")
-    shared = {"dataset": "digits", "model": "preact_resnet18", "bytes": str(size), "digest": "right"}
+    digests = {trial_id: short_digest(ModelFile(store.location, trial_id).read() or b"") for trial_id in rows}
+    assert all(len(digest) == 16 for digest in digests.values())
+    assert len(set(digests.values())) == 3
+    shared = {"dataset": "digits", "model": "preact_resnet18", "bytes": str(size)}
     assert rows == {
-        erm: {**shared, "method": "erm", "settings": "seed=0"},
-        other_seed: {**shared, "method": "erm", "settings": "seed=1"},
-        mixup: {**shared, "method": "mixup", "settings": "alpha=8, seed=0"},
+        erm: {**shared, "method": "erm", "settings": "seed=0", "digest": digests[erm]},
+        other_seed: {**shared, "method": "erm", "settings": "seed=1", "digest": digests[other_seed]},
+        mixup: {**shared, "method": "mixup", "settings": "alpha=8, seed=0", "digest": digests[mixup]},
     }
     assert list(rows) == sorted(rows)
     assert without not in rows
@@ -90,7 +93,8 @@ def test_a_model_without_a_record_and_a_damaged_one_are_said_to_be_so(
     file.write((file.read() or b"")[:-1])
     ModelFile(store.location, "1" * 16).write(seal_model("2" * 16, b"weights"))
     rows = {row["trial_id"]: row for row in listed(store, capsys)}
-    assert (rows["0" * 16]["settings"], rows["0" * 16]["digest"]) == ("not recorded", "right")
+    digest = short_digest(ModelFile(store.location, "0" * 16).read() or b"")
+    assert (rows["0" * 16]["settings"], rows["0" * 16]["digest"]) == ("not recorded", digest)
     assert rows[failed.trial.trial_id]["settings"] == "seed=1"
     assert rows[damaged.trial.trial_id]["digest"] == "it is damaged"
     assert rows["1" * 16]["digest"] == f"it is of trial_id {'2' * 16}, not {'1' * 16}"
@@ -122,7 +126,8 @@ def test_models_in_a_bucket_are_listed_and_exported(
     store.write(found)
     write_model(store, found.trial.trial_id)
     (row,) = listed(store, capsys)
-    assert (row["trial_id"], row["dataset"], row["digest"]) == (found.trial.trial_id, "digits", "right")
+    digest = short_digest(ModelFile(bucket, found.trial.trial_id).read() or b"")
+    assert (row["trial_id"], row["dataset"], row["digest"]) == (found.trial.trial_id, "digits", digest)
     assert models.main(["--results", bucket, "--export", found.trial.trial_id, str(tmp_path / "model.pt")]) == 0
     assert torch.equal(torch.load(tmp_path / "model.pt", weights_only=True)["weight"], WEIGHTS["weight"])
     ModelFile(bucket, found.trial.trial_id).write(b"something else")

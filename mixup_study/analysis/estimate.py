@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
@@ -12,22 +12,27 @@ from mixup_study.study.trial import Trial
 
 
 def _kind(trial: Trial) -> tuple[Any, ...]:
-    """Return the fields of a trial that decide how long an epoch takes."""
-    return tuple(getattr(trial, name) for name in CATALOGUE.fields_with("cost"))
+    """Return the task of a trial and the fields that decide how long an epoch takes; of an evaluation, its source's."""
+    return (trial.task, *(getattr(trial, name) for name in CATALOGUE.fields_with("cost")))
 
 
-def _recorded_kind(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return the same of a record, in which a field that its trial does not take is None."""
-    fields = ((CATALOGUE.defaults[name], record[name]) for name in CATALOGUE.fields_with("cost"))
-    return tuple(default if value is None else value for default, value in fields)
+def _recorded_kind(record: Mapping[str, Any], source: Mapping[str, Any] | None) -> tuple[Any, ...]:
+    """Return the same of a record, and of that of its source, in which a field that a trial does not take is None."""
+    values: list[Any] = [record["task"]]
+    for name in CATALOGUE.fields_with("cost"):
+        value = source[name] if source is not None and record[name] is None else record[name]
+        values.append(CATALOGUE.defaults[name] if value is None else value)
+    return tuple(values)
 
 
-def _seconds_per_epoch(records: Iterable[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:
-    """Return the median seconds per epoch of the finished trials of each kind."""
+def _seconds_per_epoch(records: Collection[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:
+    """Return the median seconds per epoch of the finished trials of each kind, or of the whole of an evaluation."""
+    by_id = {record["trial_id"]: record for record in records if record["source"] is None}
     alike: dict[tuple[Any, ...], list[float]] = {}
     for record in records:
         if record["status"] == "done" and record["train_seconds"] is not None:
-            alike.setdefault(_recorded_kind(record), []).append(record["train_seconds"] / (record["epochs"] or 1))
+            kind = _recorded_kind(record, by_id.get(record["source"]))
+            alike.setdefault(kind, []).append(record["train_seconds"] / (record["epochs"] or 1))
     return {kind: statistics.median(values) for kind, values in alike.items()}
 
 
@@ -40,7 +45,7 @@ def estimate(trials: Sequence[Trial], records: Collection[Mapping[str, Any]], sl
         if expected is None:
             unknown += 1
         else:
-            total += expected * (trial.epochs or 1) * trial.workers
+            total += expected * (trial.trained_epochs or 1) * trial.processes
     if unknown == len(trials):
         known = "no finished trial of the same data set and network in the results"
         return f"estimate: none; {known}" if trials else "nothing to run"

@@ -145,7 +145,20 @@ def table_rows(study: Study, records: Records) -> list[TableRow]:
         groups.setdefault(keys_of(ran.cell), []).append(ran)
     published = {tuple(comparable(row[name]) for name in study.table.keys): row for row in study.published}
     order = _row_order(study, groups)
-    return [_row(study, key, groups[key], published.get(tuple(comparable(value) for value in key))) for key in order]
+    return [_row(study, key, groups[key], _find_published(published, key)) for key in order]
+
+
+def _find_published(published: Mapping[tuple[Any, ...], Mapping[str, Any]], key: tuple[Any, ...]) -> Any:
+    """Return the paper's row of the table's row with this ``key``: its own, or one that is of all rows like it."""
+    values = tuple(comparable(value) for value in key)
+    if values in published:
+        return published[values]
+    alike = (
+        row
+        for pattern, row in published.items()
+        if all(expected is None or expected == value for expected, value in zip(pattern, values, strict=True))
+    )
+    return next(alike, None)
 
 
 def ran_cells(study: Study, records: Records) -> list[Ran]:

@@ -29,7 +29,7 @@ from mixup_study.cluster.records import (
 from mixup_study.errors import InputError
 from mixup_study.store.checkpoints import CheckpointFile
 from mixup_study.store.envelope import FileUnusable
-from mixup_study.store.models import ModelFile
+from mixup_study.store.models import ModelFile, short_digest
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.trial import Trial
@@ -37,7 +37,6 @@ from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import Report, SaveModel, train
 from mixup_study.training.model_file import pack_model, unpack_model
 from mixup_study.training.parallel import Worker
-from mixup_study.training.task import LoadModel
 
 
 class Monitor(Protocol):
@@ -112,6 +111,7 @@ def train_here(assignment: Assignment, host: Host) -> None:
 def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialRecord]:
     provenance = build_provenance(assignment, datetime.now(UTC), host.device, host.ray_version)
     trials = list(assignment.trials.values())
+    models = ModelLoader(assignment)
     first_id = next(iter(assignment.trials))
     try:
         with host.monitor(assignment) as monitor:
@@ -126,8 +126,8 @@ def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialReco
                 report,
                 checkpointing,
                 build_model_saver(assignment),
-                build_model_loader(assignment),
-                assignment.settings.resources.recompute,
+                models.load,
+                recompute=assignment.settings.resources.recompute,
             )
     except InputError:
         raise
@@ -136,7 +136,7 @@ def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialReco
     return [
         build_failure_record(trial, provenance, result)
         if isinstance(result, Exception)
-        else build_record(trial, provenance, result)
+        else build_record(trial, provenance, result, models.digests)
         for trial, result in zip(trials, results, strict=True)
     ]
 
@@ -228,27 +228,34 @@ def build_model_saver(assignment: Assignment) -> SaveModel | None:
     return save_model if assignment.keep_models else None
 
 
-def build_model_loader(assignment: Assignment) -> LoadModel:
-    """Return what loads the model of a trial that others need.
+class ModelLoader:
+    """Loads the models of trials that others need."""
 
-    It raises ValueError for a model that is not there or cannot be used; such a one is removed, so that the next run
-    trains its trial again.
-    """
+    def __init__(self, assignment: Assignment) -> None:
+        """Load them from the results of an assignment."""
+        self._results = assignment.settings.results
+        self.digests: dict[str, str] = {}
+        """Of the models loaded, by trial_id."""
 
-    def load_model(trial: Trial) -> Mapping[str, Tensor]:
-        file = ModelFile(assignment.settings.results, trial.trial_id)
+    def load(self, trial: Trial) -> Mapping[str, Tensor]:
+        """Return the model of a trial.
+
+        Raises ValueError for a model that is not there or cannot be used; such a one is removed, so that the next run
+        trains its trial again.
+        """
+        file = ModelFile(self._results, trial.trial_id)
         content = file.read()
         if content is None:
             raise ValueError(f"the model of trial {trial.trial_id} is not there; run again to train it")
         try:
-            return unpack_model(trial.trial_id, content)
+            model = unpack_model(trial.trial_id, content)
         except FileUnusable as error:
             file.remove()
             raise ValueError(
                 f"the model of trial {trial.trial_id} cannot be used: {error}; it is removed, run again to train it"
             ) from error
-
-    return load_model
+        self.digests[trial.trial_id] = short_digest(content)
+        return model
 
 
 def remove_checkpoint(assignment: Assignment) -> None:

@@ -42,8 +42,10 @@ def find_headlines(results: str, trials: Mapping[str, Trial], keep_models: Colle
     }
 
 
-def build_record(trial: Trial, provenance: Provenance, measured: TrialResult) -> TrialRecord:
-    """Return the record of a trial that finished."""
+def build_record(
+    trial: Trial, provenance: Provenance, measured: TrialResult, model_digests: Mapping[str, str]
+) -> TrialRecord:
+    """Return the record of a trial that finished; ``model_digests`` are those of the models used, by trial_id."""
     return TrialRecord(
         trial,
         "done",
@@ -53,6 +55,7 @@ def build_record(trial: Trial, provenance: Provenance, measured: TrialResult) ->
         measurements=measured.measurements,
         epochs=measured.epochs,
         points=measured.points,
+        model_digests=[model_digests[needed.trial_id] for needed in trial.needs] or None,
     )
 
 
@@ -77,7 +80,8 @@ def build_failure_record(
 def describe_change(results: str, record: TrialRecord) -> str | None:
     """Return in one line how a finished trial differs from the record that the results hold of it.
 
-    None where there is no such record; empty where it measured the same.
+    None where there is no such record; empty where it measured the same. What was not measured then, by an older
+    version, does not count.
     """
     store = ResultStore(results)
     trial_id = record.trial.trial_id
@@ -87,7 +91,7 @@ def describe_change(results: str, record: TrialRecord) -> str | None:
     changed = [
         f"{name} {value} (recorded: {earlier[name]})"
         for name, value in record.measurements.items()
-        if earlier[name] != value
+        if earlier[name] is not None and earlier[name] != value
     ]
     if not changed:
         return ""

@@ -23,7 +23,6 @@ from mixup_study.cluster.board import find_board
 from mixup_study.cluster.execution import (
     Host,
     build_checkpointing,
-    build_model_loader,
     build_model_saver,
     build_report,
     print_traceback,
@@ -143,13 +142,12 @@ def _train_as_worker(config: dict[str, Any]) -> None:
                 report,
                 checkpointing,
                 build_model_saver(assignment),
-                build_model_loader(assignment),
-                assignment.settings.resources.recompute,
+                recompute=assignment.settings.resources.recompute,
             )
         if isinstance(result, TrainingDiverged):
             raise result
         provenance = build_provenance(assignment, started_at, device, ray.__version__)
-        save_record(assignment, build_record(trial, provenance, result), send, warnings.append)
+        save_record(assignment, build_record(trial, provenance, result, {}), send, warnings.append)
         remove_checkpoint(assignment)
 
 

@@ -31,6 +31,11 @@ class Envelope:
         """Return the file that holds ``content``."""
         return b"".join([self.first_line, hashlib.sha256(content).hexdigest().encode(), content])
 
+    def digest(self, file: bytes) -> str:
+        """Return the digest that a file says it has: what ``open`` checks."""
+        start = len(self.first_line)
+        return file[start : start + DIGEST_SIZE].decode(errors="replace")
+
     def open(self, file: bytes) -> memoryview:
         """Return the content of a file, without a copy of it.
 

@@ -49,6 +49,11 @@ def list_models(location: str) -> list[ModelEntry]:
     return sorted(models, key=lambda model: model.trial_id)
 
 
+def short_digest(file: bytes) -> str:
+    """Return the first 16 hexadecimal digits of the digest of a model's file, by which records name it."""
+    return ENVELOPE.digest(file)[:16]
+
+
 def seal_model(trial_id: str, content: bytes) -> bytes:
     """Return the file of a trial's model, whose weights and buffers are ``content``."""
     return ENVELOPE.seal(f"{trial_id}\n".encode() + content)

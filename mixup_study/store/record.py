@@ -25,7 +25,8 @@ def trials_schema() -> pa.Schema:
     A field that the trial does not take is null, and so is what its task does not measure. Errors are fractions in
     [0, 1]; ``train_seconds`` is wall time inside the training function, divided by ``pack_size``, the number of trials
     that it trained together, and ``resumed_seconds`` those of them before the checkpoint that the process of
-    ``started_at`` went on from.
+    ``started_at`` went on from. ``model_digests`` are those of the models that an evaluation used, that of its source
+    first.
     """
     return pa.schema(
         [
@@ -38,6 +39,7 @@ def trials_schema() -> pa.Schema:
             ("train_seconds", pa.float64()),
             ("resumed_seconds", pa.float64()),
             ("pack_size", pa.int64()),
+            ("model_digests", pa.list_(pa.string())),
             ("started_at", pa.timestamp("us", tz="UTC")),
             ("device", pa.string()),
             ("code_version", pa.string()),
@@ -117,6 +119,8 @@ class TrialRecord:
     error: str | None = None
     traceback: str | None = None
     resumed_seconds: float = 0.0
+    model_digests: Sequence[str] | None = None
+    """Of the models of other trials that were used, in the order of the fields that name those."""
 
     def trials_table(self) -> pa.Table:
         """Return the record's one row of the trials' table."""
@@ -129,6 +133,7 @@ class TrialRecord:
             **self.measurements,
             "train_seconds": self.train_seconds,
             "resumed_seconds": self.resumed_seconds,
+            "model_digests": self.model_digests,
             **vars(self.provenance),
         }
         return pa.Table.from_pylist([row], schema=trials_schema())

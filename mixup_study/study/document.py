@@ -27,6 +27,10 @@ class Paper(BaseModel):
     figure: str | None = Field(
         default=None, description='Number of the figure reproduced by the first of figures, as in "3b".'
     )
+    exact: bool = Field(
+        default=True,
+        description="Whether the file as it stands is what the paper ran; where it is not, its profile is full.",
+    )
     protocol: str | None = Field(default=None, description="What the paper trained, in a few words for captions.")
 
 
@@ -173,7 +177,8 @@ PROFILE_KEYS = ("trial", "grid", "models", "arms", "resources")
 def document_of(source: Source) -> Document:
     """Return what a study file says. Raises InputError for an unknown key, and for a value that it cannot have."""
     if isinstance(source.tree.get("profiles"), dict):
-        base = "paper" if source.tree.get("paper") is not None else "full"
+        paper = source.tree.get("paper")
+        base = "paper" if isinstance(paper, dict) and paper.get("exact", True) else "full"
         if base in source.tree["profiles"]:
             raise source.error(("profiles", base), f"profile {base} is the file as it stands; expected another name")
     try:

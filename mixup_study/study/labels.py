@@ -67,6 +67,11 @@ def key_text(name: str, value: Any) -> str:
     return f"{field.traits.unit.scaled(value):g}{field.traits.unit.name}"
 
 
+def count_text(count: int, noun: str) -> str:
+    """Return a number of things: ``1 model``, ``2 models``."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def title_text(name: str) -> str:
     """Return a field's name as a heading."""
     return "method" if name == "arm" else name.replace("_", " ")

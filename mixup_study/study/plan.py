@@ -151,6 +151,10 @@ class GridPlan:
             jobs.append(Job(tuple(self.trials[trial_id] for trial_id in left), keep))
         return tuple(jobs) or (WAIT if waiting else DONE)
 
+    def list_wanted(self, done: Collection[str]) -> set[str]:
+        """Return the trials whose models are needed by those that are not among ``done``."""
+        return {needed for trial_id, ids in self._needs.items() if trial_id not in done for needed in ids}
+
     def list_retrained(self, done: Collection[str], models: Collection[str]) -> set[str]:
         """Return which trials among ``done`` must be trained again: others need their models, which are not there.
 

@@ -42,7 +42,10 @@ class Study:
     figures: tuple[Figure, ...] = ()
     claims: tuple[Claim, ...] = ()
     published: tuple[Mapping[str, Any], ...] = field(default=())
-    """The paper's rows: values of the table's row fields and of the setting chosen, and measurements in percent."""
+    """The paper's rows: values of the table's row fields and of the setting chosen, and measurements in percent.
+
+    One whose value of a row field is None is of all rows that have no row of their own.
+    """
     as_in_paper: bool = False
     """Whether every trial is one that the paper describes, but for its seeds and how the arithmetic is done."""
 
@@ -75,8 +78,12 @@ class StudyFile:
 
     @property
     def base_profile(self) -> str:
-        """Return "paper" for a study of the paper, else "full": the file as it stands."""
-        return "paper" if self._document.paper is not None else "full"
+        """Return "paper" for a file that is what the paper ran, else "full": the file as it stands."""
+        return "paper" if self._is_exact else "full"
+
+    @property
+    def _is_exact(self) -> bool:
+        return self._document.paper is not None and self._document.paper.exact
 
     @cached_property
     def _paper_settings(self) -> set[tuple[Any, ...]]:
@@ -134,7 +141,7 @@ class StudyFile:
             figures=tuple(document.figures),
             claims=tuple(document.claims),
             published=tuple(document.published),
-            as_in_paper=document.paper is not None and _settings(cells) <= self._paper_settings,
+            as_in_paper=self._is_exact and _settings(cells) <= self._paper_settings,
         )
 
 
@@ -184,10 +191,12 @@ def _check_table(document: Document, source: Source, arms: Sequence[str]) -> Non
     rows = set()
     for index, row in enumerate(document.published):
         for key, value in row.items():
-            _check_published(("published", index), key, value, source, arms)
+            if key not in document.table.keys or value is not None:
+                _check_published(("published", index), key, value, source, arms)
         for key in document.table.keys:
             if key not in row:
-                raise source.error(("published", index, key), "missing; expected the row it belongs to")
+                expected = "expected the row it belongs to, or null for all"
+                raise source.error(("published", index, key), f"missing; {expected}")
         where = tuple(comparable(row[key]) for key in document.table.keys)
         if where in rows:
             raise source.error(("published", index), "the row of the table stands here twice; expected it once")

@@ -6,7 +6,9 @@ from typing import Any
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import cell_ids
+from mixup_study.study.expand import Cell
 from mixup_study.study.labels import list_varied, plain, time_text
+from mixup_study.study.plan import GridPlan
 from mixup_study.views.sheet import Sheet
 
 SLOWEST = 10
@@ -15,11 +17,16 @@ FAILED = 200
 
 
 def trials_sheet(findings: Findings) -> Sheet:
-    """Return one row per cell of the study: trial_id, arm, every field that differs among the trials, and its state."""
+    """Return one row per cell of the study: trial_id, arm, every field that differs among the trials, and its state.
+
+    Models that the cells need, and that are none of the study's own trials, follow; they are of no arm.
+    """
     study = findings.study
+    trials = GridPlan(study, 1).trials
+    models = [(Cell("", trial), trial_id) for trial_id, trial in trials.items() if trial_id not in study.trials]
     varied = list_varied(cell.trial for cell in study.cells)
     rows = []
-    for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
+    for cell, trial_id in (*zip(study.cells, cell_ids(study), strict=True), *models):
         record = findings.records.get(trial_id)
         state = "to run" if record is None else record["status"]
         seconds = None if record is None else record["train_seconds"]

@@ -91,3 +91,15 @@ def test_without_any_like_them_there_is_no_estimate(trial: TrialMaker) -> None:
 
 def test_with_nothing_left_there_is_nothing_to_estimate(record: RecordMaker) -> None:
     assert estimate([], rows(record()), 1) == "nothing to run"
+
+
+def test_an_evaluation_may_take_what_others_of_models_like_its_own_did(record: RecordMaker, trial: TrialMaker) -> None:
+    took = rows(record(width=8, train_seconds=100), record(width=16, train_seconds=200))
+    for width, seconds in ((8, 3), (16, 7)):
+        evaluation = Trial(task="attack", source=trial(width=width), epsilon=8)
+        took = [*took, *rows(record(evaluation, train_seconds=seconds))]
+    for width, seconds in ((8, "3.0 s"), (16, "7.0 s")):
+        evaluation = Trial(task="attack", source=trial(width=width, seed=5), epsilon=8)
+        assert expected(evaluation, took) in (seconds, seconds.replace(".0", ""))
+    assert expected(Trial(task="attack", source=trial(width=32)), took) == "none"
+    assert expected(Trial(task="attack", source=trial(width=8), steps=10), took) == "none"

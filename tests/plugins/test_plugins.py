@@ -105,16 +105,21 @@ def test_ray_trains_the_same_with_them(trained: Path) -> None:
 def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path) -> None:
     first = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "results")
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "[4/4]" in first.stdout  # two models that the first study did not keep, and two evaluations
+    assert "4 trials: 0 done already, 4 to run: 2 models to train, 2 evaluations; 2 finished trials kept no models" in (
+        first.stdout
+    )
+    assert "[4/4]" in first.stdout
     assert "otherwise than its record" not in first.stdout
-    assert "Profile full (the study has no quick profile): seed 0; 2 of 2 trials done" in " ".join(first.stdout.split())
+    assert "data set stripes, one_hidden, epochs 3, seed 0; 2 of 2 trials done" in " ".join(first.stdout.split())
     recorded = trials(trained, "results")
     probes = recorded[recorded["task"] == "probe"]
     assert set(probes["source"]) <= set(recorded.index)
     assert probes["epochs"].isna().all()
     assert probes["probe_accuracy"].between(0.5, 1).all()
     listed = run(trained, "models", "--results", "results", "--format", "csv")
-    assert [line.split(",")[0] for line in listed.stdout.splitlines()[1:]] == sorted(probes["source"])
+    models = {line.split(",")[0]: line.split(",")[-1] for line in listed.stdout.splitlines()[1:]}
+    assert list(models) == sorted(probes["source"])
+    assert [list(digests) for digests in probes["model_digests"]] == [[models[source]] for source in probes["source"]]
 
     again = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "fresh")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -123,7 +128,7 @@ def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path) 
     )
 
     shown = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "results")
-    assert "2 trials: 2 done already, 0 to run" in shown.stdout
+    assert "4 trials: 4 done already, 0 to run" in shown.stdout
 
 
 def test_an_installed_package_announces_its_module(workplace: Path, tmp_path: Path) -> None:
@@ -152,12 +157,17 @@ def test_a_damaged_model_is_told_and_trained_again(trained: Path) -> None:
     arguments = ("probing.yaml", "--local", "--data", ".", "--results", "results", "--set", "trial.noise=0.25")
     file = next((trained / "results" / "models").iterdir())
     file.write_bytes(file.read_bytes()[:-1])
-    first = run(trained, "run", *arguments)
-    assert first.returncode == 1, first.stdout + first.stderr
-    assert f"the model of trial {file.name} cannot be used: it is damaged" in first.stdout
-    second = run(trained, "run", *arguments)
-    assert second.returncode == 0, second.stdout + second.stderr
+    told = f"models/{file.name}: the model cannot be used: it is damaged; its trial is trained again"
+    planned = run(trained, "run", *arguments, "--dry-run")
+    assert told in planned.stderr
+    assert "4 trials: 1 done already, 3 to run: 1 model to train, 2 evaluations; 1 finished trial" in planned.stdout
+    done = run(trained, "run", *arguments)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert told in done.stderr
+    assert "otherwise than its record" not in done.stdout
     assert file.exists()
+    again = run(trained, "run", *arguments)
+    assert (again.stderr, "4 done already" in again.stdout) == ("", True)
 
 
 @pytest.mark.parametrize(
@@ -168,8 +178,8 @@ def test_a_damaged_model_is_told_and_trained_again(trained: Path) -> None:
         ("plan", ("own.yaml", "--set", "trial.side=3"), "trial.side: 3: method erm does not take it"),
         ("plan", ("own.yaml", "--plugin", "nowhere"), "--plugin nowhere: no such module"),
         ("plan", ("own.yaml", "--plugin", "json"), "--plugin json: it has no ENTRIES"),
-        ("plan", ("probing.yaml", "--set", "arms.ERM.source=5"), "expected the fields of a trial"),
-        ("plan", ("probing.yaml", "--set", "trial.epochs=5"), "task probe does not take it"),
+        ("plan", ("probing.yaml", "--set", "arms.ERM.source=5"), "expected the name of a model, or its fields"),
+        ("plan", ("probing.yaml", "--set", "trial.epohcs=5"), "did you mean 'epochs'?"),
     ],
 )
 def test_what_is_wrong_with_them_is_one_line(

@@ -524,7 +524,8 @@ def test_a_published_number_names_its_value_across(load: Loader, small_study: st
     text = small_study.replace("title: Small", "title: Small\n  across: weight_decay")
     line = line_of(text, text.index("arm: ERM,"))
     assert message(lambda: load(text)) == (
-        f"{tmp_path / 'small.yaml'}:{line}: published.0.weight_decay: missing; expected the row it belongs to"
+        f"{tmp_path / 'small.yaml'}:{line}: published.0.weight_decay: missing; expected the row it belongs to,"
+        " or null for all"
     )
 
 
