@@ -1,7 +1,7 @@
 """The paper's claims, judged by a study's results.
 
-A comparison is the difference of two means over seeds; its 95 % confidence interval is that of ``compare``, which says
-how far it can be trusted. What neither does:
+A comparison is the difference of two means over seeds, or their ratio; its 95 % confidence interval is that of
+``compare``, which says how far it can be trusted. What neither does:
 
 - It takes the hyper-parameters as given. ``table.pick`` chooses them on the test error, as the paper does, which
   favours the side that chose among more (``Side.tried``).
@@ -19,7 +19,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from mixup_study.analysis.compare import DECIMALS, bootstrap_interval, by_seeds, overlap
+from mixup_study.analysis.compare import (
+    DECIMALS,
+    Interval,
+    Values,
+    bootstrap_interval,
+    bootstrap_ratio_interval,
+    by_seeds,
+    overlap,
+)
 from mixup_study.analysis.questions import ArmCells, Direction, Question, ask_questions
 from mixup_study.analysis.table import Records, choose_setting
 from mixup_study.catalogue import CATALOGUE
@@ -56,17 +64,21 @@ class JudgedComparison:
     """Where ``first`` lies by the claim."""
     by: float
     """The least distance claimed; below 0, how far it may lie on the other side."""
+    times: float | None
+    """The ratio of ``first`` to ``second`` claimed, at least or at most by ``claimed``; None of a difference."""
     metric: str
     quantity: str
     """What the means are of, in a few words: the metric, and what is taken from it, if anything."""
     unit: str
-    """``points`` of percent, or what is counted, as ``modes``."""
+    """Of a difference: ``points`` of percent, or what is counted, as ``modes``."""
     label: str
     """What tells this comparison from the others of its claim; empty where it is the only one."""
     difference: float | None
-    """Mean of ``first`` less mean of ``second``; None where a side has not finished any trial."""
-    interval: tuple[float, float] | None
-    """95 % confidence interval of the difference over the seeds; None with one seed."""
+    """Mean of ``first`` less mean of ``second``; None where a side has not finished any trial, or a ratio stands."""
+    ratio: float | None
+    """Mean of ``first`` over mean of ``second``; None where no ratio is claimed, or there is none."""
+    interval: Interval | None
+    """95 % confidence interval of the difference or the ratio over the seeds; None with one seed."""
     seeds: int
     """Seeds compared: pairs where both sides ran them, else those of the side with fewer."""
     paired: bool
@@ -100,7 +112,8 @@ def judge(study: Study, records: Records) -> list[JudgedClaim]:
 
     A comparison is supported if its whole interval lies on the claimed side, contradicted if it lies on the other,
     else undecided. With one seed the sign of the difference decides, and ``reason`` says so. What has not run, or
-    failed, or shows no difference at all, is undecided.
+    failed, or shows no difference at all, is undecided. Of a ratio, the claimed side is that beyond ``times``; what
+    has no ratio is undecided.
     """
     judge = _Judge(study, records)
     return [judge.judge_claim(claim) for claim in study.claims]
@@ -140,11 +153,13 @@ class _Judge:
             second=theirs.side,
             claimed=question.claimed,
             by=question.comparison.by,
+            times=question.comparison.times,
             metric=question.metric,
             quantity=question.quantity,
             unit=CATALOGUE.metrics[question.metric].unit.difference,
             label=label,
             difference=None,
+            ratio=None,
             interval=None,
             seeds=0,
             paired=False,
@@ -157,24 +172,17 @@ class _Judge:
         firsts, seconds = (
             [np.array([term[seeds] for seeds in common or term]) for term in side.terms] for side in (ours, theirs)
         )
-        samples = [*firsts, *(-sample for sample in seconds)]
-        if common:
-            samples = [np.sum(samples, axis=0)]
-        samples = [np.round(sample, DECIMALS) for sample in samples]
-        interval = bootstrap_interval(samples, overlap(self.study, ours.trials))
-        difference = round(float(sum(sample.mean() for sample in samples)), DECIMALS)
-        verdict, reason = _comparison_verdict(difference, interval, question)
-        return replace(
+        comparison = replace(
             comparison,
             first=replace(ours.side, mean=float(sum(sample.mean() for sample in firsts))),
             second=replace(theirs.side, mean=float(sum(sample.mean() for sample in seconds))),
-            difference=difference,
-            interval=interval,
-            seeds=min(map(len, samples)),
+            seeds=min(map(len, (*firsts, *seconds))),
             paired=bool(common),
-            verdict=verdict,
-            reason=reason,
         )
+        widening = overlap(self.study, ours.trials)
+        if comparison.times is not None:
+            return _judge_ratio(comparison, comparison.times, firsts[0], seconds[0], widening)
+        return _judge_difference(comparison, [*firsts, *(-sample for sample in seconds)], widening)
 
     def _measure(self, question: Question, selector: Selector) -> _Measured:
         minus = dict(question.comparison.minus or {})
@@ -192,20 +200,49 @@ class _Judge:
             )
         trials = tuple(record["trial_id"] for record in chosen.finished)
         side = Side(selector["arm"], keys, chosen.values, chosen.tried, None)
-        terms = [self._values(trials, question.metric, 1)]
+        accuracy = question.comparison.accuracy
+        terms = [self._values(trials, question.metric, 1, accuracy)]
         if minus:
             other = choose_setting(self.study, self.cells.select({**selector, **minus}))
             others = tuple(record["trial_id"] for record in other.finished) if other else ()
-            terms.append(self._values(others, subtracted, -1))
+            terms.append(self._values(others, subtracted, -1, accuracy))
         elif question.comparison.minus:
-            less = self._values(trials, subtracted, -1)
+            less = self._values(trials, subtracted, -1, accuracy)
             terms = [{seeds: value + less[seeds] for seeds, value in terms[0].items() if seeds in less}]
         lacking = "" if all(terms) else "not run" if minus else "not measured"
         return _Measured(side, trials, terms, lacking)
 
-    def _values(self, trials: Sequence[str], metric: str, factor: int) -> dict[tuple[int, ...], float]:
+    def _values(self, trials: Sequence[str], metric: str, factor: int, accuracy: bool) -> dict[tuple[int, ...], float]:
         values = by_seeds(self.study, self.records, trials, metric)
+        if accuracy:
+            values = {seeds: 1 - error for seeds, error in values.items()}
         return {seeds: factor * CATALOGUE.metrics[metric].unit.scaled(value) for seeds, value in values.items()}
+
+
+def _judge_difference(comparison: JudgedComparison, samples: Sequence[Values], widening: float) -> JudgedComparison:
+    """Return the comparison with the sum of the samples' means; samples of pairs of seeds are added first."""
+    if comparison.paired:
+        samples = [np.sum(samples, axis=0)]
+    samples = [np.round(sample, DECIMALS) for sample in samples]
+    interval = bootstrap_interval(samples, widening)
+    difference = round(float(sum(sample.mean() for sample in samples)), DECIMALS)
+    sign = -1 if comparison.claimed == "lower" else 1
+    verdict, reason = _comparison_verdict([sign * end - comparison.by for end in interval or (difference,)])
+    return replace(comparison, difference=difference, interval=interval, verdict=verdict, reason=reason)
+
+
+def _judge_ratio(
+    comparison: JudgedComparison, times: float, first: Values, second: Values, widening: float
+) -> JudgedComparison:
+    """Return the comparison with the ratio of the samples' means, where the second mean is above 0."""
+    first, second = np.round(first, DECIMALS), np.round(second, DECIMALS)
+    if second.mean() <= 0:
+        return replace(comparison, reason="second mean not above 0")
+    ratio = round(float(first.mean() / second.mean()), DECIMALS)
+    interval = bootstrap_ratio_interval(first, second, comparison.paired, widening)
+    sign = -1 if comparison.claimed == "lower" else 1
+    verdict, reason = _comparison_verdict([sign * (end - times) for end in interval or (ratio,)])
+    return replace(comparison, ratio=ratio, interval=interval, verdict=verdict, reason=reason)
 
 
 def _claim_verdict(comparisons: Sequence[JudgedComparison], at_least: int | None) -> Verdict:
@@ -217,12 +254,9 @@ def _claim_verdict(comparisons: Sequence[JudgedComparison], at_least: int | None
     return "contradicted" if counts["contradicted"] > spare >= 0 else "undecided"
 
 
-def _comparison_verdict(
-    difference: float, interval: tuple[float, float] | None, question: Question
-) -> tuple[Verdict, str]:
-    sign = -1 if question.claimed == "lower" else 1
-    beyond = [sign * end - question.comparison.by for end in interval or (difference,)]
+def _comparison_verdict(beyond: Sequence[float]) -> tuple[Verdict, str]:
+    """Return the verdict and its reason by how far beyond what is claimed the interval's ends lie, or the one seed."""
     if not any(beyond):
         return "undecided", "equal"
     verdict: Verdict = "supported" if min(beyond) > 0 else "contradicted" if max(beyond) < 0 else "undecided"
-    return verdict, "" if interval else "one seed"
+    return verdict, "" if len(beyond) > 1 else "one seed"

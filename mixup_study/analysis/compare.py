@@ -114,7 +114,10 @@ def by_seeds(study: Study, records: Records, trial_ids: Sequence[str], metric: s
     return values
 
 
-def bootstrap_interval(samples: Sequence[Values], overlap: float) -> tuple[float, float] | None:
+Interval = tuple[float, float]
+
+
+def bootstrap_interval(samples: Sequence[Values], overlap: float) -> Interval | None:
     """Return the confidence interval of the sum of the samples' means; None where a sample is of one seed.
 
     ``overlap`` is what is added to 1 / n in the variance of a mean of n seeds.
@@ -122,13 +125,46 @@ def bootstrap_interval(samples: Sequence[Values], overlap: float) -> tuple[float
     least = min(map(len, samples))
     if least < 2:
         return None
-    from scipy.special import ndtr, stdtrit
-
-    tail = ndtr(stdtrit(least - 1, (1 - CONFIDENCE) / 2) * (least / (least - 1)) ** 0.5)
-    generator = np.random.default_rng(0)
-    total = np.zeros(_RESAMPLES)
-    for sample in samples:
-        means = sample[generator.integers(len(sample), size=(_RESAMPLES, len(sample)))].mean(axis=1)
-        total += sample.mean() + (means - sample.mean()) * (1 + len(sample) * overlap) ** 0.5
+    tail = _tail(least)
+    total = np.sum(_resample_means([sample[np.newaxis] for sample in samples], overlap), axis=0)
     low, high = np.round(np.quantile(total, [tail, 1 - tail]), DECIMALS)
     return float(low), float(high)
+
+
+def bootstrap_ratio_interval(first: Values, second: Values, paired: bool, overlap: float) -> Interval | None:
+    """Return the confidence interval of the mean of ``first`` over that of ``second``, drawn as the others are.
+
+    It is None where a side is of one seed, and infinite at its upper end where the second mean may well be 0. Where
+    both drawn means are 0, the ratio may be any: it counts as 0 for the lower end and as infinite for the upper.
+    """
+    least = min(len(first), len(second))
+    if least < 2:
+        return None
+    tail = _tail(least)
+    samples = [np.stack([first, second])] if paired else [first[np.newaxis], second[np.newaxis]]
+    firsts, seconds = np.maximum(_resample_means(samples, overlap), 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = firsts / seconds
+    low = np.quantile(np.where(np.isnan(ratios), 0, ratios), tail, method="lower")
+    high = np.quantile(np.where(np.isnan(ratios), np.inf, ratios), 1 - tail, method="higher")
+    return round(float(low), DECIMALS), round(float(high), DECIMALS)
+
+
+def _tail(count: int) -> float:
+    """Return the share of resamples beyond each end of the interval of ``count`` seeds (Hesterberg, 2015)."""
+    from scipy.special import ndtr, stdtrit
+
+    return float(ndtr(stdtrit(count - 1, (1 - CONFIDENCE) / 2) * (count / (count - 1)) ** 0.5))
+
+
+def _resample_means(samples: Sequence[Values], overlap: float) -> Values:
+    """Return the resampled means of each row of the samples, stacked; rows of the same sample draw the same seeds."""
+    generator = np.random.default_rng(0)
+    resampled = []
+    for sample in samples:
+        count = sample.shape[1]
+        drawn = generator.integers(count, size=(_RESAMPLES, count))
+        for row in sample:
+            means = row[drawn].mean(axis=1)
+            resampled.append(row.mean() + (means - row.mean()) * (1 + count * overlap) ** 0.5)
+    return np.stack(resampled)

@@ -69,7 +69,7 @@ def ask_questions(cells: ArmCells, claim: Claim) -> list[tuple[Question, str]]:
 def _questions(cells: ArmCells, comparison: Comparison) -> Iterator[Question]:
     keys = [name for name in cells.study.table.keys if name not in ("arm", *CATALOGUE.seeds)]
     metric = comparison.metric or cells.study.table.metric
-    quantity = _quantity_text(cells.study, metric, comparison.minus or {})
+    quantity = _quantity_text(cells.study, metric, comparison)
     for first, second, claimed in _pairs(cells, comparison):
         sides = [{**comparison.where, **first}, {**comparison.where, **second}]
         names = (_side_text(cells, sides[0], first), _side_text(cells, sides[1], second))
@@ -105,11 +105,16 @@ def _side_text(cells: ArmCells, side: Selector, own: Selector) -> str:
     return ", ".join(filter(None, [side["arm"], _fields_text(cells.study, fields)]))
 
 
-def _quantity_text(study: Study, metric: str, minus: Mapping[str, Any]) -> str:
+def _quantity_text(study: Study, metric: str, comparison: Comparison) -> str:
+    minus = comparison.minus or {}
     fields = _fields_text(study, {name: value for name, value in minus.items() if name != "metric"})
-    subtracted = title_text(minus["metric"]) if "metric" in minus else "that" if fields else ""
-    parts = [title_text(metric), " with ".join(filter(None, [subtracted, fields]))]
+    subtracted = _metric_text(minus["metric"], comparison) if "metric" in minus else "that" if fields else ""
+    parts = [_metric_text(metric, comparison), " with ".join(filter(None, [subtracted, fields]))]
     return " less ".join(filter(None, parts))
+
+
+def _metric_text(metric: str, comparison: Comparison) -> str:
+    return CATALOGUE.metrics[metric].accuracy_title if comparison.accuracy else title_text(metric)
 
 
 def _fields_text(study: Study, fields: Mapping[str, Any]) -> str:

@@ -36,11 +36,21 @@ class Quantity:
         return f"{self.title} ({self.unit.name})" if self.unit.name == "%" else self.title
 
     @property
+    def is_error(self) -> bool:
+        """Return whether it is an error in percent, of which 100 % less it is the accuracy."""
+        return self.unit.name == "%" and self.better == "lower"
+
+    @property
+    def accuracy_title(self) -> str:
+        """Return what 100 % less an error is called in running text: ``test accuracy``."""
+        return self.title.replace("error", "accuracy") if "error" in self.title else f"accuracy of {self.title}"
+
+    @property
     def noun(self) -> str:
         """Return what its values are, as captions call them: ``errors``."""
         if self.unit.name != "%":
             return "counts"
-        return "errors" if self.better == "lower" else "shares"
+        return "errors" if self.is_error else "shares"
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ OTHERS = "others"
 EXTREMES = ("lowest", "highest")
 """In place of a value: the least or the greatest of those that the arm tries."""
 
+NOT_BESIDE_TIMES = ("by", "minus", "rising")
+"""Keys of a comparison of differences, which one of ratios does not have."""
+
 Selector = Mapping[str, Any]
 """The trials of one side: its ``arm``, and values of fields."""
 
@@ -73,6 +76,14 @@ class Comparison(BaseModel):
         description="Least difference claimed, in points of percent or modes; below 0, so far it may lie the other"
         " way.",
     )
+    accuracy: bool = Field(default=False, description="Compare accuracies: 100 % less the measurement, an error.")
+    times: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Ratio of means claimed in place of a difference: at least so many times the other mean beside"
+        " higher, at most beside lower.",
+    )
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Comparison:
@@ -82,6 +93,10 @@ class Comparison(BaseModel):
         if (self.than is None) is not (self.rising is not None):
             problem = "{side} stands alone; expected no than" if self.rising else "expected than beside {side}"
             raise PydanticCustomError("than", problem, {"side": sides[0]})
+        if self.times is not None:
+            for name in NOT_BESIDE_TIMES:
+                if name in self.model_fields_set and getattr(self, name) is not None:
+                    raise PydanticCustomError("times", "expected no {name} beside times", {"name": name})
         return self
 
 
@@ -135,6 +150,10 @@ class _Check:
         if minus is not None and CATALOGUE.metrics[minus].unit != CATALOGUE.metrics[compared].unit:
             expected = f"expected a measurement in the unit of {compared}"
             raise self.source.error((*self.at, "minus", "metric"), expected, value=minus)
+        for metric in (compared, minus):
+            if self.comparison.accuracy and metric is not None and not CATALOGUE.metrics[metric].is_error:
+                problem = f"{metric} has no accuracy; expected an error in percent as the metric"
+                raise self.source.error((*self.at, "accuracy"), problem, value=True)
 
     def sides(self) -> None:
         named = []

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, create_model
 
 from mixup_study.catalogue import CATALOGUE
-from mixup_study.study.claims import EXTREMES, Claim, Comparison
+from mixup_study.study.claims import EXTREMES, NOT_BESIDE_TIMES, Claim, Comparison
 from mixup_study.study.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
 from mixup_study.study.expand import LIKE
 
@@ -130,6 +130,7 @@ def _claim() -> dict[str, Any]:
         {"required": ["higher", "than"], **alone},
         {"required": ["rising"], "not": {"required": ["than"]}},
     ]
+    comparison["dependentSchemas"] = {"times": {"not": {"anyOf": [{"required": [name]} for name in NOT_BESIDE_TIMES]}}}
     claim = _model(Claim)
     claim["properties"]["compare"]["items"] = comparison
     return claim

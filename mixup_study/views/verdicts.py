@@ -48,11 +48,16 @@ def verdicts_caption(findings: Findings) -> str:
     other = study.paper is not None and not study.as_in_paper
     parts = [
         f"{verdicts_title(study)}, judged by the results of profile {study.profile}"
-        f"{', which is not what the paper ran' if other else ''}: ✓ supported, ✗ contradicted, ? undecided. Differences"
-        f" of means in {_units_text(comparisons)}, with their 95 % bootstrap interval over the seeds."
+        f"{', which is not what the paper ran' if other else ''}: ✓ supported, ✗ contradicted, ? undecided."
+        f" {_effects_text(comparisons)}, with their 95 % bootstrap interval over the seeds."
     ]
-    if any(comparison.seeds == 1 for comparison in comparisons):
-        parts.append("One seed: the sign of the difference alone decides.")
+    deciding = {
+        "the sign of the difference" if comparison.times is None else "the ratio"
+        for comparison in comparisons
+        if comparison.seeds == 1
+    }
+    if deciding:
+        parts.append(f"One seed: {' or '.join(sorted(deciding, reverse=True))} alone decides.")
     if any(1 < comparison.seeds < ENOUGH_SEEDS for comparison in comparisons):
         parts.append(f"Intervals of fewer than {ENOUGH_SEEDS} seeds are too narrow.")
     if findings.splits_differ:
@@ -94,7 +99,10 @@ def measured_text(findings: Findings, claim: JudgedClaim) -> str:
 
 
 def effect_text(findings: Findings, comparison: JudgedComparison) -> str:
-    """Return a difference and its interval, ``−2.1 [−3.0, −1.2]``, or why there is none."""
+    """Return a difference and its interval, ``−2.1 [−3.0, −1.2]``, a ratio, ``×2.67 [2.10, 3.00]``, or why none."""
+    if comparison.ratio is not None:
+        ratio, *ends = [_ratio_text(number) for number in (comparison.ratio, *(comparison.interval or ()))]
+        return f"×{ratio} [{', '.join(ends)}]" if ends else f"×{ratio}"
     if comparison.difference is None:
         return comparison.reason
     columns = findings.study.table.columns
@@ -102,6 +110,18 @@ def effect_text(findings: Findings, comparison: JudgedComparison) -> str:
     numbers = [comparison.difference, *(comparison.interval or ())]
     effect, *ends = [f"{number:+.{decimals}f}".replace("-", "−") for number in numbers]
     return f"{effect} [{', '.join(ends)}]" if ends else effect
+
+
+def _ratio_text(ratio: float) -> str:
+    return f"{ratio:.2f}".replace("inf", "∞")
+
+
+def _effects_text(comparisons: Sequence[JudgedComparison]) -> str:
+    differences = [comparison for comparison in comparisons if comparison.times is None]
+    if comparisons and not differences:
+        return "Effects are ratios of means (×)"
+    ratios = " or ratios of means (×)" if len(differences) < len(comparisons) else ""
+    return f"Differences of means in {_units_text(differences)}{ratios}"
 
 
 def _units_text(comparisons: Sequence[JudgedComparison]) -> str:
@@ -123,7 +143,10 @@ def _seeds_text(count: int) -> str:
 def _support(comparison: JudgedComparison) -> tuple[int, float]:
     order = ("contradicted", "undecided", "supported")
     sign = -1 if comparison.claimed == "lower" else 1
-    return order.index(comparison.verdict), sign * (comparison.difference or 0)
+    effect = comparison.difference
+    if comparison.ratio is not None and comparison.times is not None:
+        effect = comparison.ratio - comparison.times
+    return order.index(comparison.verdict), sign * (effect or 0)
 
 
 def _is_picked(comparison: JudgedComparison) -> bool:

@@ -251,6 +251,135 @@ def exchanged(tmp_path_factory: pytest.TempPathFactory, measure: Measure) -> tup
     return StudyFile(path).load("full"), measure
 
 
+# Ratios.
+
+
+@pytest.mark.parametrize(
+    ("comparison", "errors", "ratio", "verdict", "reason"),
+    [
+        # Table 3 of the paper: (100 - 75.2) / (100 - 90.7) = 24.8 / 9.3.
+        (
+            "higher: dropout, than: ERM, accuracy: true, times: 2.65",
+            (0.752, 0.907),
+            24.8 / 9.3,
+            "supported",
+            "one seed",
+        ),
+        (
+            "higher: dropout, than: ERM, accuracy: true, times: 2.7",
+            (0.752, 0.907),
+            24.8 / 9.3,
+            "contradicted",
+            "one seed",
+        ),
+        ("lower: dropout, than: ERM, times: 0.5", (0.2, 0.5), 0.4, "supported", "one seed"),
+        ("lower: dropout, than: ERM, times: 0.5", (0.3, 0.5), 0.6, "contradicted", "one seed"),
+        ("lower: dropout, than: ERM, times: 0.5", (0.25, 0.5), 0.5, "undecided", "equal"),
+        ("lower: dropout, than: ERM, times: 0.5", (0.0, 0.5), 0, "supported", "one seed"),
+        ("lower: dropout, than: ERM, times: 0.5", (0.5, 0.0), None, "undecided", "second mean not above 0"),
+        ("lower: dropout, than: ERM, times: 0.5", (0.0, 0.0), None, "undecided", "second mean not above 0"),
+        (
+            "higher: dropout, than: ERM, accuracy: true, times: 2",
+            (0.5, 1.0),
+            None,
+            "undecided",
+            "second mean not above 0",
+        ),
+    ],
+)
+def test_a_ratio_of_one_seed_is_judged_by_itself(
+    comparison: str,
+    errors: tuple[float, float],
+    ratio: float | None,
+    verdict: str,
+    reason: str,
+    load: Loader,
+    measure: Measure,
+) -> None:
+    study = load(claiming(f"{{{comparison}}}"), "grid.seed=0")
+    records = measure(study, lambda cell: errors[int(cell.arm == "ERM")])
+    found = at_small(only(judge(study, records)))
+    assert found.ratio == (None if ratio is None else pytest.approx(ratio))
+    assert (found.difference, found.interval, found.seeds) == (None, None, 1)
+    assert (found.verdict, found.reason) == (verdict, reason)
+
+
+@pytest.mark.parametrize(
+    ("times", "verdict"),
+    [(1.9, "supported"), (2, "undecided"), (2.2, "undecided"), (3, "undecided"), (3.1, "contradicted")],
+)
+def test_a_ratio_is_judged_by_where_its_interval_lies(
+    times: float, verdict: str, load: Loader, measure: Measure
+) -> None:
+    study = load(claiming(f"{{higher: dropout, than: ERM, accuracy: true, times: {times}}}"), "grid.seed=[0, 1]")
+    # Accuracies of 40 and 30 to 20 and 10: with two pairs of seeds the interval is that of the pairs' own ratios.
+    errors = {"dropout": [0.6, 0.7], "ERM": [0.8, 0.9], "mixup": [0.5, 0.5]}
+    records = measure(study, lambda cell: errors[cell.arm][cell.trial.seed])
+    found = at_small(only(judge(study, records)))
+    assert found.ratio == pytest.approx(70 / 30)
+    assert found.interval == pytest.approx((2, 3))
+    assert (found.first.mean, found.second.mean) == (pytest.approx(35), pytest.approx(15))
+    assert (found.verdict, found.paired, found.seeds, found.quantity) == (verdict, True, 2, "test accuracy last")
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_the_interval_of_a_ratio_is_drawn_as_that_of_a_difference(apart: bool, load: Loader, measure: Measure) -> None:
+    text = SPLIT.replace("DATASET", "digits").replace("than: ERM", "than: ERM, times: 0.9")
+    if apart:
+        text = text.replace("alpha: 0.2", "alpha: 0.2, seed: [10, 11, 12, 13, 14, 15, 16, 17, 18, 19]")
+    study = load(text)
+    erm = np.random.default_rng(2).uniform(0.1, 0.2, size=10)
+    mixup = 0.7 * erm + np.random.default_rng(3).uniform(0, 0.01, size=10)
+    records = measure(study, lambda cell: float((mixup if cell.arm == "mixup" else erm)[cell.trial.seed % 10]))
+    (one,) = only(judge(study, records)).comparisons
+    found = stats.bootstrap(
+        (mixup, erm),
+        lambda ours, theirs, axis: ours.mean(axis=axis) / theirs.mean(axis=axis),
+        paired=not apart,
+        n_resamples=50_000,
+        confidence_level=expanded(10),
+        method="percentile",
+        rng=np.random.default_rng(7),
+    ).confidence_interval
+    assert one.ratio == pytest.approx(float(mixup.mean() / erm.mean()))
+    assert one.interval == pytest.approx((found.low, found.high), abs=0.02 if apart else 0.001)
+    assert one.paired is not apart
+
+
+def test_seeds_that_split_a_table_widen_the_interval_of_a_ratio(load: Loader, measure: Measure) -> None:
+    errors = np.random.default_rng(3).uniform(0.1, 0.2, size=(2, 10))
+    ends = []
+    for dataset in ("digits", "iris"):
+        study = load(SPLIT.replace("DATASET", dataset).replace("than: ERM", "than: ERM, times: 0.9"))
+        records = measure(study, lambda cell: float(errors[int(cell.arm == "mixup"), cell.trial.seed]))
+        interval = only(judge(study, records)).comparisons[0].interval
+        assert interval is not None
+        ends.append(interval)
+    (low, high), (lowest, highest) = ends
+    assert (highest - lowest) / (high - low) == pytest.approx((1 + 10 * 0.2 / 0.8) ** 0.5, rel=0.05)
+
+
+def test_the_interval_of_a_ratio_to_what_may_be_zero_has_no_end(load: Loader, measure: Measure) -> None:
+    study = load(claiming("{higher: dropout, than: ERM, times: 2}"))
+    errors = {"dropout": [0.6, 0.3, 0.0], "ERM": [0.2, 0.0, 0.0], "mixup": [0.5] * 3}
+    found = at_small(only(judge(study, measure(study, lambda cell: errors[cell.arm][cell.trial.seed]))))
+    assert (found.ratio, found.interval, found.verdict) == (pytest.approx(4.5), (0, math.inf), "undecided")
+
+
+def test_accuracies_differ_the_other_way_than_errors(load: Loader, measure: Measure) -> None:
+    study = load(
+        claiming(
+            "{higher: dropout, than: ERM, accuracy: true}",
+            "{higher: dropout, than: ERM, accuracy: true, minus: {metric: test_error_best}}",
+        )
+    )
+    records = measure(study, lambda cell: 0.4 if cell.arm == "dropout" else 0.6)
+    last, less = (one for one in only(judge(study, records)).comparisons if one.first.keys["weight_decay"] == 1e-4)
+    assert (last.first.mean, last.second.mean, last.difference) == tuple(map(pytest.approx, (60, 40, 20)))
+    assert (less.first.mean, less.second.mean, less.difference) == tuple(map(pytest.approx, (-20, -30, 10)))
+    assert less.quantity == "test accuracy last less test accuracy best"
+
+
 # What is compared.
 
 

@@ -36,6 +36,10 @@ def claiming(small_study: str) -> str:
         "{rising: [mixup, ERM], metric: train_error_real, by: -0.5}",
         "{lower: mixup, than: ERM, minus: {metric: test_error_best}}",
         "{lower: mixup, than: ERM, where: {label_noise: 0}, minus: {label_noise: lowest}}",
+        "{higher: mixup, than: ERM, accuracy: true, times: 2.65}",
+        "{lower: mixup, than: ERM, metric: test_error_best, times: 0.5}",
+        "{rising: [ERM, mixup], accuracy: true, by: 1}",
+        "{higher: mixup, than: ERM, accuracy: true, minus: {metric: test_error_best}}",
     ],
 )
 def test_it_takes(comparison: str, claiming: str, load: Loader) -> None:
@@ -93,8 +97,42 @@ BAD = {
     "one arm rising": ("{rising: [mixup]}", ["rising: "]),
     "no arm": ("{lower: {alpha: 2}, than: ERM}", ["lower: {'alpha': 2}: expected an arm, or a mapping of arm"]),
     "a number for an arm": ("{lower: mixup, than: 5}", ["than: 5: expected an arm"]),
+    "times beside a margin": (
+        "{higher: mixup, than: ERM, times: 2, by: 0}",
+        ["compare.0: ", "expected no by beside times"],
+    ),
+    "times beside what is taken": (
+        "{higher: mixup, than: ERM, times: 2, minus: {metric: test_error_best}}",
+        ["expected no minus beside times"],
+    ),
+    "times of an order": ("{rising: [mixup, ERM], times: 2}", ["expected no rising beside times"]),
+    "zero times": ("{higher: mixup, than: ERM, times: 0}", ["times: 0: expected a value > 0"]),
+    "fewer than zero times": ("{higher: mixup, than: ERM, times: -2.5}", ["times: -2.5: expected a value > 0"]),
+    "infinitely many times": ("{higher: mixup, than: ERM, times: .inf}", ["times: inf: expected a finite number"]),
+    "a text for times": ("{higher: mixup, than: ERM, times: twice}", ["times: 'twice': expected a number"]),
+    "a text for accuracy": ("{higher: mixup, than: ERM, accuracy: test}", ["accuracy: 'test': expected true or false"]),
     "no number for a margin": ("{lower: mixup, than: ERM, by: .inf}", ["by: inf: expected a finite number"]),
 }
+
+
+GAN = """\
+name: modes
+trial: {task: gan, dataset: gaussian_ring, model: mlp, depth: 3, epochs: 2, batch_size: 128, optimizer: adam, lr: 1e-3}
+grid: {weight_decay: 0, seed: [0, 1]}
+arms: {ERM: {}, mixup: {method: mixup, alpha: 0.2}}
+table: {title: T, rows: [arm], columns: [{title: modes, metric: modes_covered_last}]}
+claims:
+  - {text: A claim, compare: [{higher: mixup, than: ERM, COMPARE}]}
+"""
+
+
+def test_counts_have_no_accuracy(load: Loader) -> None:
+    assert load(GAN.replace("COMPARE", "times: 2")).claims[0].compare[0].times == 2
+    with pytest.raises(
+        InputError, match=r"yaml:\d+: claims\.0\.compare\.0\.accuracy: True: modes_covered_last has no"
+    ) as caught:
+        load(GAN.replace("COMPARE", "accuracy: true, times: 2"))
+    assert len(str(caught.value).splitlines()) == 1
 
 
 @pytest.mark.parametrize(("comparison", "parts"), BAD.values(), ids=BAD)

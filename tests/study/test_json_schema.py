@@ -74,6 +74,7 @@ def test_the_small_study_is_valid(tree: dict[Any, Any], validator: Draft202012Va
         lambda tree: tree["published"][0].update(weight_decay=1e-4, layer=1),
         lambda tree: tree.update(claims=claims({"lower": "mixup", "than": ["ERM", {"arm": "mixup", "alpha": 2}]})),
         lambda tree: tree.update(claims=claims({"rising": ["mixup", "ERM"], "where": {"alpha": "highest"}, "by": -1})),
+        lambda tree: tree.update(claims=claims({"higher": "mixup", "than": "ERM", "accuracy": True, "times": 2.65})),
     ],
     ids=[
         "list axes",
@@ -94,6 +95,7 @@ def test_the_small_study_is_valid(tree: dict[Any, Any], validator: Draft202012Va
         "published hyper-parameters",
         "a claim",
         "a claim of an order",
+        "a claim of a ratio",
     ],
 )
 def test_it_accepts(change: Callable[[Any], None], tree: dict[Any, Any], validator: Draft202012Validator) -> None:
@@ -168,6 +170,10 @@ def test_it_refuses_a_table_that_cannot_be(
         {"lower": "mixup", "than": "ERM", "where": {"seed": 0}},
         {"lower": "mixup", "than": "ERM", "minus": {"metric": "error"}},
         {"lower": "mixup", "then": "ERM", "than": "ERM"},
+        {"higher": "mixup", "than": "ERM", "times": 0},
+        {"higher": "mixup", "than": "ERM", "times": 2, "by": 1},
+        {"higher": "mixup", "than": "ERM", "times": 2, "minus": {"metric": "test_error_best"}},
+        {"rising": ["mixup", "ERM"], "times": 2},
     ],
 )
 def test_it_refuses_a_claim_that_compares_nothing(

@@ -164,6 +164,25 @@ def test_the_claims_stand_with_verdict_effect_interval_and_section(opened: Any) 
     )
 
 
+def test_a_claim_of_a_ratio_stands_in_the_report(tmp_path: Path, browser: Browser) -> None:
+    compare = "{higher: dropout, than: ERM, by: 40}"
+    ratio = "{higher: dropout, than: ERM, accuracy: true, times: 2.65}"
+    assert compare in STUDY
+    file, store = recorded(STUDY.replace(compare, ratio), tmp_path)
+    assert main([str(file), "--results", store.location]) == 0
+    browser.open(Path(store.location, "reports", "seen.html").as_uri())
+    browser.wait("document.documentElement.dataset.drawn")
+    assert browser.problems() == []
+    assert sections(browser) == SECTIONS
+    claims = browser.evaluate("document.getElementById('claims').textContent")
+    assert "at least 2.65 times ERM" in claims
+    assert re.search(r"×\d\.\d\d \[\d\.\d\d, \d\.\d\d\]", claims)
+    assert "ratios of means" in claims
+    assert "test accuracy last" in claims
+    headings = browser.evaluate("[...document.querySelectorAll('#claims th')].map((one) => one.textContent)")
+    assert ("difference" in headings, "ratio" in headings) == (True, True)
+
+
 def test_names_and_errors_are_texts_whatever_they_hold(opened: Any) -> None:
     browser = opened()
     assert browser.evaluate("document.querySelectorAll('main b').length") == 0

@@ -63,6 +63,45 @@ def test_one_seed_is_marked(claiming: str, load: Loader, measure: Measure) -> No
     assert "profile paper:" in shown  # of the seeds the paper says nothing
 
 
+def test_a_ratio_stands_with_its_interval(claiming: str, load: Loader, measure: Measure) -> None:
+    study = load(
+        claiming.replace("{lower: mixup, than: ERM}", "{higher: mixup, than: ERM, accuracy: true, times: 1.9}")
+    )
+    records = measure(study, lambda cell: (0.6 if cell.arm == "mixup" else 0.8) + 0.1 * cell.trial.seed)
+    ratio = "×2.33 [2.00, 3.00]"
+    assert lines(study, records) == [f"- ✓ mixup is better (3.4): 80% {ratio}; 20% {ratio} · 2 seeds · †"]
+    shown = verdict_lines(findings_of(study, records), "markdown")
+    assert "? undecided. Effects are ratios of means (×), with their 95 % bootstrap interval over the seeds." in shown
+
+
+def test_ratios_stand_beside_differences(claiming: str, load: Loader, measure: Measure) -> None:
+    ratio = "{lower: mixup, than: ERM, times: 0.5, where: {label_noise: 0.2}}"
+    study = load(claiming.replace("than: ERM}", f"than: ERM}}, {ratio}"), "grid.seed=0")
+    shown = verdict_lines(
+        findings_of(study, measure(study, lambda cell: 0.2 if cell.arm == "mixup" else 0.5)), "markdown"
+    )
+    assert "80% −30.00; 20% −30.00; 20% ×0.40 · one seed" in shown
+    assert "Differences of means in points of percent or ratios of means (×), with their 95 %" in shown
+    assert "One seed: the sign of the difference or the ratio alone decides." in shown
+
+
+def test_a_ratio_to_zero_is_undecided(claiming: str, load: Loader, measure: Measure) -> None:
+    study = load(claiming.replace("than: ERM", "than: ERM, times: 0.5"))
+    shown = lines(study, measure(study, lambda cell: 0.2 if cell.arm == "mixup" else 0.0))
+    assert shown == [
+        "- ? mixup is better (3.4): 80% second mean not above 0; 20% second mean not above 0 · 2 seeds · †"
+    ]
+    shown = lines(study, measure(study, lambda cell: 0.2 if cell.arm == "mixup" or cell.trial.seed else 0.0))
+    assert "×2.00 [1.00, ∞]" in shown[0]
+
+
+def test_of_many_ratios_those_least_supported_are_shown(claiming: str, load: Loader, measure: Measure) -> None:
+    text = claiming.replace("than: ERM", "than: ERM, times: 0.5")
+    study = load(text, "grid.label_noise=[0, 0.1, 0.2, 0.3, 0.4]", "grid.seed=0")
+    records = measure(study, lambda cell: cell.trial.label_noise + 0.1 if cell.arm == "mixup" else 0.5)
+    assert "2 ✓, 3 ✗ of 5, least supported: ✗ 40% ×1.00; ✗ 30% ×0.80 · one seed" in lines(study, records)[0]
+
+
 def test_seeds_stand_by_each_effect_where_they_differ(claiming: str, load: Loader, measure: Measure) -> None:
     study = load(claiming)
     records = measure(study, lambda cell: None if cell.trial.label_noise == 0.2 and cell.trial.seed else 0.5)

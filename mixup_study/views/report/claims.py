@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mixup_study.analysis.claims import VERDICT_SIGNS, JudgedClaim, Side, Verdict
+from mixup_study.analysis.claims import VERDICT_SIGNS, JudgedClaim, JudgedComparison, Side, Verdict
 from mixup_study.analysis.findings import Findings
 from mixup_study.study.labels import setting_text
 from mixup_study.views.sheet import Sheet
@@ -42,7 +42,8 @@ def list_claims(findings: Findings) -> ClaimList | None:
 
 
 def _entry(findings: Findings, claim: JudgedClaim) -> ClaimEntry:
-    headings = ["", "comparison", "claimed", "measured", "difference", "seeds"]
+    kinds = dict.fromkeys("difference" if comparison.times is None else "ratio" for comparison in claim.comparisons)
+    headings = ["", "comparison", "claimed", "measured", " or ".join(kinds) or "difference", "seeds"]
     rows = [
         [
             VERDICT_SIGNS[comparison.verdict],
@@ -52,7 +53,7 @@ def _entry(findings: Findings, claim: JudgedClaim) -> ClaimEntry:
                     [comparison.label, comparison.quantity if comparison.quantity not in comparison.label else ""],
                 )
             ),
-            f"{_side_text(comparison.first)} {comparison.claimed} than {_side_text(comparison.second)}",
+            f"{_side_text(comparison.first)} {_claimed_text(comparison)} {_side_text(comparison.second)}",
             f"{_mean_text(comparison.first)}, {_mean_text(comparison.second)}",
             effect_text(findings, comparison),
             str(comparison.seeds or ""),
@@ -61,6 +62,12 @@ def _entry(findings: Findings, claim: JudgedClaim) -> ClaimEntry:
     ]
     comparisons = Sheet(headings, rows, numeric=frozenset({3, 4, 5}))
     return ClaimEntry(claim, measured_text(findings, claim), comparisons)
+
+
+def _claimed_text(comparison: JudgedComparison) -> str:
+    if comparison.times is None:
+        return f"{comparison.claimed} than"
+    return f"at {'least' if comparison.claimed == 'higher' else 'most'} {comparison.times:g} times"
 
 
 def _side_text(side: Side) -> str:
