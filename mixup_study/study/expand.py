@@ -26,11 +26,14 @@ LIKE = "like"
 
 @dataclass(frozen=True)
 class Cell:
-    """One trial of a study under the arm that asked for it; ``settings`` names the fields that its arm sets itself."""
+    """One trial of a study under the arm that asked for it."""
 
     arm: str
     trial: Trial
     settings: tuple[str, ...] = ()
+    """The fields that its arm sets itself, but for its method and for models that it needs."""
+    implied: tuple[str, ...] = ()
+    """The fields that go with the values of others in the grid."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def expand(document: Document, source: Source) -> Iterator[Cell]:
                     raise _too_many(arm, source)
                 every = {**values, **dict(zip(further, more, strict=True))}
                 places = {**paths, **{name: axis.path for name, axis in further.items()}}
-                yield Cell(arm, models.compose_trial(arm, every, places), settings)
+                yield Cell(arm, models.compose_trial(arm, every, places), settings, tuple(further))
 
 
 def _too_many(arm: str, source: Source) -> InputError:

@@ -31,7 +31,7 @@ def cell_labels(study: Study) -> dict[str, str]:
     outer = [name for name in study.table.keys if name != "arm"]
     needed = CATALOGUE.fields_with("needed")
     varied = [name for name in list_varied(cell.trial for cell in study.cells) if name not in needed]
-    named = {"method", *outer, *(name for cell in study.cells for name in cell.settings)}
+    named = {"method", *outer, *(name for cell in study.cells for name in (*cell.settings, *cell.implied))}
     others = [name for name in varied if name not in named]
     labels = {}
     for cell in study.cells:

@@ -2,10 +2,11 @@
 
 Usage: python -m tests.chaos [--kills N] [--seed S] [--workers W]
 
-A study of a few short trials runs on a cluster of two nodes on this machine. Victims are the processes that train
-(Tune actors, Train workers), the raylet of a whole node, and the command itself; Ctrl-C disturbs, but is no kill. When
-a study is done while kills are left, it begins anew in another folder. Exit status 0: no trial was lost, none doubled,
-and every measurement of every epoch equals an undisturbed run's.
+A study of a few short trials, and of evaluations of their models, runs on a cluster of two nodes on this machine.
+Victims are the processes that train (Tune actors, Train workers), the raylet of a whole node, and the command itself;
+Ctrl-C disturbs, but is no kill. When a study is done while kills are left, it begins anew in another folder. Exit
+status 0: no trial was lost, none doubled, every measurement of every epoch equals an undisturbed run's, and no model
+was trained again that was recorded.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,11 +28,16 @@ from typing import Any
 import pandas as pd
 import psutil
 from ray.cluster_utils import Cluster
+from torch import Tensor
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.store import ResultStore
+from mixup_study.study.plan import GridPlan
 from mixup_study.study.study import StudyFile
-from tests.training.alone import train_alone
+from mixup_study.study.trial import Trial
+from mixup_study.training.loop import train
+from mixup_study.training.task import TrialResult
+from tests.training.alone import CPU
 
 STUDY = """\
 name: chaos
@@ -40,10 +46,15 @@ trial:
   {dataset: digits, train_size: 300, augment: false, model: preact_resnet18, width: 4, epochs: 20, batch_size: 50,
    lr: 0.1}
 grid: {label_noise: [0.5], seed: [0, 1]}
+models:
+  ERM: {}
+  mixup: {method: mixup, alpha: 1}
 arms:
   ERM: {}
   mixup: {method: mixup, alpha: 1}
   neighbours: {method: mixup, alpha: 1, neighbours: 5}
+  attacked: {task: attack, source: mixup, attacker: ERM, epsilon: 16, steps: 10}
+  in between: {task: between, source: mixup, pairs: 200, lambdas: 11}
 table: {title: Chaos, rows: [arm], columns: [{title: last, metric: test_error_last}]}
 """
 STUDY_OF_GROUPS = """\
@@ -110,7 +121,7 @@ def recorded(results: Path) -> tuple[Numbers, int]:
         rows = list(mine[["epoch", "lr", "train_loss", "test_error"]].itertuples(index=False, name=None))
         if row["status"] == "done":
             found[row["trial_id"]] = (
-                {metric: row[metric] for metric in CATALOGUE.tasks["classification"].metric_names},
+                {metric: row[metric] for metric in CATALOGUE.tasks[row["task"]].metric_names},
                 rows,
             )
     plain = pd.read_parquet(results / "trials")
@@ -171,20 +182,34 @@ class Chaos:
             assert self.end_of_command() == 0
             return recorded(reference)[0]
         found: Numbers = {}
-        for trial_id, trial in StudyFile(self.file).load("full").trials.items():
-            measured = train_alone(trial, self.folder / "data")
+        models: dict[str, Mapping[str, Tensor]] = {}
+
+        def keep_model(trial: Trial, model: Mapping[str, Tensor]) -> None:
+            models[trial.trial_id] = {name: tensor.clone() for name, tensor in model.items()}
+
+        def find_model(trial: Trial) -> Mapping[str, Tensor]:
+            return models[trial.trial_id]
+
+        for trial_id, trial in GridPlan(StudyFile(self.file).load("full"), 1).trials.items():
+            (measured,) = train(
+                [trial], self.folder / "data", CPU, lambda *arguments: None, None, keep_model, find_model
+            )
+            assert isinstance(measured, TrialResult)
             rows = [(row["epoch"], row["lr"], row["train_loss"], row["test_error"]) for row in measured.epochs]
             found[trial_id] = (measured.measurements, rows)
         return found
 
     def study(self, results: Path, expected: Numbers, kills: int) -> None:
         """Run one study to its end, disturbing it while kills are left, and compare its numbers."""
+        models: dict[str, int] = {}
         for _ in range(RUNS):
             self.start_command(results)
             while self.outcome.kills < kills and self.trains():
                 self.wait(self.random.uniform(0.1, 2.5))
                 self.disturb()
-            if self.end_of_command() == 0:
+            ended = self.end_of_command()
+            self.compare_models(results, models)
+            if ended == 0:
                 break
         found, doubled = recorded(results)
         self.outcome.studies += 1
@@ -196,6 +221,14 @@ class Chaos:
                 self.outcome.mismatches.append(f"{trial_id}: {found[trial_id]} instead of {expected[trial_id]}")
         if left := list((results / "checkpoints").glob("*")):
             self.outcome.mismatches.append(f"checkpoints left: {left}")
+
+    def compare_models(self, results: Path, before: dict[str, int]) -> None:
+        """Note when each model of a recorded trial was written; it must not be later than it was ``before``."""
+        done = ResultStore(str(results)).done() if (results / "trials").exists() else set()
+        for file in (results / "models").glob("*"):
+            written = file.stat().st_mtime_ns
+            if file.name in done and before.setdefault(file.name, written) != written:
+                self.outcome.mismatches.append(f"{file.name}: trained again, though it was recorded with its model")
 
     def start_command(self, results: Path) -> None:
         """Start the command that anyone would type again."""

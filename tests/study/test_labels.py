@@ -3,6 +3,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from mixup_study.study.labels import (
     time_text,
     title_text,
 )
-from mixup_study.study.study import Study
+from mixup_study.study.study import Study, StudyFile
 
 Loader = Callable[..., Study]
 
@@ -130,3 +131,19 @@ def test_a_time_is_written_in_utc() -> None:
 def test_a_headline_is_in_percent_or_a_count() -> None:
     assert headline_text("classification", 0.125) == "test error 12.5%"
     assert headline_text("gan", 8.0) == "modes covered 8"
+
+
+def test_what_goes_with_a_value_of_the_grid_is_not_said_beside_it(tmp_path: Path) -> None:
+    (file := tmp_path / "networks.yaml").write_text(
+        "name: networks\n"
+        "trial: {dataset: digits, epochs: 2, batch_size: 50, lr: 0.1}\n"
+        "grid: {model: {mlp: {width: 8}, preact_resnet18: {width: 4, milestones: [1]}}, seed: [0, 1]}\n"
+        "arms: {ERM: {}}\n"
+        "table: {title: t, rows: [model], across: arm, columns: [{title: e, metric: test_error_last}]}\n"
+    )
+    assert list(cell_labels(StudyFile(file).load("full")).values()) == [
+        "model mlp, ERM, seed=0",
+        "model mlp, ERM, seed=1",
+        "model preact_resnet18, ERM, seed=0",
+        "model preact_resnet18, ERM, seed=1",
+    ]

@@ -221,3 +221,32 @@ def test_whatever_order_trials_end_in_each_is_handed_out_once_after_those_it_nee
         assert started.isdisjoint(blocked)
         assert all(ended[waited_for] == "failed" for waited_for in blocked.values())
         assert set(networks.trials) <= set(plan.trials)
+
+
+EVALUATIONS = """\
+name: evaluations
+trial: {task: attack, dataset: digits, model: mlp, width: 8, epochs: 3, batch_size: 50, lr: 0.1}
+models: {ERM: {}, other: {seed: 1}}
+grid: {steps: [1, 10]}
+arms:
+  white: {source: ERM}
+  black: {source: ERM, attacker: other}
+table: {title: Evaluations, rows: [arm, steps], columns: [{title: error, metric: adversarial_error}]}
+"""
+
+
+def test_evaluations_have_their_models_trained_first_and_once(load: Callable[..., Study]) -> None:
+    plan = GridPlan(load(EVALUATIONS), 1)
+    erm, other = trial(0).trial_id, trial(1).trial_id
+    assert plan.needed == {erm, other} == plan.list_wanted(())
+    first = plan.next({}, ())
+    assert isinstance(first, tuple)
+    assert [job.trial_ids for job in first] == [(erm,), (other,)]
+    ready = plan.next({erm: "done"}, {erm, other})
+    assert isinstance(ready, tuple)
+    assert [job.trials[0].attacker for job in ready] == [None, None]
+    assert [job.epochs for job in ready] == [0, 0]
+    evaluations = set(plan.trials) - {erm, other}
+    assert plan.list_wanted({erm, other, *evaluations}) == set()
+    assert plan.list_retrained({erm, other}, {other}) == {erm}
+    assert plan.list_retrained({erm, other, *evaluations}, set()) == set()
