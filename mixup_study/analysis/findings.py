@@ -78,6 +78,11 @@ class Findings:
         return table_rows(self.study, self.records)
 
     @cached_property
+    def has_published(self) -> bool:
+        """Return whether the paper has numbers for any row of the table as it was run."""
+        return any(row.published is not None for row in self.rows)
+
+    @cached_property
     def conditions(self) -> Mapping[str, Sequence[TableRow]]:
         """Return the rows that differ in their arm alone, by what they have in common."""
         return group_by_condition(self.study, self.rows)
@@ -122,6 +127,12 @@ class Findings:
     def points(self) -> Mapping[str, pa.Table]:
         """Return rows of POINTS of the first trial that each row of the table shows, in order, by trial_id."""
         trials = [row.trials[0] for row in self.rows if row.trials]
+        return _rows_by_trial(self.store.points(), trials, "point")
+
+    @cached_property
+    def points_of_all(self) -> Mapping[str, pa.Table]:
+        """Return the same of every trial that a row of the table shows."""
+        trials = [trial_id for row in self.rows for trial_id in row.trials]
         return _rows_by_trial(self.store.points(), trials, "point")
 
 

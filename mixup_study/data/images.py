@@ -48,5 +48,6 @@ class ImageSet(LabelledSet):
     def _normalisation(self) -> tuple[Tensor, Tensor]:
         """Return shift and scale of pixels in [0, 255], on the images' device, so that no step waits for a copy."""
         device = self.train_inputs_N.device
-        mean_C, std_C = torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device)
-        return -mean_C / std_C, 1 / (255 * std_C)
+        with torch.inference_mode(False):  # whoever asks first: gradients may be taken through them later
+            mean_C, std_C = torch.tensor(self.mean, device=device), torch.tensor(self.std, device=device)
+            return -mean_C / std_C, 1 / (255 * std_C)

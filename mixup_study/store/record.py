@@ -87,7 +87,8 @@ POINTS = pa.schema(
 """Points in the plane that trials keep, counted from 0 in each.
 
 ``training``: a training point, ``value`` its label; ``probability``: ``value`` is p(y=1) there; ``data``: drawn from
-a GAN's data; ``sample``: drawn from its generator after ``iteration`` of its steps.
+a GAN's data; ``sample``: drawn from its generator after ``iteration`` of its steps; ``misses``, ``loss_gradient_norm``
+and ``logit_gradient_norm``: at lambda ``x``, the mean over pairs of examples ``y`` and its standard error ``value``.
 """
 
 

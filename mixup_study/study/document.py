@@ -13,7 +13,7 @@ from mixup_study.study.explain import choose_finding, explain
 from mixup_study.study.names import MetricName
 from mixup_study.study.source import Source
 
-FigureKind = Literal["curves", "samples", "regions"]
+FigureKind = Literal["curves", "samples", "regions", "between", "bars"]
 
 _STRICT = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -111,7 +111,8 @@ class Figure(BaseModel):
 
     model_config = _STRICT
     kind: FigureKind = Field(
-        description="curves: errors over the epochs; samples: what generators drew; regions: p(y=1) in the plane."
+        description="curves: errors over the epochs; samples: what generators drew; regions: p(y=1) in the plane;"
+        " between: misses and gradient norms over lambda; bars: the first column beside the paper's."
     )
     title: str = Field(min_length=1, description="What the figure shows.")
 

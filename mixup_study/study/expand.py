@@ -34,6 +34,8 @@ class Cell:
     """The fields that its arm sets itself, but for its method and for models that it needs."""
     implied: tuple[str, ...] = ()
     """The fields that go with the values of others in the grid."""
+    models: tuple[str, ...] = ()
+    """What the study calls the trials that its trial needs, in their order; empty text of one without a name."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,10 @@ def expand(document: Document, source: Source) -> Iterator[Cell]:
                     raise _too_many(arm, source)
                 every = {**values, **dict(zip(further, more, strict=True))}
                 places = {**paths, **{name: axis.path for name, axis in further.items()}}
-                yield Cell(arm, models.compose_trial(arm, every, places), settings, tuple(further))
+                trial = models.compose_trial(arm, every, places)
+                needed = (every.get(name, document.trial.get(name)) for name in trial.components.needed_trials)
+                names = tuple(model if isinstance(model, str) else "" for model in needed if model is not None)
+                yield Cell(arm, trial, settings, tuple(further), names)
 
 
 def _too_many(arm: str, source: Source) -> InputError:

@@ -43,6 +43,22 @@ def cell_labels(study: Study) -> dict[str, str]:
     return labels
 
 
+def model_labels(study: Study) -> dict[str, str]:
+    """Return what each model is that the study has a name for, by the trial_id: ``model ERM A, dataset=patches``."""
+    named: dict[str, dict[str, Trial]] = {}
+    for cell in study.cells:
+        for name, trial in zip(cell.models, cell.trial.needs, strict=False):
+            if name:
+                named.setdefault(name, {})[trial.trial_id] = trial
+    labels: dict[str, str] = {}
+    for name, trials in named.items():
+        varied = list_varied(trials.values())
+        for trial_id, trial in trials.items():
+            values = (f"{field}={plain(getattr(trial, field))}" for field in varied)
+            labels.setdefault(trial_id, ", ".join([f"model {name}", *values]))
+    return labels
+
+
 def list_varied(trials: Iterable[Trial]) -> list[str]:
     """Return the fields that trials differ in, but for those that follow from their components: their defaults."""
     values: dict[str, set[Any]] = {name: set() for name in CATALOGUE.fields}

@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import pairwise
 from typing import Literal, Protocol
 
-from mixup_study.study.labels import cell_labels
+from mixup_study.study.labels import cell_labels, model_labels
 from mixup_study.study.packs import largest_pack, pack_key
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial, joint_id
@@ -125,7 +125,7 @@ class GridPlan:
     @cached_property
     def labels(self) -> dict[str, str]:
         """Return by trial_id what each trial is within its study, in a few words."""
-        return self._inherited(cell_labels(self._study), "model for {}")
+        return self._inherited({**model_labels(self._study), **cell_labels(self._study)}, "model for {}")
 
     def _inherited(self, texts: Mapping[str, str], text_of_needed: str) -> dict[str, str]:
         """Return ``texts`` of the study's trials, with one more for each needed trial that the study does not show."""

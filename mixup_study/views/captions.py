@@ -65,7 +65,7 @@ def _how_to_read(findings: Findings) -> str:
         parts.append(f"p: paired t-test against {study.table.baseline} over the seeds{note}.")
     if marked := marked_text(study):
         parts.append(f"{marked.capitalize()} is marked.")
-    if study.published:
+    if findings.has_published:
         protocol = f": {study.paper.protocol}" if study.paper and study.paper.protocol else ""
         note = "" if study.as_in_paper else ", which is not what was run here"
         parts.append(f"In brackets, the paper's own numbers{protocol}{note}.")

@@ -18,6 +18,7 @@ from mixup_study.views.sheet import Sheet
 NOT_PUBLISHED = "not published"
 _P = "p"
 _PARTS = ("input", "target")
+_SETTING = "setting"
 
 
 def study_sheet(findings: Findings, *, spread: bool = False) -> Sheet:
@@ -31,7 +32,6 @@ def study_sheet(findings: Findings, *, spread: bool = False) -> Sheet:
 def _paper_sheet(findings: Findings) -> Sheet:
     study, rows = findings.study, findings.rows
     table = study.table
-    beside = " (paper)" if study.published else ""
     lines = [list(line) for _, line in itertools.groupby(rows, key=lambda row: row.values(table.rows))]
     across = list(dict.fromkeys(row.values((table.across,)) for row in rows)) if table.across else [()]
     labels = [_label_texts(study, line[0]) for line in lines]
@@ -44,7 +44,7 @@ def _paper_sheet(findings: Findings) -> Sheet:
     first_number = len(headings)
     for value in across:
         for group, title in _block_headings(table, value):
-            headings.append(title if title == _P else f"{title}{beside}")
+            headings.append(title)
             groups.append(group)
     texts: list[list[str]] = []
     marked, breaks = set(), set()
@@ -81,7 +81,9 @@ def _paper_sheet(findings: Findings) -> Sheet:
         texts.append(entries)
     headings.append("trials")
     groups.append("")
-    words = {index for index, heading in enumerate(headings) if heading == f"setting{beside}"}
+    words = {index for index, heading in enumerate(headings) if heading == _SETTING}
+    beside = {column for (_, column), text in published.items() if text != NOT_PUBLISHED}
+    headings = [f"{heading} (paper)" if column in beside else heading for column, heading in enumerate(headings)]
     numeric = frozenset(range(first_number, len(headings))) - words
     return Sheet(
         headings,
@@ -91,7 +93,7 @@ def _paper_sheet(findings: Findings) -> Sheet:
         numeric,
         frozenset(breaks),
         frozenset(marked),
-        published if study.published else {},
+        {place: text for place, text in published.items() if place[1] in beside},
     )
 
 
@@ -119,7 +121,7 @@ def _label_texts(study: Study, row: TableRow) -> list[str]:
 
 def _block_headings(table: Table, value: tuple[Any, ...]) -> list[tuple[str, str]]:
     """Return group and title of the columns under one value of ``table.across``."""
-    titles = [("", "setting")] if table.pick else []
+    titles = [("", _SETTING)] if table.pick else []
     for column in table.columns:
         titles.append((column.group, column.title))
         if _has_p(table, value):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from mixup_study.catalogue import PERCENT, Dataset, Fields, Method, Metric, NeededTrial, Network, Task, Traits
 from mixup_study.data import ImageSet, load_labelled_set
 from mixup_study.study.trial import Trial
-from mixup_study.training.task import Environment, Measurements, Row
+from mixup_study.training.task import Environment, Measurements
+from mixup_study.training.tasks.evaluation import Evaluation
 from mixup_study.vicinity import Draws, Examples, Minibatch, VirtualBatch
 
 
@@ -76,10 +76,8 @@ class ProbeFields(Fields):
     noise: float = Field(default=0.0, ge=0, description="Standard deviation of the noise on test images.")
 
 
-class Probe:
-    """Evaluates the model of another trial on noisy test images; trains nothing."""
-
-    examples = 0
+class Probe(Evaluation):
+    """Evaluates the model of another trial on noisy test images."""
 
     def __init__(self, trial: Trial, environment: Environment) -> None:
         """Load the data and the model of the trial's source."""
@@ -89,28 +87,13 @@ class Probe:
         self._model: nn.Module = source.components.network.load()(source, data.shape, data.classes)
         self._model.load_state_dict(environment.load_model(source))
 
-    def run_epoch(self, epoch: int) -> Row:
-        """Never be called: an evaluation has no epochs."""
-        raise AssertionError("an evaluation has no epochs")
-
-    def measure(self, rows: Sequence[Row]) -> Measurements:
+    def evaluate(self) -> Measurements:
         """Return the accuracy under noise."""
         generator = torch.Generator().manual_seed(self._trial.seed)
         noise_N = torch.randn(self._inputs_N.shape, generator=generator)
         with torch.inference_mode():
             predicted_N = self._model.eval()(self._inputs_N + self._trial.noise * noise_N).argmax(1)
         return Measurements({"probe_accuracy": (predicted_N == self._labels_N).double().mean().item()})
-
-    def model_state(self) -> Mapping[str, Tensor]:
-        """Return nothing: there is no model of its own."""
-        return {}
-
-    def state(self) -> dict[str, Any]:
-        """Return nothing: no epoch depends on anything."""
-        return {}
-
-    def load(self, state: dict[str, Any]) -> None:
-        """Take over nothing."""
 
 
 ENTRIES = [

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mixup_study.errors import InputError
+from mixup_study.study.plan import GridPlan
 from mixup_study.study.study import Study, StudyFile
 
 GRID = """\
@@ -140,3 +141,12 @@ def test_a_mistake_is_named_where_it_was_written(tmp_path: Path, text: str, old:
         load(tmp_path, text.replace(old, new))
     assert problem in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_models_are_called_by_their_names_and_what_tells_them_apart(tmp_path: Path) -> None:
+    plan = GridPlan(load(tmp_path, EVALUATIONS), 1)
+    models = [label for trial_id, label in plan.labels.items() if trial_id in plan.needed]
+    assert "model mixup, width=8, epochs=3, seed=0" in models
+    assert "model ERM A, width=16, epochs=5" in models
+    assert sum(label.startswith("model for ") for label in models) == 4  # its source has no name
+    assert len(models) == len(plan.needed) == 2 * 2 + 2 + 2 * 2 + 2

@@ -76,7 +76,22 @@ figures:
   - {kind: samples, title: What generators draw}
   - {kind: curves, title: Modes over the epochs}
 """
+BETWEEN = """\
+name: between
+paper: {figure: "2"}
+trial: {task: between, dataset: digits, model: mlp, width: 8, epochs: 3, batch_size: 50, lr: 0.1, lambdas: 5}
+grid: {seed: [0, 1]}
+models: {ERM: {}, mixup: {method: mixup, alpha: 1}}
+arms: {ERM: {source: ERM}, mixup: {source: mixup}}
+table:
+  title: A table
+  rows: [arm]
+  columns: [{title: misses, metric: misses_mean}]
+figures: [{kind: between, title: In between}]
+"""
+BARS = NOISY.replace("kind: curves", "kind: bars").replace("name: noisy", "name: bars")
 ITERATIONS = (10, 100, 20000)
+LAMBDAS = np.linspace(0, 1, 5)
 
 Loader = Callable[..., Study]
 Writer = Callable[..., ResultStore]
@@ -84,6 +99,8 @@ Writer = Callable[..., ResultStore]
 
 def epochs_of(trial: Trial) -> list[dict[str, Any]]:
     """Return rows in which the error falls with the epochs and modes rise, higher for higher seeds and alphas."""
+    if trial.needs:
+        return []
     start = 0.5 + 0.1 * trial.seed + (trial.alpha or 0) / 100
     measured = "test_error" if trial.task == "classification" else "modes_covered"
     scale = (lambda epoch: start / epoch) if trial.task == "classification" else (lambda epoch: epoch + trial.seed)
@@ -98,6 +115,10 @@ def points_of(trial: Trial) -> Mapping[str, np.ndarray]:
         iterations = [None] * 50 + [iteration for iteration in ITERATIONS for _ in range(50)]
         kinds = np.array(["data"] * 50 + ["sample"] * (len(points) - 50))
         return {"kind": kinds, "iteration": np.array(iterations, object), "x": points[:, 0], "y": points[:, 1]}
+    if trial.task == "between":
+        means = np.concatenate([(0.1 * number + 0.2 * trial.seed) * LAMBDAS for number in (1, 2, 3)])
+        kinds = np.array(["misses", "loss_gradient_norm", "logit_gradient_norm"]).repeat(5)
+        return {"kind": kinds, "x": np.tile(LAMBDAS, 3), "y": means, "value": np.full(15, 0.05)}
     if trial.model != "mlp" or trial.dataset == "digits":
         return {}
     axis = np.linspace(-2, 2, 20)
@@ -116,7 +137,7 @@ def written(tmp_path: Path) -> Writer:
         store = ResultStore(at or str(tmp_path / "results"))
         for trial in filter(chosen, study.trials.values()):
             rows = epochs_of(trial)
-            last = rows[-1].get("test_error", rows[-1].get("modes_covered"))
+            last = rows[-1].get("test_error", rows[-1].get("modes_covered")) if rows else 0.25
             measurements = dict.fromkeys(CATALOGUE.tasks[trial.task].metric_names, last)
             store.write(TrialRecord(trial, "done", PROVENANCE, 1.0, measurements, rows, points_of(trial)))
         return store
@@ -251,12 +272,65 @@ def test_regions_have_a_panel_per_arm_and_data_set(load: Loader, written: Writer
     assert max(first.get_xdata()) <= 0 < min(second.get_xdata())
 
 
+def test_what_lies_between_has_a_panel_per_quantity_and_bands_over_the_seeds(load: Loader, written: Writer) -> None:
+    study = load(BETWEEN)
+    store = written(study)
+    drawn = draw_figure(findings_of(store, study), study.figures[0])
+    assert [axes.get_ylabel() for axes in drawn.axes] == [
+        "misses (%)",
+        "gradient norm of the loss",
+        "gradient norm of the largest logit",
+    ]
+    misses, loss, _ = drawn.axes
+    erm = misses.get_lines()[0]
+    assert np.allclose(erm.get_xdata(), LAMBDAS)
+    assert np.allclose(erm.get_ydata(), 100 * (0.1 + 0.2 * 0.5) * LAMBDAS)  # the mean of seeds 0 and 1, in percent
+    assert np.allclose(loss.get_lines()[1].get_ydata(), (0.2 + 0.2 * 0.5) * LAMBDAS)
+    top = max(path[1] for path in misses.collections[0].get_paths()[0].vertices)
+    assert top == pytest.approx(100 * (0.2 + 0.2 / 2**0.5))
+    texts = texts_of(svg_of(store, study))
+    assert {"Figure 2: In between", "ERM", "mixup", "λ"} <= set(texts)
+    assert "bands one standard deviation" in " ".join(texts)
+
+
+def test_of_one_seed_the_bands_are_standard_errors(load: Loader, written: Writer) -> None:
+    study = load(BETWEEN, "grid.seed=0")
+    store = written(study)
+    misses = draw_figure(findings_of(store, study), study.figures[0]).axes[0]
+    assert max(path[1] for path in misses.collections[0].get_paths()[0].vertices) == pytest.approx(100 * (0.1 + 0.05))
+    assert "Bands of one seed are standard errors over the pairs." in " ".join(texts_of(svg_of(store, study)))
+
+
+def test_bars_are_means_beside_the_papers_numbers(load: Loader, written: Writer) -> None:
+    study = load(BARS)
+    store = written(study)
+    findings = findings_of(store, study)
+    (axes,) = draw_figure(findings, study.figures[0]).axes
+    assert [bar.get_height() for bar in axes.patches] == [
+        pytest.approx(100 * row.measured[0].mean) for row in findings.rows if row.measured[0] is not None
+    ]
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["label noise 20%", "label noise 80%"]
+    (paper,) = (line for line in axes.get_lines() if line.get_marker() == "D")
+    assert paper.get_ydata() == [16.6]
+    assert paper.get_markerfacecolor() == "white"
+    texts = texts_of(svg_of(store, study))
+    assert {"the paper's number", "ERM"} <= set(texts)
+    assert axes.get_ylim()[0] == 0
+
+
 @pytest.mark.parametrize(("text", "panels"), [(NOISY, 2), (PLANE, 2), (GAN, 6)], ids=["curves", "regions", "samples"])
 def test_an_arm_that_is_missing_says_so(text: str, panels: int, load: Loader, written: Writer) -> None:
     study = load(text)
     texts = texts_of(svg_of(written(study, lambda trial: trial.method == "erm"), study))
     assert sum("not run yet" in found for found in texts) == (1 if text == NOISY else panels)
     assert "ERM" in texts
+
+
+@pytest.mark.parametrize("text", [BETWEEN, BARS], ids=["between", "bars"])
+def test_figures_of_nothing_say_so(text: str, load: Loader, written: Writer) -> None:
+    study = load(text)
+    texts = texts_of(svg_of(written(study, lambda trial: False), study))
+    assert [found.strip() for found in texts].count("not run yet") == (3 if text == BETWEEN else 4)
 
 
 @pytest.mark.parametrize("text", [NOISY, PLANE, GAN], ids=["curves", "regions", "samples"])
@@ -302,7 +376,9 @@ def test_a_row_of_the_table_names_the_trials_it_shows(load: Loader, written: Wri
 # The files.
 
 
-@pytest.mark.parametrize("text", [NOISY, PLANE, GAN], ids=["curves", "regions", "samples"])
+@pytest.mark.parametrize(
+    "text", [NOISY, PLANE, GAN, BETWEEN, BARS], ids=["curves", "regions", "samples", "between", "bars"]
+)
 def test_the_same_results_give_the_same_bytes(text: str, load: Loader, written: Writer, tmp_path: Path) -> None:
     study = load(text)
     store = written(study)

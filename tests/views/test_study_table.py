@@ -663,10 +663,20 @@ def test_only_columns_that_ask_for_it_are_marked_each_for_itself(load: Loader, m
     assert marked(study, records) == {"10.0", "30.0"}
 
 
+def test_a_published_row_may_be_of_all_values_of_a_key(load: Loader, measure: Measure, entries: Entries) -> None:
+    published = "published:\n  - {arm: ERM, weight_decay: null, test_error_last: 7.5}\n"
+    study = load(ACROSS + published, "grid.seed=0")
+    row = entries(study, measure(study, lambda cell: 0.25))[1]
+    assert sum("(7.5)" in text for text in row.values()) == 2
+
+
 def test_the_papers_numbers_are_not_marked(load: Loader, measure: Measure) -> None:
     published = "published:\n  - {arm: ERM, weight_decay: 1e-4, test_error_last: 0.1}\n"
     study = load(ACROSS + published, "grid.seed=0")
-    assert marked(study, measure(study, lambda cell: 0.2 if cell.arm == "mixup" else 0.5)) == {"20.0 (not published)"}
+    assert marked(study, measure(study, lambda cell: 0.2 if cell.arm == "mixup" else 0.5)) == {
+        "20.0",
+        "20.0 (not published)",
+    }
 
 
 def test_a_table_without_values_across_marks_too(load: Loader, measure: Measure, paper_study: str) -> None:

@@ -12,7 +12,7 @@ from mixup_study.analysis.findings import Findings
 from mixup_study.store.place import Place
 from mixup_study.study.document import Figure, FigureKind
 from mixup_study.views.captions import what_ran
-from mixup_study.views.figures import curves, regions, samples
+from mixup_study.views.figures import bars, between, curves, regions, samples
 from mixup_study.views.figures.page import Page
 from mixup_study.views.figures.print_style import DPI, apply_style
 
@@ -20,6 +20,8 @@ FIGURES: dict[FigureKind, Callable[[Page, Findings], str]] = {
     "curves": curves.draw,
     "samples": samples.draw,
     "regions": regions.draw,
+    "between": between.draw,
+    "bars": bars.draw,
 }
 """What puts the panels of each kind on a page, and returns what the caption says of them."""
 

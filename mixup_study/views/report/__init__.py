@@ -48,7 +48,7 @@ def report_html(findings: Findings) -> str:
         "timeline": chart_timeline(findings),
     }
     headings = SECTIONS | {"claims": verdicts_title(study)}
-    if study.published:
+    if findings.has_published:
         headings["table"] = "Measured beside published"
     drawings = embed_drawings(findings)
     failed = failed_sheet(findings)

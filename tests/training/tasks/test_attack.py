@@ -8,6 +8,7 @@ import torchattack
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mixup_study.data import load_labelled_set
 from mixup_study.study.trial import Trial
 from mixup_study.training.task import Environment
 from mixup_study.training.tasks.attack import Attack, perturb
@@ -84,6 +85,14 @@ def test_the_white_box_misleads_more_than_the_black_box_and_more_steps_more(
     assert white["clean_error"] == black["clean_error"]
     assert white["adversarial_top5_error"] < white["adversarial_error"]
     assert measure() == white  # nothing is drawn
+
+
+def test_images_can_be_attacked_that_were_first_predicted(sources: dict[str, Trial], trained: Environment) -> None:
+    load_labelled_set.cache_clear()
+    classifier = Classifier.trained(sources["ERM"], trained)
+    images, labels = classifier.data.test_inputs_N[:10], classifier.data.test_labels_N[:10]
+    classifier.predict(images, labels)
+    assert perturb(classifier, images, labels, 8, 2).shape == images.shape
 
 
 def test_the_clean_errors_are_those_that_training_ended_with(sources: dict[str, Trial], trained: Environment) -> None:
