@@ -66,7 +66,7 @@ class AttackFields(EvaluationFields):
     @field_validator("source", "attacker")
     @classmethod
     def _sees_images(cls, trial: Any) -> Any:
-        if trial is not None and "images" not in trial.components.dataset.provides:
+        if trial is not None and "images" not in _check_classifier(trial).components.dataset.provides:
             problem = "expected a trial on images, whose pixels can be changed; data set {dataset} has none"
             raise PydanticCustomError("images", problem, {"dataset": trial.dataset})
         return trial
@@ -77,7 +77,6 @@ class AttackFields(EvaluationFields):
         source = info.data.get("source")
         if attacker is None or source is None:
             return attacker
-        _check_classifier(attacker)
         if attacker.dataset != source.dataset:
             problem = "it is trained on {other}; expected a trial on the data set of source, {own}"
             raise PydanticCustomError("dataset", problem, {"other": attacker.dataset, "own": source.dataset})

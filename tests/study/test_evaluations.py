@@ -75,6 +75,7 @@ def test_settings_are_equal_where_only_seeds_differ() -> None:
         (ATTACK | {"attacker": ERM}, "source itself"),
         (ATTACK | {"attacker": ERM | {"dataset": "cifar10"}}, "trained on cifar10"),
         (ATTACK | {"source": BETWEEN}, "task between"),
+        (ATTACK | {"attacker": BETWEEN}, "task between"),
         (ATTACK | {"epsilon": 0}, "greater than 0"),
         (ATTACK | {"seed": 1}, "task attack does not take it"),
         (BETWEEN | {"lambdas": 20}, "odd number"),
