@@ -64,11 +64,11 @@ def load_patches(folder: Path) -> ImageSet:
 
 
 def draw_places(label: int, count: int, *, test: bool) -> list[tuple[int, int]]:
-    """Return the upper left corners of a class's patches: rows and columns in the middle of its photograph."""
-    generator = np.random.default_rng([label, int(test)])
-    rows = generator.integers(HEIGHT - SIDE + 1, size=count)
-    columns = BAND * generator.integers(WIDTH // BAND, size=count) + (0 if test else BAND - SIDE)
-    return list(zip(rows.tolist(), columns.tolist(), strict=True))
+    """Return the upper left corners of a class's patches, all different: rows and columns in its photograph's middle."""
+    bands = WIDTH // BAND
+    generator = np.random.RandomState([label, int(test)])  # whose numbers no version of NumPy changes
+    places = generator.choice((HEIGHT - SIDE + 1) * bands, count, replace=False)
+    return [(place // bands, BAND * (place % bands) + (0 if test else BAND - SIDE)) for place in places.tolist()]
 
 
 def _read_photograph(package: str, file: str) -> np.ndarray:

@@ -12,12 +12,12 @@ from mixup_study.data import load_labelled_set
 from mixup_study.networks.recompute import set_recompute
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
+from mixup_study.training.memory_layout import MemoryLayout
 from mixup_study.training.task import Environment
 from mixup_study.training.tasks import measures
 from mixup_study.vicinity import LatentMix
 
 EVALUATION_BATCH = 1000
-_FORMATS = {"contiguous": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 class Predictions(NamedTuple):
@@ -45,11 +45,11 @@ class Classifier:
         split_seed = trial.seed if trial.split_seed is None else trial.split_seed
         data = load_labelled_set(dataset.name, environment.folder, self.device, split_seed if dataset.is_split else 0)
         self.data = data.subset(trial.train_size, trial.data_seed)
-        self.memory_format = _FORMATS[trial.memory_format or "contiguous"]
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
         model: nn.Module = network.load()(trial, self.data.shape, self.data.classes)
         set_recompute(model, environment.recompute)
-        self.model = model.to(self.device).to(memory_format=self.memory_format)
+        self._layout = MemoryLayout(model, trial.memory_format or "contiguous", self.device)
+        self.model = self._layout.model
 
     @classmethod
     def trained(cls, trial: Trial, environment: Environment) -> Self:
@@ -62,7 +62,7 @@ class Classifier:
 
     def logits(self, model: nn.Module, inputs_B: Tensor, latent: LatentMix | None = None) -> Tensor:
         """Return the logits (B, classes) of the network, which ``model`` may wrap, for normalised inputs."""
-        inputs_B = inputs_B.contiguous(memory_format=self.memory_format)
+        inputs_B = self._layout.lay_out(inputs_B)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             logits: Tensor = model(inputs_B) if latent is None else model(inputs_B, latent.layer, latent)
         return logits
