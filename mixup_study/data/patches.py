@@ -64,7 +64,7 @@ def load_patches(folder: Path) -> ImageSet:
 
 
 def draw_places(label: int, count: int, *, test: bool) -> list[tuple[int, int]]:
-    """Return the upper left corners of a class's patches, all different: rows and columns in its photograph's middle."""
+    """Return the upper left corners of a class's patches, rows and columns in its photograph's middle, no two alike."""
     bands = WIDTH // BAND
     generator = np.random.RandomState([label, int(test)])  # whose numbers no version of NumPy changes
     places = generator.choice((HEIGHT - SIDE + 1) * bands, count, replace=False)
