@@ -26,7 +26,7 @@ def study_schema() -> dict[str, Any]:
         "arms": _nullable({"type": "object", "additionalProperties": _nullable(_reference("overlaid axes"))}),
         "resources": _nullable(_nullable_properties(_model(Resources))),
     }
-    published = {**{name: _value(name) for name in CATALOGUE.fields}, "arm": {"type": "string"}, **metrics}
+    published = {**{name: _nullable(_value(name)) for name in CATALOGUE.fields}, "arm": {"type": "string"}, **metrics}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A study of mixup_study",

@@ -145,8 +145,8 @@ def test_arms_that_share_a_trial_both_show_it(
     assert len(study.trials) == 3
     records = measure(study, lambda cell: 0.5 if cell.trial.method == "erm" else None)
     found = {row["method"]: row for row in entries(study, records)}
-    assert found["ERM"]["last"].startswith("50.00 ")
-    assert found["baseline"]["last"].startswith("50.00 ")
+    assert found["ERM"]["last"] == "50.00"
+    assert found["baseline"]["last"] == "50.00"
     assert [found[arm]["trials"] for arm in ("ERM", "baseline", "mixup")] == ["1/1", "1/1", "0/2"]
     assert "1 of 3 trials done" in study_sheet(findings_of(study, records)).caption
 
