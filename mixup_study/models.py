@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from mixup_study import cli
 from mixup_study.catalogue import CATALOGUE
@@ -17,6 +18,7 @@ from mixup_study.errors import InputError, nearest, shown
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.models import ModelFile, list_models, open_model, short_digest
 from mixup_study.store.store import ResultStore
+from mixup_study.study.components import choose_components
 from mixup_study.study.labels import plain
 from mixup_study.views.render import FORMATS, render
 from mixup_study.views.sheet import Sheet
@@ -66,17 +68,27 @@ def _check_digest(results: str, trial_id: str) -> str:
 
 
 def _recorded_trials(results: str, trial_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
-    """Return the fields of those of the trials that are recorded, by trial_id, what they do not take included."""
+    """Return the fields of those of the trials that are recorded, by trial_id; None of what a trial does not take."""
     table = ResultStore(results).trials().select(["trial_id", *CATALOGUE.fields])
     recorded = table.filter(pc.is_in(table["trial_id"], value_set=pa.array(trial_ids, pa.string())))
-    values = ({name: value for name, value in row.items() if value is not None} for row in recorded.to_pylist())
-    return {row["trial_id"]: {**CATALOGUE.defaults, **row} for row in values}
+    return {row["trial_id"]: _with_defaults(row) for row in recorded.to_pylist()}
+
+
+def _with_defaults(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a record's fields, at their defaults where it is older than a field that its trial takes."""
+    kinds = {kind: row[kind] for kind in CATALOGUE.kinds if row[kind] is not None}
+    try:
+        taken = choose_components(kinds).fields
+    except ValidationError:  # a plugin's components, which this process has not loaded
+        return row
+    return row | {name: CATALOGUE.defaults[name] for name in taken if row[name] is None}
 
 
 def _varies(name: str, trials: Collection[Mapping[str, Any]]) -> bool:
-    """Return whether two of the trials differ in a field."""
-    first = next(iter(trials), {}).get(name)
-    return any(trial[name] != first for trial in trials)
+    """Return whether two of the trials differ in a field; one that does not take it has its default."""
+    default = CATALOGUE.defaults[name]
+    values = [default if trial[name] is None else trial[name] for trial in trials]
+    return any(value != values[0] for value in values)
 
 
 def _description(trial: Mapping[str, Any] | None, varied: Sequence[str]) -> list[str]:

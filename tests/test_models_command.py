@@ -230,3 +230,17 @@ def test_what_the_command_does_not_take_is_one_line(arguments: list[str], capsys
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert line.endswith("; see python -m mixup_study.models --help")
+
+
+def test_what_a_trial_does_not_take_is_no_setting_of_it(
+    store: ResultStore, record: RecordMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for found in (record(model="wide_resnet", depth=10, widen_factor=1), record(width=8), record(width=16)):
+        store.write(found)
+        write_model(store, found.trial.trial_id)
+    settings = {(row["model"], row["settings"]) for row in listed(store, capsys)}
+    assert settings == {
+        ("wide_resnet", "depth=10, widen_factor=1"),
+        ("preact_resnet18", "width=8"),
+        ("preact_resnet18", "width=16"),
+    }
