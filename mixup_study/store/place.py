@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import glob
 import os
 import re
 import uuid
@@ -148,6 +150,16 @@ class Place:
         except OSError:
             part.unlink(missing_ok=True)
             raise
+
+    def remove(self, path: str) -> None:
+        """Remove a file, and the parts of it that writers left who were killed, as far as that is possible."""
+        with contextlib.suppress(OSError):
+            self.fs.delete_file(path)
+        if self.local:
+            folder, _, name = path.rpartition("/")
+            for part in Path(folder).glob(f".{glob.escape(name)}.*"):
+                with contextlib.suppress(OSError):
+                    part.unlink()
 
     def check_readable(self) -> None:
         """Raise StorageError for a file where a folder belongs, and for a bucket that does not exist."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 from mixup_study.store.place import Place
 
 
@@ -36,6 +34,5 @@ class TrialFile:
         self._place.write(self._path, content)
 
     def remove(self) -> None:
-        """Remove the file; where that fails, or there is none, nothing is lost."""
-        with contextlib.suppress(OSError):
-            self._place.fs.delete_file(self._path)
+        """Remove the file, and what killed writers left of it; where that fails, or there is none, nothing is lost."""
+        self._place.remove(self._path)

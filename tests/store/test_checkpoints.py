@@ -35,3 +35,15 @@ def test_a_checkpoint_that_cannot_be_written_is_one_line_and_leaves_nothing(tmp_
         CheckpointFile(str(tmp_path / "file"), "a" * 16).write(b"content")
     assert isinstance(raised.value, InputError)
     assert (tmp_path / "file").read_text() == "not a folder"
+
+
+def test_what_a_killed_writer_left_goes_with_the_checkpoint(tmp_path: Path) -> None:
+    own, other = (CheckpointFile(str(tmp_path), trial_id) for trial_id in ("0" * 16, "1" * 16))
+    for file in (own, other):
+        file.write(b"state")
+    folder = tmp_path / "checkpoints"
+    for name in [file.name for file in folder.iterdir()]:
+        (folder / f".{name}.0123456789abcdef").write_bytes(b"st")
+    own.remove()
+    assert sorted("0" * 16 in file.name for file in folder.iterdir()) == [False, False]
+    assert other.read() == b"state"
