@@ -66,7 +66,12 @@ def _how_to_read(findings: Findings) -> str:
     if marked := marked_text(study):
         parts.append(f"{marked.capitalize()} is marked.")
     if findings.has_published:
-        protocol = f": {study.paper.protocol}" if study.paper and study.paper.protocol else ""
-        note = "" if study.as_in_paper else ", which is not what was run here"
-        parts.append(f"In brackets, the paper's own numbers{protocol}{note}.")
+        parts.append(f"In brackets, {describe_published(study)}.")
     return " ".join(parts)
+
+
+def describe_published(study: Study) -> str:
+    """Return what the published numbers are: what the paper ran, and whether that is what was run here."""
+    protocol = f": {study.paper.protocol}" if study.paper and study.paper.protocol else ""
+    note = "" if study.as_in_paper else ", which is not what was run here"
+    return f"the paper's own numbers{protocol}{note}"

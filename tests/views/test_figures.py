@@ -315,6 +315,7 @@ def test_bars_are_means_beside_the_papers_numbers(load: Loader, written: Writer)
     assert paper.get_markerfacecolor() == "white"
     texts = texts_of(svg_of(store, study))
     assert {"the paper's number", "ERM"} <= set(texts)
+    assert "Diamonds are the paper's own numbers, which is not what was run here." in " ".join(texts)
     assert axes.get_ylim()[0] == 0
 
 

@@ -11,6 +11,7 @@ from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import TableRow
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.labels import key_text, title_text
+from mixup_study.views.captions import describe_published
 from mixup_study.views.figures.page import GAP, KeyEntry, Page
 from mixup_study.views.figures.print_style import LABEL, MUTED, SMALL, line_height, text_width
 from mixup_study.views.rows import absence_text, pick_note
@@ -78,6 +79,7 @@ def draw(page: Page, findings: Findings) -> str:
     bands = any(statistic is not None and statistic.deviation is not None for statistic in measured)
     notes = [
         f"Bars are the {metric.title} of the table.",
+        f"Diamonds are {describe_published(findings.study)}." if has_published else "",
         "Whiskers are one standard deviation over the seeds." if bands else "",
         pick_note(findings),
     ]
