@@ -60,7 +60,7 @@ def describe_bands(panels: Sequence[LambdaPanel]) -> str:
 def _curve(row: TableRow, points: Mapping[str, pa.Table], kind: str) -> LambdaCurve | None:
     tables = [points[trial_id] for trial_id in row.trials if trial_id in points]
     own = [table.filter(pc.equal(table["kind"], kind)) for table in tables]
-    own = [table for table in own if len(table) and table["x"].equals(own[0]["x"])]
+    own = [table for table in own if len(table)]
     if not own:
         return None
     scale = CATALOGUE.metrics[f"{kind}_mean"].unit.scale

@@ -16,7 +16,7 @@ def row_label(findings: Findings, row: TableRow) -> str:
     return f"{row.keys['arm']} ({picked})" if picked else str(row.keys["arm"])
 
 
-def absence_text(row: TableRow, content: Literal["epochs", "points"]) -> str:
+def absence_text(row: TableRow, content: Literal["epochs", "points", "measurements"]) -> str:
     """Return why nothing is shown of a row; ``content`` is what its trials should have kept."""
     if row.done:
         return f"no {content} kept"

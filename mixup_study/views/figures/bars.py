@@ -119,10 +119,8 @@ def _draw_panel(axes: Axes, findings: Findings, groups: dict[str, list[TableRow]
             place = middle + (number - (len(rows) - 1) / 2) * _BAR
             statistic, published = row.measured[0], _published(row, column.metric)
             if statistic is None:
-                axes.text(
-                    place, 0, f" {absence_text(row, 'epochs')}", rotation=90, ha="center", va="bottom", color=MUTED,
-                    size=SMALL,
-                )  # fmt: skip
+                text = f" {absence_text(row, 'measurements')}"
+                axes.text(place, 0, text, rotation=90, ha="center", va="bottom", color=MUTED, size=SMALL)
             else:
                 arm = findings.arms.index(row.keys["arm"])
                 mean, deviation = unit.scaled(statistic.mean), unit.scaled(statistic.deviation or 0)
