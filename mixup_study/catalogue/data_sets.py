@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -32,8 +32,15 @@ class LabelFields(Fields):
         le=1,
         description="Probability with which a training label is replaced by one drawn from all classes (section 3.4).",
     )
+    validation: Annotated[Real, Traits(unit=PERCENT, caption=True)] = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of the training set, of each class alike, that is held out as the validation part, after"
+        " label_noise; in place of the data set's own, if it has one. Drawn by data_seed, of tables by split_seed.",
+    )
     data_seed: Annotated[Seed, Traits(seed=True, caption=True, varies_in_pack=True)] = Field(
-        default=0, description="Seed of the label noise and of train_size."
+        default=0, description="Seed of the label noise, of train_size and of validation."
     )
     augment: Annotated[bool, Traits(caption=True, requires="images")] = Field(
         default=True, description="Random crops and flips, as far as the data set allows them (section 3.2)."
@@ -42,10 +49,14 @@ class LabelFields(Fields):
     @field_validator("data_seed")
     @classmethod
     def _is_used(cls, data_seed: int, info: ValidationInfo) -> int:
-        drawn: dict[str, Any] = {"label_noise": 0.0, "train_size": None, **info.data}
-        if data_seed and not drawn["label_noise"] and drawn["train_size"] is None:
+        drawn: dict[str, Any] = {"label_noise": 0.0, "train_size": None, "validation": 0.0, **info.data}
+        dataset: Dataset | None = None if info.context is None else cast(Any, info.context).dataset
+        held_out = drawn["validation"] and not (dataset is not None and dataset.is_split)
+        if data_seed and not drawn["label_noise"] and drawn["train_size"] is None and not held_out:
             raise PydanticCustomError(
-                "unused", "nothing is drawn by it: there is no label noise, and train_size takes all examples"
+                "unused",
+                "nothing is drawn by it: there is no label noise, train_size takes all examples, and validation none"
+                " of them by this seed",
             )
         return data_seed
 
@@ -55,8 +66,8 @@ class TableFields(LabelFields):
 
     split_seed: Annotated[Seed | None, Traits(seed=True, caption=True, varies_in_pack=True)] = Field(
         default=None,
-        description="Seed of the split into training and test rows, of data sets that have none; seed by default"
-        " (section 3.6).",
+        description="Seed of the split into training, validation and test rows, of data sets that have none; seed by"
+        " default (section 3.6).",
     )
 
 

@@ -18,6 +18,12 @@ class InterpolationFields(Fields):
         description="Interpolation strength: lambda ~ Beta(alpha, alpha), or Dirichlet weights; 0 is ERM, .inf averages"
         " (section 2).",
     )
+    warmup_epochs: Annotated[int, Traits(caption=True, varies_in_pack=True)] = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Epochs at the beginning in which nothing is mixed: lambda is 1, as in ERM (section 3.3).",
+    )
 
 
 class PartnerFields(Fields):

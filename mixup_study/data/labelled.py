@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import Protocol, Self
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -26,9 +26,18 @@ class Augmented(Protocol):
         """Return the training inputs of an epoch; the same (seed, epoch) gives the same."""
 
 
+class Part(NamedTuple):
+    """Examples that are held out of training."""
+
+    inputs_N: Tensor
+    """As stored, (N, …)."""
+    labels_N: Tensor
+    """int64, (N,)."""
+
+
 @dataclass(frozen=True)
 class LabelledSet(ABC):
-    """Training and test inputs with their labels, all on one device.
+    """Training, test and perhaps validation inputs with their labels, all on one device.
 
     Inputs are as stored, (N, …); labels are int64 in [0, classes), shape (N,).
     """
@@ -38,6 +47,14 @@ class LabelledSet(ABC):
     test_inputs_N: Tensor
     test_labels_N: Tensor
     classes: int
+    validation: Part | None = field(default=None, kw_only=True)
+    """Held out of training, to choose by; None without."""
+
+    @property
+    def measured_parts(self) -> dict[str, Part]:
+        """Return what errors are measured on, by name: ``test``, and ``validation`` where there is such a part."""
+        parts = {"test": Part(self.test_inputs_N, self.test_labels_N)}
+        return parts if self.validation is None else {**parts, "validation": self.validation}
 
     @property
     @abstractmethod
@@ -60,6 +77,7 @@ class LabelledSet(ABC):
             train_labels_N=self.train_labels_N.to(device),
             test_inputs_N=self.test_inputs_N.to(device),
             test_labels_N=self.test_labels_N.to(device),
+            validation=None if self.validation is None else Part(*(part.to(device) for part in self.validation)),
         )
 
     def subset(self, size: int | None, seed: int) -> Self:

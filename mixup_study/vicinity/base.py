@@ -26,17 +26,22 @@ class Draws:
     """Draws which examples are mixed; lives on the device of the inputs."""
     noise: torch.Generator
     """Draws noise that is added to inputs; lives on their device."""
+    mixing: bool = True
+    """False in an epoch in which nothing is mixed yet."""
 
     @classmethod
-    def for_epoch(cls, seed: int, epoch: int, device: torch.device) -> Draws:
-        """Return the streams of one epoch; the same arguments give the same numbers on every worker."""
+    def for_epoch(cls, seed: int, epoch: int, device: torch.device, warmup_epochs: int = 0) -> Draws:
+        """Return the streams of one epoch; the same arguments give the same numbers on every worker.
+
+        Nothing is mixed in the first ``warmup_epochs``.
+        """
 
         partners, noise = (_generator(seed, purpose, epoch, device) for purpose in ("partners", "noise"))
-        return cls(_interpolation(seed, epoch), partners, noise)
+        return cls(_interpolation(seed, epoch), partners, noise, mixing=epoch >= warmup_epochs)
 
     def lam(self, alpha: float) -> float:
-        """Return lambda ~ Beta(alpha, alpha): 1 without a draw where alpha is 0, 1/2 where it is infinite."""
-        if alpha == 0:
+        """Return lambda ~ Beta(alpha, alpha): 1/2 for infinity, 1 without a draw for 0 and where nothing is mixed."""
+        if alpha == 0 or not self.mixing:
             return 1.0
         return 0.5 if math.isinf(alpha) else float(self.interpolation.beta(alpha, alpha))
 
@@ -70,7 +75,7 @@ def pair_draws(trial: Trial, epoch: int, sizes: Sequence[int], device: torch.dev
 
     ``sizes`` are those of the minibatches. Where lambda is 1 nothing is permuted, and no permutation drawn.
     """
-    if not trial.alpha:
+    if not trial.alpha or epoch < trial.warmup_epochs:
         return np.ones(len(sizes)), [torch.arange(size, device=device) for size in sizes]
     interpolation, partners = _interpolation(trial.seed, epoch), _generator(trial.seed, "partners", epoch, device)
     lam_S = np.full(len(sizes), 0.5)

@@ -21,7 +21,7 @@ class DirichletMixup:
 
     def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
         """Return the weighted sums of images and of targets."""
-        if self.alpha == 0:
+        if self.alpha == 0 or not draws.mixing:
             return VirtualBatch(minibatch.inputs_B, minibatch.targets_BK)
         if math.isinf(self.alpha):
             weights = [1 / self.ways] * self.ways

@@ -94,9 +94,13 @@ def test_what_does_not_fit_is_refused_with_what_does(fields: dict[str, Any], fie
 
 
 def test_a_seed_of_what_is_not_drawn_must_stay_at_its_default() -> None:
-    reason = "nothing is drawn by it: there is no label noise, and train_size takes all examples"
+    reason = (
+        "nothing is drawn by it: there is no label noise, train_size takes all examples, and validation none of them by"
+        " this seed"
+    )
     assert refusal(**DIGITS, data_seed=1) == ("data_seed", reason)
-    for drawn in ({"label_noise": 0.2}, {"train_size": 100}):
+    assert refusal(**IRIS, validation=0.2, data_seed=1) == ("data_seed", reason)  # it is drawn by split_seed
+    for drawn in ({"label_noise": 0.2}, {"train_size": 100}, {"validation": 0.1}):
         assert trial(**DIGITS, **drawn, data_seed=1).data_seed == 1
 
 

@@ -68,6 +68,42 @@ def test_mixup_with_alpha_zero_is_erm() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
+        {"method": "mixup", "alpha": 1.0},
+        {"method": "mixup", "alpha": 1.0, "same_class": True, "neighbours": 3},
+        {"method": "mix_inputs", "alpha": 1.0},
+        {"method": "latent_mixup", "alpha": 1.0, "layer": 2},
+        {"method": "dirichlet_mixup", "alpha": 1.0, "ways": 3},
+    ],
+    ids=str,
+)
+def test_nothing_is_mixed_before_the_warmup_is_over(fields: dict[str, Any]) -> None:
+    losses, erm, mixed = (
+        [row["train_loss"] for row in trained(trial(epochs=3, **own)).epochs]
+        for own in (fields | {"warmup_epochs": 2}, {}, fields)
+    )
+    assert losses[:2] == erm[:2]
+    assert losses[2] not in (erm[2], mixed[2])
+    assert mixed[0] != erm[0]
+
+
+def test_the_validation_error_is_that_on_the_part_held_out() -> None:
+    held_out = trial(validation=0.2, data_seed=1)
+    run = Classification(held_out, ALONE)
+    assert run.data.validation is not None
+    assert [run.examples, len(run.data.validation.labels_N)] == [104, 26]
+    rows = [run.run_epoch(epoch) for epoch in range(held_out.epochs)]
+    with torch.no_grad():
+        logits_NK = run.model.eval()(run.data.normalised(run.data.validation.inputs_N))
+    last = (logits_NK.argmax(1) != run.data.validation.labels_N).double().mean().item()
+    measured = trained(held_out)
+    assert rows[-1]["validation_error"] == measured.measurements["validation_error_last"] == last
+    assert measured.measurements["validation_error_best"] == min(row["validation_error"] for row in rows)
+    assert "validation_error_last" not in trained(trial()).measurements
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
         {"seed": 1},
         {"data_seed": 1},
         {"label_noise": 0.4},

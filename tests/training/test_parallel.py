@@ -73,7 +73,7 @@ def epoch_of(trial: Trial, float64: bool = False) -> dict[str, Any]:
             "loss": run.train_epoch(0),
             "lams": lams,
             "parameters": [parameter.detach().clone() for parameter in run.model.parameters()],
-            **run.test_errors(),
+            **run.errors(),
         }
 
 

@@ -20,6 +20,7 @@ from torch.func import functional_call, grad_and_value, stack_module_state, vmap
 from torch.fx import Graph
 from torch.nn import functional as F
 
+from mixup_study.data.labelled import Part
 from mixup_study.study.packs import pack_key
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
@@ -64,7 +65,7 @@ class Pack:
         return [member.model.state_dict() for member in self._members_trained()]
 
     def run_epoch(self, epoch: int) -> Sequence[Row]:
-        """Train for an epoch; return each trial's training loss and test errors."""
+        """Train for an epoch; return each trial's training loss and errors."""
         return [row for block in self._blocks for row in block.run_epoch(epoch)]
 
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:
@@ -91,8 +92,14 @@ class _Block:
         self._optimizer = build_optimizer(self._parameters.values(), common)
         self._inputs_PNF = torch.stack([member.data.normalised(member.data.train_inputs_N) for member in members])
         self._targets_PNK = torch.stack([member.targets_NK for member in members])
-        self._test_inputs_PMF = torch.stack([member.data.normalised(member.data.test_inputs_N) for member in members])
-        self._test_labels_PM = torch.stack([member.data.test_labels_N for member in members])
+        sets = [member.data for member in members]
+        self._measured = {
+            name: Part(
+                torch.stack([data.normalised(data.measured_parts[name].inputs_N) for data in sets]),
+                torch.stack([data.measured_parts[name].labels_N for data in sets]),
+            )
+            for name in sets[0].measured_parts
+        }
         self._recorded: dict[int, tuple[_Minibatches, Replay]] = {}
         self.examples = members[0].examples
 
@@ -111,12 +118,14 @@ class _Block:
         for rows_PB, lams_P, permutations_PB in self._draws(epoch):
             losses_P += self._step(rows_PB, lams_P, permutations_PB)
         losses = (losses_P / self._inputs_PNF.shape[1]).tolist()
-        logits_PMK = self._test_logits()
-        wrong_PM = logits_PMK.argmax(2) != self._test_labels_PM
-        columns = {"train_loss": losses, "test_error": wrong_PM.double().mean(1).tolist()}
-        if logits_PMK.shape[2] >= TOP5_CLASSES:
-            missed_PM = rank_labels(logits_PMK, self._test_labels_PM) >= 5
-            columns["test_top5_error"] = missed_PM.double().mean(1).tolist()
+        columns = {"train_loss": losses}
+        for name, (inputs_PMF, labels_PM) in self._measured.items():
+            logits_PMK = self._logits(inputs_PMF)
+            wrong_PM = logits_PMK.argmax(2) != labels_PM
+            columns[f"{name}_error"] = wrong_PM.double().mean(1).tolist()
+            if name == "test" and logits_PMK.shape[2] >= TOP5_CLASSES:
+                missed_PM = rank_labels(logits_PMK, labels_PM) >= 5
+                columns["test_top5_error"] = missed_PM.double().mean(1).tolist()
         return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
     def _draws(self, epoch: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -173,14 +182,14 @@ class _Block:
         gradients, (_, losses_P) = each(named, inputs_PBF, targets_PBK, lams_P, permutations_PB)
         return [losses_P, *gradients.values()]
 
-    def _test_logits(self) -> Tensor:
-        """Return the logits of each test example, (P, M, K)."""
+    def _logits(self, inputs_PMF: Tensor) -> Tensor:
+        """Return what each trial's network says of its own examples, (P, M, K)."""
 
         def logits(named: dict[str, Tensor], inputs_MF: Tensor) -> Tensor:
             logits_MK: Tensor = functional_call(self._network, named, (inputs_MF,))
             return logits_MK
 
-        logits_PMK: Tensor = vmap(logits)(self._parameters, self._test_inputs_PMF)
+        logits_PMK: Tensor = vmap(logits)(self._parameters, inputs_PMF)
         return logits_PMK
 
     def members_trained(self) -> Sequence[Classification]:

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from mixup_study.data.label_noise import corrupt
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 from mixup_study.training.task import Environment, Measurements
@@ -31,11 +30,10 @@ class Between(Evaluation):
 
     def __init__(self, trial: Trial, environment: Environment) -> None:
         """Load the data and the model."""
-        self._trial, source = trial, trial.source
-        self._classifier = Classifier.trained(source, environment)
-        data = self._classifier.data
-        self._inputs_N = data.train_inputs_N
-        self._labels_N, _ = corrupt(data.train_labels_N, data.classes, source.label_noise, source.data_seed)
+        self._trial = trial
+        self._classifier = Classifier.trained(trial.source, environment)
+        self._inputs_N = self._classifier.data.train_inputs_N
+        self._labels_N = self._classifier.data.train_labels_N
 
     def evaluate(self) -> Measurements:
         """Return the three quantities in the middle and over all lambdas, and each lambda's mean and standard error."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mixup_study.data import ImageSet
-from mixup_study.data.label_noise import corrupt
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
@@ -27,13 +26,11 @@ class Classification(Classifier):
     """A classifier that learns: the state of one trial between two steps."""
 
     def __init__(self, trial: Trial, environment: Environment) -> None:
-        """Load the data, draw the initial weights, corrupt the labels."""
+        """Load the data, draw the initial weights."""
         super().__init__(trial, environment)
         method = trial.components.method
         assert method is not None
-        self.labels_N, self.replaced_N = corrupt(
-            self.data.train_labels_N, self.data.classes, trial.label_noise, trial.data_seed
-        )
+        self.labels_N = self.data.train_labels_N
         self.targets_NK = F.one_hot(self.labels_N, self.data.classes).float()
         self.worker.check(len(self.labels_N), trial.batch_size)
         self.inputs = self.data.augmented(bool(trial.augment))
@@ -62,11 +59,11 @@ class Classification(Classifier):
         return self.model.state_dict()
 
     def run_epoch(self, epoch: int) -> Row:
-        """Train for an epoch; return its training loss and test errors."""
-        return {"train_loss": self.train_epoch(epoch), **self.test_errors()}
+        """Train for an epoch; return its training loss, and the errors on the test set and the validation part."""
+        return {"train_loss": self.train_epoch(epoch), **self.errors()}
 
     def measure(self, rows: Sequence[Row]) -> Measurements:
-        """Return the test errors over the epochs, the training errors, and p(y=1) where inputs lie in the plane."""
+        """Return the errors over the epochs, the training errors, and p(y=1) where inputs lie in the plane."""
         errors = measures.over_epochs(rows)
         points = plane.regions(self.data, self.labels_N, self.probabilities) if self.data.shape == (2,) else {}
         return Measurements({**errors, **self.memorisation()}, points)
@@ -96,7 +93,7 @@ class Classification(Classifier):
     def train_epoch(self, epoch: int) -> float:
         """Take one step per minibatch; return the mean loss over the epoch's virtual examples."""
         set_learning_rate(self.optimizer, learning_rate(self.trial, epoch))
-        draws = Draws.for_epoch(self.trial.seed, epoch, self.device)
+        draws = Draws.for_epoch(self.trial.seed, epoch, self.device, self.trial.warmup_epochs)
         torch.manual_seed(stream_seed(self.trial.seed, "dropout", epoch, self.worker.rank))
         self.parallel_model.train()
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -120,13 +117,16 @@ class Classification(Classifier):
         self.optimizer.step()
         return loss.detach()
 
-    def test_errors(self) -> dict[str, float]:
-        """Return the top-1 error on the test set, and the top-5 error where there are classes enough."""
-        labels_N = self.data.test_labels_N
-        predictions = self.predict(self.data.test_inputs_N, labels_N)
-        top5 = measures.top5_error(predictions.rank_N, self.data.classes)
-        errors = {"test_error": measures.error(predictions.class_N, labels_N)}
-        return errors if top5 is None else {**errors, "test_top5_error": top5}
+    def errors(self) -> dict[str, float]:
+        """Return the top-1 errors on what is held out, and the top-5 error on a test set of many classes."""
+        errors: dict[str, float] = {}
+        for name, part in self.data.measured_parts.items():
+            predictions = self.predict(*part)
+            errors[f"{name}_error"] = measures.error(predictions.class_N, part.labels_N)
+            top5 = measures.top5_error(predictions.rank_N, self.data.classes)
+            if name == "test" and top5 is not None:
+                errors["test_top5_error"] = top5
+        return errors
 
     def memorisation(self) -> dict[str, float | None]:
         """Return the training errors on real and on corrupted examples."""

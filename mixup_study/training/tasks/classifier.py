@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mixup_study.data import load_labelled_set
+from mixup_study.data.preparation import prepare
 from mixup_study.networks.recompute import set_recompute
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
@@ -30,10 +31,10 @@ class Predictions(NamedTuple):
 
 
 class Classifier:
-    """A trial's network, and its data set on its device."""
+    """A trial's network, and its data set on its device, as the trial trains on it."""
 
     def __init__(self, trial: Trial, environment: Environment) -> None:
-        """Load the data, and draw the initial weights."""
+        """Load the data, corrupt the labels, hold out a validation part, and draw the initial weights."""
         dataset, network = trial.components.dataset, trial.components.network
         assert dataset is not None
         assert network is not None
@@ -42,9 +43,11 @@ class Classifier:
         self.device = environment.device
         self.precision: str = trial.precision
         """``bfloat16`` where forward passes are under autocast, else ``float32``."""
-        split_seed = trial.seed if trial.split_seed is None else trial.split_seed
+        split_seed = trial.data_seed
+        if dataset.is_split:
+            split_seed = trial.seed if trial.split_seed is None else trial.split_seed
         data = load_labelled_set(dataset.name, environment.folder, self.device, split_seed if dataset.is_split else 0)
-        self.data = data.subset(trial.train_size, trial.data_seed)
+        self.data, self.replaced_N = prepare(data, trial, split_seed)
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
         model: nn.Module = network.load()(trial, self.data.shape, self.data.classes)
         set_recompute(model, environment.recompute)

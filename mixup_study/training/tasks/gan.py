@@ -85,7 +85,7 @@ class GAN:
         for optimizer in self._optimizers.values():
             set_learning_rate(optimizer, learning_rate(trial, epoch))
         size, turns = trial.batch_size, trial.discriminator_steps
-        draws = Draws.for_epoch(trial.seed, epoch, self._device)
+        draws = Draws.for_epoch(trial.seed, epoch, self._device, trial.warmup_epochs)
         real = self._density.sample(STEPS * turns * size, self._stream("data", epoch)).split(size)
         noise = torch.randn(STEPS, turns + 1, size, 2, generator=draws.noise, device=self._device)
         losses_2 = torch.zeros(2, dtype=torch.float64, device=self._device)
@@ -108,7 +108,8 @@ class GAN:
         }
 
     def _train_discriminator(self, real_B2: Tensor, fake_B2: Tensor, draws: Draws) -> Tensor:
-        lam = draws.lam(self._trial.alpha) if self._trial.alpha else None  # alpha 0 is ERM
+        mixing = self._trial.alpha and draws.mixing  # ERM else
+        lam = draws.lam(self._trial.alpha) if mixing else None
         loss = self.discriminator_loss(real_B2, fake_B2, lam)
         self._optimizers["discriminator"].zero_grad()
         loss.backward()

@@ -44,6 +44,8 @@ PACKS: dict[str, list[dict[str, Any]]] = {
     "inputs": [{**fields, "method": "mix_inputs", "alpha": 1.0, "label_smoothing": 0.2} for fields in VARIED],
     "smoothing": [{**fields, "method": "label_smoothing", "label_smoothing": 0.1} for fields in VARIED],
     "a subset": [{**fields, "train_size": 50, "milestones": [1]} for fields in VARIED],
+    "warmed up": [{**fields, "method": "mixup", "alpha": 1.0, "warmup_epochs": n} for n, fields in enumerate(VARIED)],
+    "validated": [{**fields, "train_size": 90, "validation": 0.1} for fields in VARIED],
     "deeper": [{**fields, "depth": 3, "dataset": "wine"} for fields in VARIED],
     "in the plane": [{**fields, "dataset": "two_moons"} for fields in VARIED[:3]],
 }

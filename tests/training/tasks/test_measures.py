@@ -34,6 +34,9 @@ def test_over_epochs_gives_best_last_and_the_median_of_the_last_ten() -> None:
     rows = [{"test_error": error, "test_top5_error": error / 2} for error in (0.3, 0.2, 0.4)]
     measured = measures.over_epochs(rows)
     assert (measured["test_error_median10"], measured["test_top5_error_last"]) == (0.3, 0.2)
+    measured = measures.over_epochs([{"test_error": 0.5, "validation_error": error} for error in (0.3, 0.1, 0.4)])
+    names = ("validation_error_best", "validation_error_median10", "validation_error_last", "test_error_best")
+    assert [measured[name] for name in names] == [0.1, 0.3, 0.4, 0.5]
 
 
 def test_the_rank_of_a_label_is_the_number_of_larger_logits() -> None:
