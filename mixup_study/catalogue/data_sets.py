@@ -1,8 +1,8 @@
-"""The data sets (sections 3.2, 3.6 and 3.7)."""
+"""The data sets (sections 3.2, 3.3, 3.6 and 3.7)."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -15,6 +15,7 @@ TEST_SHARE = 0.2
 """Of a table's rows, the share that a split sets apart for testing, rounded up."""
 
 LABELLED_IMAGES = frozenset({"labels", "images"})
+LABELLED_SPECTROGRAMS = frozenset({"labels", "spectrograms"})
 LABELLED_TABLE = frozenset({"labels", "table"})
 DENSITY = frozenset({"density"})
 """A distribution to draw from, unlabelled."""
@@ -64,15 +65,29 @@ class LabelFields(Fields):
 class TableFields(LabelFields):
     """Fields of data sets without a test set of their own: rows of numbers that every trial splits by its seeds."""
 
-    split_seed: Annotated[Seed | None, Traits(seed=True, caption=True, varies_in_pack=True)] = Field(
+    split_seed: Annotated[Seed | None, Traits(seed=True, caption=True, varies_in_pack=True, reads=True)] = Field(
         default=None,
         description="Seed of the split into training, validation and test rows, of data sets that have none; seed by"
         " default (section 3.6).",
     )
 
 
+class SpeechFields(LabelFields):
+    """Fields of data sets of recorded words."""
+
+    mix: Annotated[Literal["spectrogram", "waveform"], Traits(caption=True, cost=True, reads=True)] = Field(
+        default="spectrogram",
+        description="What methods mix: normalised spectrograms, or waveforms, of which spectrograms are computed"
+        " afterwards (section 3.3).",
+    )
+
+
 def _images(name: str, build: str) -> Dataset:
     return Dataset(name, f"mixup_study.data.{build}", LabelFields, provides=LABELLED_IMAGES)
+
+
+def _speech(name: str, build: str) -> Dataset:
+    return Dataset(name, f"mixup_study.data.{build}", SpeechFields, provides=LABELLED_SPECTROGRAMS)
 
 
 def _table(name: str, build: str, rows: int, features: int) -> Dataset:
@@ -90,6 +105,8 @@ DATA_SETS = (
     _images("cifar10", "downloaded:load_cifar10"),
     _images("cifar100", "downloaded:load_cifar100"),
     _images("fashion_mnist", "downloaded:load_fashion_mnist"),
+    _speech("speech_commands", "speech_commands:load_speech_commands"),
+    _speech("synthetic_speech", "synthetic_speech:load_synthetic_speech"),
     _table("iris", "embedded:load_iris", 150, 4),
     _table("wine", "embedded:load_wine", 178, 13),
     _table("breast_cancer", "embedded:load_breast_cancer", 569, 30),

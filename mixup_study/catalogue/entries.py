@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from mixup_study.catalogue.fields import Fields
+from mixup_study.catalogue.fields import Fields, fields_of
 from mixup_study.catalogue.units import Unit
 
 Better = Literal["lower", "higher"]
@@ -150,8 +150,8 @@ class TableShape:
 class Dataset(Component):
     """A data set.
 
-    ``build`` is called with the folder of the data sets, and of a table with the seed of its split too, and returns a
-    ``data.LabelledSet``. A density is the built object itself.
+    ``build`` is called with the folder of the data sets, and by name with the values of ``reading_fields``, and
+    returns a ``data.LabelledSet``. A density is the built object itself.
     """
 
     kind = "dataset"
@@ -163,9 +163,14 @@ class Dataset(Component):
     """The size of a table."""
 
     @property
+    def reading_fields(self) -> tuple[str, ...]:
+        """Return the fields of a trial by which it is read."""
+        return tuple(field.name for field in fields_of(self.fields) if field.traits.reads)
+
+    @property
     def is_split(self) -> bool:
         """Return whether it has no test set of its own, so that trials split it by their seeds."""
-        return "split_seed" in self.fields.model_fields
+        return "split_seed" in self.reading_fields
 
 
 @dataclass(frozen=True)

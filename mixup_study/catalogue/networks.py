@@ -1,4 +1,4 @@
-"""The networks (sections 3.2, 3.6 and 3.7)."""
+"""The networks (sections 3.2, 3.3, 3.6 and 3.7)."""
 
 from __future__ import annotations
 
@@ -77,17 +77,47 @@ class DenseNetFields(DropoutFields):
     )
 
 
+class _UnitsFields(Fields):
+    units: Annotated[int, Traits(caption=True, cost=True)] = Field(
+        default=512, ge=1, le=1_000_000, description="Units of the hidden linear layer of speech_lenet or vgg11."
+    )
+
+
+class VGGFields(_WidthOnlyFields, _UnitsFields):
+    """Fields of VGG-11."""
+
+
+class SpeechLeNetFields(_UnitsFields):
+    """Fields of the LeNet for spectrograms."""
+
+    width: Annotated[int, Traits(cost=True)] = Field(
+        default=20, ge=1, le=4096, description="Channels of both convolutions of speech_lenet."
+    )
+    units: Annotated[int, Traits(caption=True, cost=True)] = Field(
+        default=1000, ge=1, le=1_000_000, description="Units of the hidden linear layer of speech_lenet or vgg11."
+    )
+    dropout: Annotated[Real, Traits(sign="p", alone=True, requires="labels")] = Field(
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="Probability of zeroing a channel after the second convolution of speech_lenet, or a unit of its"
+        " hidden layer.",
+    )
+
+
 def _mlp_weights(trial: MLPFields, features: int) -> int:
     units = [features, *[trial.width] * trial.depth]
     return sum(left * right for left, right in itertools.pairwise(units))
 
+
+IMAGES, SPECTROGRAMS = frozenset({"images"}), frozenset({"spectrograms"})
 
 NETWORKS = (
     Network(
         "preact_resnet18",
         "mixup_study.networks.preact_resnet:build_preact_resnet18",
         WidthFields,
-        takes=frozenset({"images"}),
+        takes=IMAGES | SPECTROGRAMS,
         layers=5,
     ),
     Network(
@@ -101,14 +131,22 @@ NETWORKS = (
         "wide_resnet",
         "mixup_study.networks.wide_resnet:build_wide_resnet",
         WideResNetFields,
-        takes=frozenset({"images"}),
+        takes=IMAGES | SPECTROGRAMS,
         layers=4,
     ),
     Network(
         "densenet_bc",
         "mixup_study.networks.densenet_bc:build_densenet_bc",
         DenseNetFields,
-        takes=frozenset({"images"}),
+        takes=IMAGES | SPECTROGRAMS,
         layers=4,
     ),
+    Network(
+        "speech_lenet",
+        "mixup_study.networks.speech_lenet:build_speech_lenet",
+        SpeechLeNetFields,
+        takes=SPECTROGRAMS,
+        layers=3,
+    ),
+    Network("vgg11", "mixup_study.networks.vgg:build_vgg11", VGGFields, takes=IMAGES | SPECTROGRAMS, layers=5),
 )

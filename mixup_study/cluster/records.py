@@ -55,6 +55,7 @@ def build_record(
         measurements=measured.measurements,
         epochs=measured.epochs,
         points=measured.points,
+        data_digest=measured.data_digest,
         model_digests=[model_digests[needed.trial_id] for needed in trial.needs] or None,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -15,13 +16,11 @@ __all__ = ["ImageSet", "LabelledSet", "load_labelled_set"]
 
 
 @lru_cache(maxsize=2)
-def load_labelled_set(name: str, folder: Path, device: torch.device, split_seed: int = 0) -> LabelledSet:
+def load_labelled_set(name: str, folder: Path, device: torch.device, **values: Any) -> LabelledSet:
     """Return a data set of the catalogue on ``device``; one just loaded is not read again.
 
-    ``folder`` holds the data sets; ``split_seed`` splits one without a test set of its own. Raises InputError where
-    the data set is not to be had.
+    ``folder`` holds the data sets; ``values`` are those of the fields by which it is read, such as ``split_seed``.
+    Raises InputError where the data set is not to be had.
     """
-    entry = CATALOGUE.data_sets[name]
-    load = entry.load()
-    loaded: LabelledSet = load(folder, split_seed) if entry.is_split else load(folder)
+    loaded: LabelledSet = CATALOGUE.data_sets[name].load()(folder, **values)
     return loaded.to(device)

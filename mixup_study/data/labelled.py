@@ -16,7 +16,7 @@ class Inputs(Protocol):
     """Training inputs as one epoch sees them."""
 
     def __getitem__(self, index_B: Tensor) -> Tensor:
-        """Return the inputs at ``index_B`` as networks take them, float32 (B, …)."""
+        """Return the inputs at ``index_B`` as methods mix them, float32 (B, …)."""
 
 
 class Augmented(Protocol):
@@ -49,6 +49,8 @@ class LabelledSet(ABC):
     classes: int
     validation: Part | None = field(default=None, kw_only=True)
     """Held out of training, to choose by; None without."""
+    digest: str | None = field(default=None, kw_only=True)
+    """Names the content of a data set that may differ from machine to machine; None of others."""
 
     @property
     def measured_parts(self) -> dict[str, Part]:
@@ -63,11 +65,15 @@ class LabelledSet(ABC):
 
     @abstractmethod
     def normalised(self, inputs_N: Tensor) -> Tensor:
-        """Return stored inputs as networks take them, float32."""
+        """Return stored inputs as methods mix them, float32."""
 
-    @abstractmethod
+    def represent(self, inputs_B: Tensor) -> Tensor:
+        """Return normalised inputs, mixed or not, as networks take them: as they are, unless a data set says more."""
+        return inputs_B
+
     def augmented(self, enabled: bool) -> Augmented:
-        """Return the training inputs, augmented as suits them where ``enabled``."""
+        """Return the training inputs, augmented as suits them where ``enabled``: as a rule nothing suits them."""
+        return Unaugmented(self)
 
     def to(self, device: torch.device) -> Self:
         """Return the same data set on ``device``."""
@@ -94,3 +100,18 @@ class LabelledSet(ABC):
         chosen_N = torch.randperm(available, generator=generator)[:size].sort().values
         chosen_N = chosen_N.to(self.train_labels_N.device)
         return replace(self, train_inputs_N=self.train_inputs_N[chosen_N], train_labels_N=self.train_labels_N[chosen_N])
+
+
+@dataclass(frozen=True)
+class Unaugmented:
+    """Training inputs that are the same in every epoch."""
+
+    data: LabelledSet
+
+    def epoch(self, seed: int, epoch: int) -> Self:
+        """Return the inputs themselves."""
+        return self
+
+    def __getitem__(self, index_B: Tensor) -> Tensor:
+        """Return the normalised inputs at ``index_B``."""
+        return self.data.normalised(self.data.train_inputs_N[index_B])

@@ -33,18 +33,6 @@ class TabularSet(LabelledSet):
         """Return ``inputs_N``: they are stored standardised."""
         return inputs_N
 
-    def augmented(self, enabled: bool) -> _Unchanged:
-        """Return the rows as they are; no augmentation suits them."""
-        return _Unchanged(self.train_inputs_N)
-
-
-@dataclass(frozen=True)
-class _Unchanged:
-    inputs_NF: Tensor
-
-    def epoch(self, seed: int, epoch: int) -> Tensor:
-        return self.inputs_NF
-
 
 @dataclass(frozen=True)
 class Rows:

@@ -25,8 +25,9 @@ def trials_schema() -> pa.Schema:
     A field that the trial does not take is null, and so is what its task does not measure. Errors are fractions in
     [0, 1]; ``train_seconds`` is wall time inside the training function, divided by ``pack_size``, the number of trials
     that it trained together, and ``resumed_seconds`` those of them before the checkpoint that the process of
-    ``started_at`` went on from. ``model_digests`` are those of the models that an evaluation used, that of its source
-    first.
+    ``started_at`` went on from. ``data_digest`` names the content of a data set that is made or converted on the
+    machine, where that may differ; ``model_digests`` are those of the models that an evaluation used, that of its
+    source first.
     """
     return pa.schema(
         [
@@ -39,6 +40,7 @@ def trials_schema() -> pa.Schema:
             ("train_seconds", pa.float64()),
             ("resumed_seconds", pa.float64()),
             ("pack_size", pa.int64()),
+            ("data_digest", pa.string()),
             ("model_digests", pa.list_(pa.string())),
             ("started_at", pa.timestamp("us", tz="UTC")),
             ("device", pa.string()),
@@ -120,6 +122,8 @@ class TrialRecord:
     error: str | None = None
     traceback: str | None = None
     resumed_seconds: float = 0.0
+    data_digest: str | None = None
+    """Names the content of the data set, where that may differ from machine to machine."""
     model_digests: Sequence[str] | None = None
     """Of the models of other trials that were used, in the order of the fields that name those."""
 
@@ -134,6 +138,7 @@ class TrialRecord:
             **self.measurements,
             "train_seconds": self.train_seconds,
             "resumed_seconds": self.resumed_seconds,
+            "data_digest": self.data_digest,
             "model_digests": self.model_digests,
             **vars(self.provenance),
         }

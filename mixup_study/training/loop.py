@@ -89,7 +89,8 @@ def train(
             if _divergence(own) is None:
                 save_model(trial, model)
     return [
-        _divergence(own) or TrialResult(outcome.measurements, own, seconds, outcome.points, before / len(trials))
+        _divergence(own)
+        or TrialResult(outcome.measurements, own, seconds, outcome.points, before / len(trials), outcome.data_digest)
         for own, outcome in zip(rows, outcomes, strict=True)
     ]
 

@@ -49,6 +49,8 @@ class Measurements:
 
     measurements: Mapping[str, float | None]
     points: Points = field(default_factory=dict)
+    data_digest: str | None = None
+    """Names the content of the data set, where that may differ from machine to machine."""
 
 
 class Task(Protocol):
@@ -152,3 +154,5 @@ class TrialResult:
     points: Points = field(default_factory=dict)
     resumed_seconds: float = 0.0
     """Of ``seconds``, those before the checkpoint that it went on from."""
+    data_digest: str | None = None
+    """As in ``Measurements``."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from torch import Tensor
 
 from mixup_study.errors import InputError
+from mixup_study.files import load_or_compute
 from mixup_study.vicinity.base import Examples
 
 CHUNK_BYTES = 2**29
@@ -35,20 +32,9 @@ def neighbours_of(examples: Examples, k: int, same_class: bool) -> Tensor:
     path = examples.folder / "neighbours" / f"{_digest(examples, k, same_class)}.npy"
     shape = (len(examples.labels_N), k)
     device = examples.inputs_N.device
-    neighbours = _read(path, shape)
-    if neighbours is None:
-        with contextlib.ExitStack() as held:
-            writable = True
-            try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                held.enter_context(FileLock(path.with_suffix(".lock")))
-            except OSError:
-                writable = False
-            neighbours = _read(path, shape)  # another process may have found them meanwhile
-            if neighbours is None:
-                neighbours = _find(examples, k, groups)
-                if writable:
-                    _write(path, neighbours)
+    neighbours = load_or_compute(
+        path, lambda: _read(path, shape), lambda: _find(examples, k, groups), lambda file, found: np.save(file, found)
+    )
     return torch.from_numpy(neighbours).to(device, torch.int64)
 
 
@@ -140,17 +126,3 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray[tuple[int, int], np.
     except (OSError, ValueError):
         return None
     return neighbours if neighbours.shape == shape and neighbours.dtype == np.int32 else None
-
-
-def _write(path: Path, neighbours: np.ndarray[tuple[int, int], np.dtype[np.int32]]) -> None:
-    """Keep the neighbours at ``path``, whole or not at all; a full disk is no reason to stop training."""
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with part.open("wb") as file:
-            np.save(file, neighbours)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)

@@ -105,7 +105,7 @@ def test_a_data_set_of_the_paper_is_read_from_its_file_and_split(tmp_path: Path)
     numbers = np.random.default_rng(0).normal(100, 10, (17_898, 8))
     pulsars = numbers[:, 0] > 110
     np.savetxt(tmp_path / "htru2.csv", np.column_stack([numbers, pulsars]), "%.8g", ",")
-    found = load_labelled_set("htru2", tmp_path, torch.device("cpu"), 3)
+    found = load_labelled_set("htru2", tmp_path, torch.device("cpu"), split_seed=3)
     assert found.shape == (8,)
     assert len(found.train_labels_N) + len(found.test_labels_N) == 17_898
     assert found.train_labels_N.double().mean().item() == pytest.approx(pulsars.mean(), abs=1e-3)
@@ -206,7 +206,7 @@ def test_without_file_and_network_both_files_are_named(tmp_path: Path, monkeypat
     for scheme in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")
     with pytest.raises(InputError) as caught:
-        load_labelled_set("arcene", tmp_path / "new", torch.device("cpu"), 0)
+        load_labelled_set("arcene", tmp_path / "new", torch.device("cpu"), split_seed=0)
     message = str(caught.value)
     assert "\n" not in message
     assert message.startswith(f"arcene: not in {tmp_path / 'new'} and not to be downloaded from OpenML (")

@@ -53,7 +53,7 @@ class Between(Evaluation):
             "y": mean_LQ.T.ravel(),
             "value": error_LQ.T.ravel(),
         }
-        return Measurements(measurements, points)
+        return Measurements(measurements, points, self._classifier.data.digest)
 
     def _pairs(self) -> tuple[Tensor, Tensor]:
         """Return the places of both examples of each pair, (P,) each; they are two examples, each pair drawn anew."""

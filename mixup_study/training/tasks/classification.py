@@ -66,7 +66,7 @@ class Classification(Classifier):
         """Return the errors over the epochs, the training errors, and p(y=1) where inputs lie in the plane."""
         errors = measures.over_epochs(rows)
         points = plane.regions(self.data, self.labels_N, self.probabilities) if self.data.shape == (2,) else {}
-        return Measurements({**errors, **self.memorisation()}, points)
+        return Measurements({**errors, **self.memorisation()}, points, self.data.digest)
 
     def order(self, epoch: int) -> Tensor:
         """Return the order in which an epoch visits the training examples, (N,), the same on every worker."""

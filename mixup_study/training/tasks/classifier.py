@@ -43,11 +43,11 @@ class Classifier:
         self.device = environment.device
         self.precision: str = trial.precision
         """``bfloat16`` where forward passes are under autocast, else ``float32``."""
-        split_seed = trial.data_seed
+        values = {name: getattr(trial, name) for name in dataset.reading_fields}
         if dataset.is_split:
-            split_seed = trial.seed if trial.split_seed is None else trial.split_seed
-        data = load_labelled_set(dataset.name, environment.folder, self.device, split_seed if dataset.is_split else 0)
-        self.data, self.replaced_N = prepare(data, trial, split_seed)
+            values["split_seed"] = trial.seed if trial.split_seed is None else trial.split_seed
+        data = load_labelled_set(dataset.name, environment.folder, self.device, **values)
+        self.data, self.replaced_N = prepare(data, trial, values.get("split_seed", trial.data_seed))
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
         model: nn.Module = network.load()(trial, self.data.shape, self.data.classes)
         set_recompute(model, environment.recompute)
@@ -64,8 +64,8 @@ class Classifier:
         return classifier
 
     def logits(self, model: nn.Module, inputs_B: Tensor, latent: LatentMix | None = None) -> Tensor:
-        """Return the logits (B, classes) of the network, which ``model`` may wrap, for normalised inputs."""
-        inputs_B = self._layout.lay_out(inputs_B)
+        """Return the logits (B, classes) of the network, which ``model`` may wrap, for normalised or mixed inputs."""
+        inputs_B = self._layout.lay_out(self.data.represent(inputs_B))
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
             logits: Tensor = model(inputs_B) if latent is None else model(inputs_B, latent.layer, latent)
         return logits
