@@ -30,7 +30,7 @@ def load_or_compute(
         writable = True
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            held.enter_context(FileLock(path.with_name(f".{path.name}.lock")))
+            held.enter_context(FileLock(path.with_name(f".{path.stem}.lock")))
         except OSError:
             writable = False
         value = load()  # another process may have written it meanwhile

@@ -56,7 +56,7 @@ def _fetch_rest(url: str, part: Path) -> None:
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS)
+        response = urllib.request.build_opener().open(request, timeout=TIMEOUT_SECONDS)  # by the proxies of today
     except urllib.error.HTTPError as error:
         if error.code == 416:  # nothing is missing
             return
