@@ -12,6 +12,7 @@ from mixup_study.errors import nearest, one_line
 COMMANDS = {
     "run": "train what the results do not hold yet, then print the study's table",
     "plan": "show a study's trials, which of them are left, and how long those may take",
+    "fetch": "bring a study's data sets to this machine",
     "tables": "print a study's table from its results, measured beside published",
     "figures": "draw a study's figures from its results",
     "report": "write a study's report from its results, as one HTML file",

@@ -81,6 +81,26 @@ def add_results(arguments: argparse.ArgumentParser) -> None:
     )
 
 
+def add_data(arguments: argparse.ArgumentParser) -> None:
+    """Add the folder of the data sets."""
+    arguments.add_argument(
+        "--data",
+        type=Path,
+        default=DEFAULT_DATA,
+        metavar="DIR",
+        help="folder of the data sets (default: %(default)s)",
+    )
+
+
+def resolve_data(options: argparse.Namespace) -> argparse.Namespace:
+    """Return the options with the folder of the data sets as an absolute path; InputError for one that is none."""
+    try:
+        options.data = options.data.expanduser().absolute()
+    except RuntimeError as error:  # of ~someone whom nobody knows
+        raise InputError(f"--data {options.data}: {error}; expected a folder") from None
+    return options
+
+
 def add_open(arguments: argparse.ArgumentParser) -> None:
     """Add the wish to see the report."""
     arguments.add_argument("--open", action="store_true", help="open the report in the browser")

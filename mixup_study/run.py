@@ -235,13 +235,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     cli.add_study(parser)
     cli.add_results(parser)
     cli.add_open(parser)
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=cli.DEFAULT_DATA,
-        metavar="DIR",
-        help="folder of the data sets (default: %(default)s)",
-    )
+    cli.add_data(parser)
     parser.add_argument(
         "--cpus", type=cli.at_least(1), metavar="N", help="CPUs of the Ray cluster to start (default: all)"
     )
@@ -262,11 +256,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         raise InputError(
             "--local starts no Ray cluster and joins none; expected it without --address, --cpus and --gpus"
         )
-    try:
-        options.data = options.data.expanduser().absolute()
-    except RuntimeError as error:  # of ~someone whom nobody knows
-        raise InputError(f"--data {options.data}: {error}; expected a folder") from None
-    return options
+    return cli.resolve_data(options)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from mixup_study.study.study import StudyFile
 from tests.commands import REPOSITORY, call_command
 from tests.fixtures import PROVENANCE
 
-COMMANDS = ["run", "plan", "tables", "figures", "report", "query", "models", "schema"]
+COMMANDS = ["run", "plan", "fetch", "tables", "figures", "report", "query", "models", "schema"]
 CORRUPT_LABELS = "studies/corrupt_labels.yaml"
 ABLATION = "studies/ablation.yaml"
 HEAVY = ["torch", "torchvision", "ray", "sklearn", "matplotlib"]
@@ -380,6 +380,19 @@ def test_query_counts_epochs_as_markdown(results: Path) -> None:
 
 def test_query_of_no_results_prints_the_headings(tmp_path: Path) -> None:
     assert printed("query", "select seed from trials", "--results", tmp_path, "--format", "csv") == "seed\n"
+
+
+# fetch.
+
+
+def test_fetch_reads_each_data_set_once_and_tells_its_size(tmp_path: Path) -> None:
+    lines = printed("fetch", "studies/cifar.yaml", "--profile", "quick", "--data", tmp_path).splitlines()
+    assert lines[1:] == [
+        "digits: 1,437 training, 360 test examples of 1x8x8, 10 classes",
+        "patches: 1,000 training, 500 test examples of 3x32x32, 10 classes",
+    ]
+    assert len(printed("fetch", "studies/tabular.yaml", "--profile", "quick", "--data", tmp_path).splitlines()) == 5
+    assert len(printed("fetch", "studies/gan.yaml", "--profile", "quick", "--data", tmp_path).splitlines()) == 1
 
 
 # schema.

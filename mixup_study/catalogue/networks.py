@@ -32,7 +32,8 @@ class DropoutFields(Fields):
         ge=0,
         lt=1,
         description="Probability of zeroing a unit between the two convolutions of each block (section 3.4), after each"
-        " convolution of densenet_bc but the first, or after each hidden layer of mlp.",
+        " convolution of densenet_bc but the first, or after each hidden layer of mlp; of speech_lenet, a channel of"
+        " the second convolution and a unit of the hidden layer.",
     )
 
 
@@ -87,21 +88,14 @@ class VGGFields(_WidthOnlyFields, _UnitsFields):
     """Fields of VGG-11."""
 
 
-class SpeechLeNetFields(_UnitsFields):
+class SpeechLeNetFields(DropoutFields, _UnitsFields):
     """Fields of the LeNet for spectrograms."""
 
-    width: Annotated[int, Traits(cost=True)] = Field(
+    channels: Annotated[int, Traits(caption=True, cost=True)] = Field(
         default=20, ge=1, le=4096, description="Channels of both convolutions of speech_lenet."
     )
     units: Annotated[int, Traits(caption=True, cost=True)] = Field(
         default=1000, ge=1, le=1_000_000, description="Units of the hidden linear layer of speech_lenet or vgg11."
-    )
-    dropout: Annotated[Real, Traits(sign="p", alone=True, requires="labels")] = Field(
-        default=0.5,
-        ge=0,
-        lt=1,
-        description="Probability of zeroing a channel after the second convolution of speech_lenet, or a unit of its"
-        " hidden layer.",
     )
 
 
@@ -148,5 +142,5 @@ NETWORKS = (
         takes=SPECTROGRAMS,
         layers=3,
     ),
-    Network("vgg11", "mixup_study.networks.vgg:build_vgg11", VGGFields, takes=IMAGES | SPECTROGRAMS, layers=5),
+    Network("vgg11", "mixup_study.networks.vgg:build_vgg11", VGGFields, takes=SPECTROGRAMS, layers=5),
 )

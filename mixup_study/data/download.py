@@ -11,7 +11,7 @@ from pathlib import Path
 
 CHUNK = 2**20
 TIMEOUT_SECONDS = 30
-ATTEMPTS = 5
+ATTEMPTS = 3
 """Connections in a row that bring nothing, before a download is given up."""
 PAUSE_SECONDS = 1.0
 """Before the next attempt; it doubles each time."""

@@ -59,6 +59,12 @@ class LabelledSet(ABC):
         return parts if self.validation is None else {**parts, "validation": self.validation}
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Return how many examples it has to train on and in each held-out part, by name."""
+        held_out = {name: len(part.labels_N) for name, part in self.measured_parts.items()}
+        return {"training": len(self.train_labels_N), **held_out}
+
+    @property
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """Return the shape of one input as networks take it."""

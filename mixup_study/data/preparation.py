@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,11 +14,11 @@ from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 
 
-def prepare(data: LabelledSet, trial: Trial, split_seed: int) -> tuple[LabelledSet, Tensor]:
+def prepare(data: LabelledSet, trial: Trial) -> tuple[LabelledSet, Tensor]:
     """Return a data set as a trial trains on it, and the mask (N,) of the training labels that are replaced.
 
     First ``train_size`` examples are drawn, then their labels are corrupted, then the validation part is held out of
-    them by ``split_seed``, with the labels that they have by then. Raises ValueError for a ``train_size`` or a
+    them, with the labels that they have by then. Raises ValueError for a ``train_size`` or a
     ``validation`` that does not fit the data set.
     """
     data = data.subset(trial.train_size, trial.data_seed)
@@ -25,7 +26,8 @@ def prepare(data: LabelledSet, trial: Trial, split_seed: int) -> tuple[LabelledS
     data = replace(data, train_labels_N=labels_N)
     if not trial.validation:
         return data, replaced_N
-    held_N = draw_held_out(labels_N, trial.validation, split_seed)
+    seed = reading_values(trial).get("split_seed", trial.data_seed)
+    held_N = draw_held_out(labels_N, trial.validation, seed)
     data = replace(
         data,
         train_inputs_N=data.train_inputs_N[~held_N],
@@ -33,6 +35,16 @@ def prepare(data: LabelledSet, trial: Trial, split_seed: int) -> tuple[LabelledS
         validation=Part(data.train_inputs_N[held_N], labels_N[held_N]),
     )
     return data, replaced_N[~held_N]
+
+
+def reading_values(trial: Trial) -> dict[str, Any]:
+    """Return the values by which a trial's data set is read, by the names of its fields."""
+    dataset = trial.components.dataset
+    assert dataset is not None
+    values = {name: getattr(trial, name) for name in dataset.reading_fields}
+    if dataset.is_split and values["split_seed"] is None:
+        values["split_seed"] = trial.seed
+    return values
 
 
 def draw_held_out(labels_N: Tensor, share: float, seed: int) -> Tensor:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mixup_study.data import load_labelled_set
-from mixup_study.data.preparation import draw_held_out, prepare
+from mixup_study.data.preparation import draw_held_out, prepare, reading_values
 from mixup_study.study.trial import Trial
 
 CPU = torch.device("cpu")
@@ -51,8 +51,8 @@ def test_every_example_is_held_out_equally_often() -> None:
 
 
 def test_the_validation_part_and_the_training_set_share_out_the_corrupted_examples() -> None:
-    whole, replaced_N = prepare(DIGITS, trial(label_noise=0.5, train_size=1000, data_seed=3), 3)
-    held, held_replaced_N = prepare(DIGITS, trial(label_noise=0.5, train_size=1000, validation=0.1, data_seed=3), 3)
+    whole, replaced_N = prepare(DIGITS, trial(label_noise=0.5, train_size=1000, data_seed=3))
+    held, held_replaced_N = prepare(DIGITS, trial(label_noise=0.5, train_size=1000, validation=0.1, data_seed=3))
     assert held.validation is not None
     assert len(held.validation.labels_N) == 100
     assert len(held.train_labels_N) == len(held_replaced_N) == 900
@@ -66,15 +66,28 @@ def test_the_validation_part_and_the_training_set_share_out_the_corrupted_exampl
 
 
 def test_another_seed_holds_out_other_examples_and_none_by_default() -> None:
-    assert prepare(DIGITS, trial(), 0)[0].validation is None
-    first, second = (prepare(DIGITS, trial(validation=0.2, data_seed=seed), seed)[0].validation for seed in (0, 1))
+    assert prepare(DIGITS, trial())[0].validation is None
+    first, second = (prepare(DIGITS, trial(validation=0.2, data_seed=seed))[0].validation for seed in (0, 1))
     assert first is not None
     assert second is not None
     assert not torch.equal(first.inputs_N, second.inputs_N)
 
 
+def test_a_table_holds_out_by_the_seed_of_its_split() -> None:
+    def held_out(**fields: Any) -> torch.Tensor:
+        asked = trial(dataset="iris", validation=0.2, **fields)
+        data = load_labelled_set("iris", Path("/dev/null"), CPU, **reading_values(asked))
+        prepared, _ = prepare(data, asked)
+        assert prepared.validation is not None
+        return prepared.validation.inputs_N
+
+    assert torch.equal(held_out(seed=3), held_out(split_seed=3))
+    assert not torch.equal(held_out(seed=3), held_out(split_seed=4))
+    assert len(held_out()) == 24
+
+
 def test_the_part_goes_to_the_device_with_the_rest() -> None:
-    held, _ = prepare(DIGITS, trial(validation=0.2), 0)
+    held, _ = prepare(DIGITS, trial(validation=0.2))
     moved = held.to(torch.device("meta"))
     assert moved.validation is not None
     assert {part.device.type for part in moved.validation} == {"meta"}

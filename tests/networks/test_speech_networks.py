@@ -11,6 +11,7 @@ from torch import nn
 from mixup_study.networks.speech_lenet import SpeechLeNet
 from mixup_study.networks.vgg import VGG11
 from mixup_study.study.trial import Trial
+from tests.networks.small import smallest
 
 SPECTROGRAM = (1, 161, 101)
 
@@ -29,7 +30,7 @@ def test_the_papers_networks_are_the_defaults(model: str, parameters: int) -> No
 
 
 def test_lenet_has_two_convolutions_with_pooling_and_two_linear_layers() -> None:
-    network = SpeechLeNet(SPECTROGRAM, 30, width=3, units=7, dropout=0.5).eval()
+    network = SpeechLeNet(SPECTROGRAM, 30, channels=3, units=7, dropout=0.5).eval()
     seen: list[tuple[int, ...]] = []
     for stage in network.stages:
         stage.register_forward_pre_hook(lambda module, inputs: seen.append(tuple(inputs[0].shape)))
@@ -39,7 +40,7 @@ def test_lenet_has_two_convolutions_with_pooling_and_two_linear_layers() -> None
 
 def test_lenet_drops_whole_channels_of_the_second_convolution_and_units_of_the_hidden_layer() -> None:
     torch.manual_seed(0)
-    network = SpeechLeNet(SPECTROGRAM, 30, width=200, units=400, dropout=0.5)
+    network = SpeechLeNet(SPECTROGRAM, 30, channels=200, units=400, dropout=0.5)
     second, hidden, _ = network.stages
     channels_NC = second(torch.randn(4, 200, 78, 48) + 3).flatten(2)
     dropped = (channels_NC == channels_NC[:, :, :1]).all(2)  # the bias alone is left of them
@@ -61,6 +62,4 @@ def test_vgg_has_eight_convolutions_in_five_blocks_and_nothing_between_its_linea
 
 @pytest.mark.parametrize("model", ["speech_lenet", "vgg11", "preact_resnet18", "wide_resnet", "densenet_bc"])
 def test_convolutional_networks_take_spectrograms(model: str) -> None:
-    small = {"preact_resnet18": {"width": 2}, "wide_resnet": {"depth": 10, "widen_factor": 1}}
-    sizes = small.get(model, {"depth": 10, "growth_rate": 2} if model == "densenet_bc" else {"width": 2, "units": 4})
-    assert build(model, **sizes)(torch.randn(2, *SPECTROGRAM)).shape == (2, 30)
+    assert build(model, **smallest(model))(torch.randn(2, *SPECTROGRAM)).shape == (2, 30)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,17 +10,21 @@ from mixup_study.catalogue import CATALOGUE
 from mixup_study.networks import StagedNetwork
 from mixup_study.networks.mlp import MLP
 from mixup_study.study.trial import Trial
-from tests.networks.small import smallest
+from tests.networks.small import input_of, smallest
 
-SHAPE = (1, 8, 8)
 EVERY = CATALOGUE.names("model")
 
 
-def network(name: str, dropout: float = 0.0) -> StagedNetwork:
+def network(name: str, **fields: float) -> StagedNetwork:
     torch.manual_seed(0)
     size = {"width": 4, "depth": 2} if name == "mlp" else smallest(name)
-    trial = Trial(dataset="digits", model=name, **size, dropout=dropout, epochs=1, batch_size=1, lr=1.0)
-    return CATALOGUE.networks[name].load()(trial, SHAPE, 10).eval()
+    dataset, shape = input_of(name)
+    trial = Trial(dataset=dataset, model=name, **size, **fields, epochs=1, batch_size=1, lr=1.0)
+    return CATALOGUE.networks[name].load()(trial, shape, 10).eval()
+
+
+def images_of(name: str) -> Tensor:
+    return torch.randn(3, *input_of(name)[1])
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -32,12 +34,12 @@ def test_it_has_as_many_layers_as_studies_may_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY)
 def test_logits_are_one_row_per_image(name: str) -> None:
-    assert network(name)(torch.randn(3, *SHAPE)).shape == (3, 10)
+    assert network(name)(images_of(name)).shape == (3, 10)
 
 
 @pytest.mark.parametrize("name", EVERY)
 def test_a_change_acts_on_the_input_of_the_stage_it_names_alone(name: str) -> None:
-    images = torch.randn(3, *SHAPE)
+    images = images_of(name)
     model = network(name)
     for layer in range(1, CATALOGUE.networks[name].count_layers({"depth": 2}) + 1):
         seen: list[Tensor] = []
@@ -50,9 +52,9 @@ def test_a_change_acts_on_the_input_of_the_stage_it_names_alone(name: str) -> No
         torch.testing.assert_close(logits, model(images).flip(0))
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", [name for name in EVERY if "dropout" in CATALOGUE.networks[name].fields.model_fields])
 def test_dropout_acts_in_training_alone(name: str) -> None:
-    images = torch.randn(3, *SHAPE)
+    images = images_of(name)
     model = network(name, dropout=0.5)
     assert torch.equal(model(images), model(images))
     assert any(isinstance(module, nn.Dropout) for module in model.modules())
@@ -61,5 +63,4 @@ def test_dropout_acts_in_training_alone(name: str) -> None:
 
 def test_the_mlp_has_two_hidden_layers() -> None:
     parameters = sum(parameter.numel() for parameter in MLP(64, 10, width=128, depth=2).parameters())
-    inputs = math.prod(SHAPE)
-    assert parameters == (inputs + 1) * 128 + 129 * 128 + 129 * 10
+    assert parameters == (64 + 1) * 128 + 129 * 128 + 129 * 10

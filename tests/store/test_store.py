@@ -77,6 +77,7 @@ def test_a_record_comes_back_as_it_was_written(store: ResultStore, record: Recor
         **measurements,
         "train_seconds": 12.5,
         "resumed_seconds": 0.0,
+        "data_digest": None,
         "model_digests": None,
         **vars(written.provenance),
     }
@@ -104,7 +105,7 @@ def test_epochs_come_back_as_they_were_written(store: ResultStore, record: Recor
     written = record()
     store.write(written)
     not_of_its_task = dict.fromkeys(
-        ("test_top5_error", "discriminator_loss", "generator_loss", "modes_covered", "near_modes")
+        ("test_top5_error", "validation_error", "discriminator_loss", "generator_loss", "modes_covered", "near_modes")
     )
     assert store.epochs().to_pylist() == [
         {"trial_id": written.trial.trial_id, **epoch, **not_of_its_task} for epoch in written.epochs

@@ -11,14 +11,14 @@ from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial
-from tests.networks.small import smallest
+from tests.networks.small import input_of, smallest
 
 Loader = Callable[..., Study]
 
 TASKS, MODELS = CATALOGUE.names("task"), CATALOGUE.names("model")
-IMAGES, TABLES, DENSITIES = (
+LABELLED, IMAGES, TABLES, DENSITIES = (
     [name for name, entry in CATALOGUE.data_sets.items() if feature in entry.provides]
-    for feature in ("images", "table", "density")
+    for feature in ("labels", "images", "table", "density")
 )
 
 DIGITS: dict[str, Any] = {"dataset": "digits", "model": "preact_resnet18"}
@@ -53,9 +53,12 @@ def test_every_data_set_can_be_learnt_in_one_task_by_some_model(dataset: str) ->
         return True
 
     fitting = {pair for pair in itertools.product(TASKS, MODELS) if fits(*pair)}
-    images = {("classification", model) for model in MODELS}
-    expected = images if dataset in IMAGES else {("classification" if dataset in TABLES else "gan", "mlp")}
-    assert fitting == expected
+    if dataset in DENSITIES:
+        assert fitting == {("gan", "mlp")}
+    else:
+        (inputs,) = CATALOGUE.data_sets[dataset].provides - {"labels"}
+        taken = (name for name, entry in CATALOGUE.networks.items() if not entry.takes or inputs in entry.takes)
+        assert fitting == {("classification", name) for name in taken}
 
 
 @pytest.mark.parametrize(
@@ -65,17 +68,17 @@ def test_every_data_set_can_be_learnt_in_one_task_by_some_model(dataset: str) ->
         (
             {"dataset": "gaussian_grid", "model": "mlp"},
             "dataset",
-            f"task classification does not train on it; expected one of {', '.join([*IMAGES, *TABLES])}",
+            f"task classification does not train on it; expected one of {', '.join(LABELLED)}",
         ),
         (
             IRIS | {"model": "preact_resnet18"},
             "model",
-            "it takes images, which data set iris has not; expected mlp",
+            "it takes images or spectrograms, which data set iris has not; expected mlp",
         ),
         (
             GAN | {"model": "preact_resnet18"},
             "model",
-            "it takes images, which data set gaussian_ring has not; expected mlp",
+            "it takes images or spectrograms, which data set gaussian_ring has not; expected mlp",
         ),
         *(
             (GAN | given, "method", "task gan does not train with it; expected one of erm, mixup")
@@ -152,7 +155,8 @@ def test_a_study_is_refused_in_the_line_of_the_field(load: Loader, small_study: 
     with pytest.raises(InputError) as caught:
         load(text)
     assert str(caught.value).endswith(
-        "small.yaml:4: trial.model: 'preact_resnet18': it takes images, which data set iris has not; expected mlp"
+        "small.yaml:4: trial.model: 'preact_resnet18': it takes images or spectrograms, which data set iris has not;"
+        " expected mlp"
     )
 
 
@@ -169,5 +173,6 @@ def test_a_study_is_refused_in_the_line_of_the_field(load: Loader, small_study: 
     ],
 )
 def test_a_network_has_the_layers_that_the_rules_count(name: str, size: dict[str, int]) -> None:
-    network = CATALOGUE.networks[name].load()(trial(dataset="digits", model=name, **size), (1, 8, 8), 10)
+    dataset, shape = input_of(name)
+    network = CATALOGUE.networks[name].load()(trial(dataset=dataset, model=name, **size), shape, 10)
     assert len(network.stages) == CATALOGUE.networks[name].count_layers(size)

@@ -10,7 +10,6 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from mixup_study.analysis.estimate import estimate
-from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
 from mixup_study.store.record import TrialRecord
 from mixup_study.study.explain import choose_finding
@@ -25,6 +24,7 @@ from tests.fixtures import Measure, findings_of, make_trial
 
 Loader = Callable[..., Study]
 
+ON_IMAGES = ("preact_resnet18", "mlp", "wide_resnet", "densenet_bc")
 NETWORKS = """\
 name: networks
 trial: {dataset: digits, epochs: 2, batch_size: 50, lr: 0.1}
@@ -45,7 +45,7 @@ BAD_DEPTHS = [
 
 
 def test_a_trial_has_the_default_of_its_own_network() -> None:
-    depths = {name: make_trial(model=name).depth for name in CATALOGUE.networks}
+    depths = {name: make_trial(model=name).depth for name in ON_IMAGES}
     assert depths == {"preact_resnet18": None, "mlp": 2, "wide_resnet": 28, "densenet_bc": 190}
 
 
@@ -98,7 +98,7 @@ def test_captions_name_the_depth_that_is_no_default(load: Loader) -> None:
 
 def test_what_follows_from_the_network_is_no_setting_of_the_trial(load: Loader, measure: Measure) -> None:
     study = load(NETWORKS)
-    assert list(cell_labels(study).values()) == [f"model {name}, ERM" for name in CATALOGUE.networks]
+    assert list(cell_labels(study).values()) == [f"model {name}, ERM" for name in ON_IMAGES]
     findings = findings_of(study, measure(study, lambda cell: 0.5))
     assert trials_sheet(findings).headings == ["trial_id", "arm", "model", "state", "seconds"]
     assert chart_effects(findings) == {}

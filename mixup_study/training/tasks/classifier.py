@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mixup_study.data import load_labelled_set
-from mixup_study.data.preparation import prepare
+from mixup_study.data.preparation import prepare, reading_values
 from mixup_study.networks.recompute import set_recompute
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
@@ -43,11 +43,8 @@ class Classifier:
         self.device = environment.device
         self.precision: str = trial.precision
         """``bfloat16`` where forward passes are under autocast, else ``float32``."""
-        values = {name: getattr(trial, name) for name in dataset.reading_fields}
-        if dataset.is_split:
-            values["split_seed"] = trial.seed if trial.split_seed is None else trial.split_seed
-        data = load_labelled_set(dataset.name, environment.folder, self.device, **values)
-        self.data, self.replaced_N = prepare(data, trial, values.get("split_seed", trial.data_seed))
+        data = load_labelled_set(dataset.name, environment.folder, self.device, **reading_values(trial))
+        self.data, self.replaced_N = prepare(data, trial)
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
         model: nn.Module = network.load()(trial, self.data.shape, self.data.classes)
         set_recompute(model, environment.recompute)
