@@ -3,7 +3,7 @@
 It reads utterances as JSON from standard input, a list of ``{"text", "voice", "pitch", "rate"}``, and writes each to
 standard output in that order: the number of its samples as a 32-bit integer, then the samples as 16-bit integers at
 SAMPLE_RATE. Some voices have random components, so the random numbers of eSpeak and of the C library begin anew with
-each utterance.
+each utterance; an utterance also depends on those before it, so that only the whole list in its order is the same.
 """
 
 from __future__ import annotations

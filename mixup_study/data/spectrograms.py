@@ -35,5 +35,6 @@ def compute_spectrograms(waveforms_BT: Tensor, pool: int = 1, lengths_B: Tensor 
     spectrograms_BCFT = magnitudes_BFT[:, None]
     if pool > 1:
         spectrograms_BCFT = F.avg_pool2d(spectrograms_BCFT, pool)
-    deviation, mean = torch.std_mean(spectrograms_BCFT, dim=(1, 2, 3), correction=0, keepdim=True)
-    return (spectrograms_BCFT - mean) / deviation.clamp_min(torch.finfo(deviation.dtype).tiny)
+    centred_BCFT = spectrograms_BCFT - spectrograms_BCFT.mean((1, 2, 3), keepdim=True)
+    variance = centred_BCFT.square().mean((1, 2, 3), keepdim=True)  # several times as fast as torch.std_mean
+    return centred_BCFT / variance.clamp_min(torch.finfo(variance.dtype).tiny).sqrt()

@@ -26,8 +26,8 @@ WORDS = (
 """The classes, in their order."""
 FULL_SCALE = 2**15
 """Of a sample as 16 bits, what is 1 as a float."""
-CHUNK = 500
-"""Recordings that are transformed at a time."""
+CHUNK = 20
+"""Recordings that are transformed at a time: few enough for the cache of a core."""
 FORMAT = 1
 """Of the files; raised when what stands in them changes."""
 

@@ -113,7 +113,7 @@ class SpeechSynthesis:
 
 def _speak(utterances: list[dict[str, Any]]) -> Iterator[np.ndarray]:
     """Yield the samples of each utterance, int16 at eSpeak's rate, spoken in a process of its own."""
-    program = [sys.executable, espeak.__file__]
+    program = [sys.executable, "-P", espeak.__file__]  # without its folder among those that modules come from
     ended = subprocess.run(program, input=json.dumps(utterances).encode(), capture_output=True, check=False)
     if ended.returncode != 0:
         raise RuntimeError(f"eSpeak NG ended with status {ended.returncode}: {ended.stderr.decode(errors='replace')}")
