@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import sys
 import time
 import urllib.error
@@ -66,7 +67,7 @@ def _fetch_rest(url: str, part: Path) -> None:
         length = response.headers.get("Content-Length")
         total = None if length is None else begun + int(length)
         shown = time.monotonic()
-        while chunk := response.read(CHUNK):
+        while chunk := _read_chunk(response):
             file.write(chunk)
             if time.monotonic() - shown > PROGRESS_SECONDS:
                 _show_progress(part, file.tell(), total)
@@ -74,6 +75,13 @@ def _fetch_rest(url: str, part: Path) -> None:
         if total is not None and file.tell() < total:
             raise OSError(f"{url}: the connection ended after {file.tell():,} of {total:,} bytes")
         _show_progress(part, file.tell(), total)
+
+
+def _read_chunk(response: http.client.HTTPResponse) -> bytes:
+    try:
+        return response.read(CHUNK)
+    except http.client.HTTPException as error:  # an answer that ends where it must not
+        raise OSError(f"the connection ended early ({type(error).__name__})") from error
 
 
 def _show_progress(part: Path, size: int, total: int | None) -> None:

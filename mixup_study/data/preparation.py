@@ -18,8 +18,8 @@ def prepare(data: LabelledSet, trial: Trial) -> tuple[LabelledSet, Tensor]:
     """Return a data set as a trial trains on it, and the mask (N,) of the training labels that are replaced.
 
     First ``train_size`` examples are drawn, then their labels are corrupted, then the validation part is held out of
-    them, with the labels that they have by then. Raises ValueError for a ``train_size`` or a
-    ``validation`` that does not fit the data set.
+    them, with the labels that they have by then. Raises ValueError for a ``train_size`` or a ``validation`` that does
+    not fit the data set.
     """
     data = data.subset(trial.train_size, trial.data_seed)
     labels_N, replaced_N = corrupt(data.train_labels_N, data.classes, trial.label_noise, trial.data_seed)
