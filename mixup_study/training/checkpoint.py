@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from mixup_study.store.envelope import Envelope, FileUnusable
+from mixup_study.study.trial import Trial
 from mixup_study.training.state_bytes import load_state, save_state
+from mixup_study.training.task import TaskGroup
 
 ENVELOPE = Envelope("checkpoint", 2)
+
+Rows = list[dict[str, Any]]
+"""What each epoch of a trial measured."""
 
 
 class Stopped(Exception):
@@ -70,6 +76,39 @@ class Checkpointing:
                 if state.get(name) != value:
                     raise FileUnusable(f"it is of {name} {state.get(name)}, not {value}")
         except FileUnusable as error:
-            self.warn(f"checkpoint not used, training starts over: {error}")
+            self.warn_unused(error)
             return None
         return state
+
+    def warn_unused(self, error: FileUnusable) -> None:
+        """Tell that the checkpoint is not used, and why."""
+        self.warn(f"checkpoint not used, training starts over: {error}")
+
+
+def restore(task: TaskGroup, state: dict[str, Any], trials: Sequence[Trial]) -> tuple[list[Rows], float]:
+    """Have a task go on from a saved state; return each trial's rows of the epochs so far, and the seconds they took.
+
+    Raises FileUnusable for a state that does not fit the trials. The task is of no use then: it may have taken over a
+    part of it.
+    """
+    try:
+        rows, seconds = state["rows"], float(state["seconds"])
+        _check_rows(rows, trials)
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"its seconds are {seconds}")
+        task.load(state)
+    except Exception as error:  # whatever a state of the right digest, but of another content, leads to
+        raise FileUnusable(f"it does not fit the trial ({type(error).__name__})") from error
+    return rows, seconds
+
+
+def _check_rows(rows: Any, trials: Sequence[Trial]) -> None:
+    """Raise an exception unless there is a list of rows for each trial: an epoch after the other, with its curves."""
+    headline = trials[0].components.task.headline
+    needed = {"epoch", "lr", "seconds", *([headline] if headline else ())}
+    if len(rows) != len(trials) or not 0 < max(map(len, rows)) < trials[0].trained_epochs:
+        raise ValueError("it has other epochs")
+    for own in rows:
+        for epoch, row in enumerate(own, start=1):
+            if not needed <= row.keys() or row["epoch"] != epoch:
+                raise ValueError(f"its epoch {epoch} is another")

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mixup_study.store.envelope import FileUnusable
 from mixup_study.study.trial import Trial, joint_id
-from mixup_study.training.checkpoint import Checkpointing, Stopped
+from mixup_study.training.checkpoint import Checkpointing, Rows, Stopped, restore
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
@@ -56,13 +57,16 @@ def train(
         environment = replace(environment, load_model=load_model)
     task = build_group(trials, environment)
     kind = {"trial_id": joint_id(trials), "torch": str(torch.__version__), "device": device.type}
-    rows: list[list[dict[str, Any]]] = [[] for _ in trials]
-    first, before = 0, 0.0
+    rows: list[Rows] = [[] for _ in trials]
+    before = 0.0
     saved = None if checkpointing is None else checkpointing.load(kind)
-    if saved is not None:
-        rows, before = saved["rows"], saved["seconds"]
-        first = max(map(len, rows))
-        task.load(saved)
+    if checkpointing is not None and saved is not None:
+        try:
+            rows, before = restore(task, saved, trials)
+        except FileUnusable as error:
+            checkpointing.warn_unused(error)
+            task = build_group(trials, environment)
+    first = max(map(len, rows))
     epochs = trials[0].trained_epochs
     for epoch in range(first, epochs):
         begun = time.perf_counter()

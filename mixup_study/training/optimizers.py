@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,6 +32,18 @@ def build_optimizer(parameters: Iterable[Tensor], trial: Trial) -> Optimizer:
     assert entry is not None
     optimizer: Optimizer = entry.load()(parameters, trial)
     return optimizer
+
+
+def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
+    """Have an optimizer take over what ``state_dict`` returned.
+
+    Raises ValueError where that is not of its parameters: unlike their number, PyTorch does not check their shapes.
+    """
+    optimizer.load_state_dict(state)
+    for parameter, own in optimizer.state.items():
+        for name, value in own.items():
+            if isinstance(value, Tensor) and value.dim() and value.shape != parameter.shape:
+                raise ValueError(f"{name} of {tuple(value.shape)}; expected {tuple(parameter.shape)}")
 
 
 def learning_rate(trial: Trial, epoch: int) -> float | None:

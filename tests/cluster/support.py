@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 import pytest
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.plan import GridPlan, Job
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.training.loop import train
@@ -95,6 +96,12 @@ def epochs_of(results: Path, trial_id: str) -> pd.DataFrame:
 def measurements_alone(study: Study, folder: Path) -> dict[str, dict[str, Any]]:
     """Return what each trial of a study measures that nothing disturbs, by trial_id."""
     return {trial_id: dict(train_alone(trial, folder).measurements) for trial_id, trial in study.trials.items()}
+
+
+def measurements_of(recorded: pd.DataFrame, trial_id: str) -> dict[str, float | None]:
+    """Return what the record of a classification says that it measured; None where it says nothing."""
+    row = recorded.loc[trial_id, list(CATALOGUE.tasks["classification"].metric_names)]
+    return {metric: None if pd.isna(value) else value for metric, value in row.items()}
 
 
 def job_of(file: Path, *options: str) -> Job:

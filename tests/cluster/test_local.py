@@ -19,6 +19,7 @@ from mixup_study.training.tasks.classification import Classification
 from tests.cluster.support import (
     Run,
     measurements_alone,
+    measurements_of,
     read_until,
     records,
     start_here,
@@ -26,7 +27,6 @@ from tests.cluster.support import (
     wait_for_checkpoint,
 )
 
-MEASURED = list(CATALOGUE.tasks["classification"].metric_names)
 SLOW = ["--set", "trial.epochs=200", "--set", "arms.mixup=null", "--set", "arms.short={epochs: 1}"]
 """A trial that takes long enough to be disturbed, and one that shows that training goes on."""
 
@@ -79,8 +79,10 @@ def test_a_trial_measures_the_same_alone_as_after_others(run_here: Run, tiny_stu
     assert run_here(tiny_study).returncode == 0
     recorded = records(tiny_study.parent / "results")
     for trial_id, measured in measurements_alone(study_of(tiny_study), tiny_study.parent).items():
-        assert recorded.loc[trial_id, MEASURED].to_dict() == measured
+        assert measurements_of(recorded, trial_id) == measured
 
+
+MEASURED = list(CATALOGUE.tasks["classification"].metric_names)
 
 DENSE = """\
 name: dense
@@ -212,7 +214,7 @@ def test_a_trial_that_raises_starts_again_from_its_checkpoint(
     recorded = records(results)
     assert set(recorded["status"]) == {"done"}
     assert len(pd.read_parquet(results / "epochs")) == 2 * 2
-    assert {trial_id: recorded.loc[trial_id, MEASURED].to_dict() for trial_id in expected} == expected
+    assert {trial_id: measurements_of(recorded, trial_id) for trial_id in expected} == expected
 
 
 def test_a_trial_that_goes_on_raising_is_recorded_with_its_error(
@@ -284,7 +286,7 @@ def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on_from_it(run_here
     recorded = records(results)
     assert recorded.loc[checkpoint.name.split(".")[0], "resumed_seconds"] > 0
     for trial_id, measured in measurements_alone(study_of(tiny_study, *options), tiny_study.parent).items():
-        assert recorded.loc[trial_id, MEASURED].to_dict() == measured
+        assert measurements_of(recorded, trial_id) == measured
 
 
 def test_a_second_ctrl_c_leaves_at_once(tiny_study: Path) -> None:

@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 import torch
 
-from mixup_study.catalogue import CATALOGUE
 from mixup_study.cluster.session import Cluster
 from mixup_study.errors import InputError
 from mixup_study.store.record import epochs_schema
@@ -25,6 +24,7 @@ from tests.cluster.support import (
     Run,
     assert_equals_the_undisturbed_pack_to_the_bit,
     measurements_alone,
+    measurements_of,
     read_until,
     records,
     study_of,
@@ -32,7 +32,6 @@ from tests.cluster.support import (
 )
 from tests.conftest import run_command
 
-MEASURED = list(CATALOGUE.tasks["classification"].metric_names)
 VARYING = ["train_seconds", "resumed_seconds", "started_at", "ray_version", "device", "torch_version"]
 """Columns of a record that do not depend on the trial alone."""
 
@@ -111,7 +110,7 @@ def test_slots_train_side_by_side(ray_cluster: Any, tiny_study: Path) -> None:
     assert re.search(r"efficiency: [\d.]+ s of training in 2 slots x [\d.]+ s = \d+%", ended.stdout)
     recorded = records(results)
     for trial_id, measured in measurements_alone(study_of(tiny_study), tiny_study.parent).items():
-        assert recorded.loc[trial_id, MEASURED].to_dict() == measured
+        assert measurements_of(recorded, trial_id) == measured
 
 
 def test_a_data_set_that_is_not_there_is_one_line(ray_cluster: Any, tiny_study: Path, tmp_path: Path) -> None:
@@ -181,7 +180,7 @@ def test_ctrl_c_saves_checkpoints_and_the_same_command_goes_on_from_them(ray_clu
     recorded = records(results)
     expected = measurements_alone(study_of(tiny_study, *SLOW), tiny_study.parent)
     trial_id = checkpoint.name.split(".")[0]
-    assert recorded.loc[trial_id, MEASURED].to_dict() == expected[trial_id]
+    assert measurements_of(recorded, trial_id) == expected[trial_id]
 
 
 def test_a_second_ctrl_c_leaves_at_once(ray_cluster: Any, tiny_study: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,6 +150,50 @@ def test_a_checkpoint_that_cannot_be_used_is_told_and_the_trial_starts_over(
     assert run.epochs == [1, 2, 3, 4]
     assert len(run.warnings) == 1
     assert run.warnings[0].startswith(f"checkpoint not used, training starts over: {line}")
+    assert numbers(measured) == numbers(train_alone(trial()))
+
+
+def without(state: dict[str, Any], *path: str) -> None:
+    for key in path[:-1]:
+        state = state[key]
+    del state[path[-1]]
+
+
+def reshape_momentum(state: dict[str, Any]) -> None:
+    buffers = state["optimizer"]["state"][0]
+    buffers["momentum_buffer"] = buffers["momentum_buffer"].flatten()
+
+
+MISFITS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no rows": lambda state: without(state, "rows"),
+    "rows of nobody": lambda state: state["rows"].clear(),
+    "rows of nothing": lambda state: state["rows"][0].clear(),
+    "rows of two trials": lambda state: state["rows"].append(state["rows"][0]),
+    "an epoch is missing": lambda state: state["rows"][0].pop(0),
+    "all epochs": lambda state: state["rows"][0].extend({**state["rows"][0][0], "epoch": epoch} for epoch in (3, 4)),
+    "a row without its curve": lambda state: without(state["rows"][0][1], "test_error"),
+    "rows are text": lambda state: state.update(rows="rows"),
+    "no seconds": lambda state: without(state, "seconds"),
+    "endless seconds": lambda state: state.update(seconds=float("inf")),
+    "no model": lambda state: without(state, "model"),
+    "a weight is missing": lambda state: without(state, "model", "stem.weight"),
+    "a weight of another shape": lambda state: state["model"].update({"stem.weight": torch.zeros(3)}),
+    "a weight is text": lambda state: state["model"].update({"stem.weight": "heavy"}),
+    "no optimizer": lambda state: without(state, "optimizer"),
+    "an optimizer without groups": lambda state: without(state, "optimizer", "param_groups"),
+    "momentum of another shape": reshape_momentum,
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_a_checkpoint_of_the_right_digest_that_does_not_fit_is_not_used(name: str, checkpoint: bytes) -> None:
+    state = unpack(checkpoint)
+    MISFITS[name](state)
+    run = Run(Memory(pack(state)))
+    measured = run.train(trial())
+    assert run.epochs == [1, 2, 3, 4]
+    (line,) = run.warnings
+    assert line.startswith("checkpoint not used, training starts over: it does not fit the trial (")
     assert numbers(measured) == numbers(train_alone(trial()))
 
 

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from mixup_study.data.labelled import Part
 from mixup_study.study.packs import pack_key
 from mixup_study.study.trial import Trial
-from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from mixup_study.training.optimizers import build_optimizer, learning_rate, load_optimizer, set_learning_rate
 from mixup_study.training.packs.replay import Replay, record
 from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.training.tasks.classification import Classification
@@ -109,7 +109,7 @@ class _Block:
     def load(self, state: dict[str, Any]) -> None:
         for name, tensor in self._parameters.items():
             tensor.copy_(state["parameters"][name])
-        self._optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self._optimizer, state["optimizer"])
 
     @torch.no_grad()
     def run_epoch(self, epoch: int) -> list[Row]:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from mixup_study.data import ImageSet
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
-from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from mixup_study.training.optimizers import build_optimizer, learning_rate, load_optimizer, set_learning_rate
 from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.training.tasks import measures, plane
 from mixup_study.training.tasks.classifier import Classifier
@@ -52,7 +52,7 @@ class Classification(Classifier):
     def load(self, state: dict[str, Any]) -> None:
         """Take over what ``state`` returned."""
         self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        load_optimizer(self.optimizer, state["optimizer"])
 
     def model_state(self) -> Mapping[str, Tensor]:
         """Return the network's weights and buffers, those of this worker."""

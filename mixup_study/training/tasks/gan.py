@@ -15,7 +15,7 @@ from mixup_study.data.densities import Density
 from mixup_study.networks.mlp import MLP
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
-from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
+from mixup_study.training.optimizers import build_optimizer, learning_rate, load_optimizer, set_learning_rate
 from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.vicinity.base import Draws, mix
 
@@ -68,7 +68,7 @@ class GAN:
         """Take over what ``state`` returned."""
         for name, network in self._networks().items():
             network.load_state_dict(state["networks"][name])
-            self._optimizers[name].load_state_dict(state["optimizers"][name])
+            load_optimizer(self._optimizers[name], state["optimizers"][name])
         self._kept = {iteration: samples.to(self._device) for iteration, samples in state["samples"].items()}
 
     def model_state(self) -> Mapping[str, Tensor]:

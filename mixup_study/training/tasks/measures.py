@@ -33,15 +33,14 @@ def top5_error(rank_N: Tensor, classes: int) -> float | None:
 def over_epochs(rows: Sequence[Mapping[str, float]]) -> dict[str, float | None]:
     """Return the lowest test error, the last one, and the median of the last ten (Tables 2 and 5); the last top-5.
 
-    And the same three of the validation error, where there is a validation part.
+    And the same three of the validation error; None without a validation part.
     """
     measurements: dict[str, float | None] = {"test_top5_error_last": rows[-1].get("test_top5_error")}
     for name in ("test_error", "validation_error"):
-        if name in rows[-1]:
-            errors = [row[name] for row in rows]
-            measurements[f"{name}_best"] = min(errors)
-            measurements[f"{name}_last"] = errors[-1]
-            measurements[f"{name}_median10"] = statistics.median(errors[-10:])
+        errors = [row[name] for row in rows if name in row]
+        measurements[f"{name}_best"] = min(errors, default=None)
+        measurements[f"{name}_last"] = errors[-1] if errors else None
+        measurements[f"{name}_median10"] = statistics.median(errors[-10:]) if errors else None
     return measurements
 
 

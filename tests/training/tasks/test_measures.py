@@ -30,6 +30,7 @@ def test_over_epochs_gives_best_last_and_the_median_of_the_last_ten() -> None:
         "test_error_last": 0.95,
         "test_error_median10": (0.1 * 5 + 0.1 * 6) / 2,
         "test_top5_error_last": None,
+        **dict.fromkeys(("validation_error_best", "validation_error_last", "validation_error_median10")),
     }
     rows = [{"test_error": error, "test_top5_error": error / 2} for error in (0.3, 0.2, 0.4)]
     measured = measures.over_epochs(rows)
