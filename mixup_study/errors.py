@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -20,6 +21,20 @@ class InputError(Exception):
 def one_line(text: str) -> str:
     """Return ``text`` with line breaks and other characters that do not print written as escapes."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+
+
+_DIRECTIONS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Signs that turn the direction of the text around them."""
+
+
+def is_control(sign: str) -> bool:
+    """Return whether a sign does something to a terminal, or to a script, in place of being shown."""
+    return unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in _DIRECTIONS
+
+
+def escape_controls(text: str) -> str:
+    """Return ``text`` with what a terminal would obey, line breaks included, written as escapes."""
+    return "".join(sign.encode("unicode_escape").decode() if is_control(sign) else sign for sign in text)
 
 
 def nearest(name: object, valid: Iterable[str]) -> str:

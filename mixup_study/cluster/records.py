@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mixup_study.analysis.table import records_by_id
 from mixup_study.cluster.assignment import Assignment
+from mixup_study.errors import escape_controls
 from mixup_study.store.models import ModelFile
 from mixup_study.store.record import Provenance, TrialRecord
 from mixup_study.store.store import ResultStore
@@ -104,7 +105,7 @@ def describe_change(results: str, record: TrialRecord) -> str | None:
 
 def describe_error(error: Exception) -> str:
     """Return what went wrong in one line of at most 500 characters."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:500]
+    return escape_controls(" ".join(f"{type(error).__name__}: {error}".split()))[:500]
 
 
 def build_provenance(

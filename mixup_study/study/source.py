@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from mixup_study.errors import InputError, cut, nearest, shown
+from mixup_study.errors import InputError, cut, escape_controls, is_control, nearest, shown
 
 KeyPath: TypeAlias = tuple[Hashable, ...]
 
@@ -172,16 +172,23 @@ class _Reader:
 
     def _key(self, node: yaml.Node) -> Hashable:
         key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else node
+        if isinstance(key, str) and "\n" in key:
+            raise self._error(node, f"{shown(key)}: a key of more than one line; expected one")
         if not isinstance(key, Hashable) or isinstance(key, yaml.Node):
             raise self._error(node, "a key is a list or a mapping; expected a name")
         return key
 
     def _scalar(self, node: yaml.Node) -> Any:
         try:
-            return self.loader.construct_object(node)
+            value = self.loader.construct_object(node)
         except Exception:  # PyYAML converts what a tag promises unchecked, and fails with whatever that raises
             kind = node.tag.rpartition(":")[2]
             raise self._error(node, f"not YAML: {shown(node.value)} is not of the kind {kind!r}") from None
+        for sign in value if isinstance(value, str) else "":
+            if is_control(sign) and sign not in "\n\t":
+                name = escape_controls(sign)
+                raise self._error(node, f"{shown(value)}: it holds the control character {name}; expected text alone")
+        return value
 
     def _count(self) -> None:
         self.nodes += 1
@@ -205,6 +212,8 @@ def set_override(source: Source, assignment: str) -> None:
     key, equals, text = assignment.partition("=")
     if not equals or not key.strip() or not text.strip():
         raise InputError(f"{place}: expected KEY=VALUE, as in --set trial.epochs=5")
+    if any(map(is_control, key.strip())):
+        raise InputError(f"{place}: {shown(key)}: the key holds a control character; expected text alone")
     path = tuple(_keys(source.tree, key.strip()))
     parsed = parse(f"value: {text}", place).tree
     if len(parsed) > 1:

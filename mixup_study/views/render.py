@@ -20,8 +20,12 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 def render(sheet: Sheet, format: Format) -> str:
-    """Return ``sheet`` in ``format``, ending in a newline; CSV leaves out the caption."""
-    return _RENDERERS[format](sheet)
+    """Return ``sheet`` in ``format``, ending in a newline; CSV leaves out the caption.
+
+    What a terminal would obey is written as escapes; in CSV, what a spreadsheet would take for a formula begins with
+    an apostrophe.
+    """
+    return _RENDERERS[format](sheet.escaped(_LINE_BREAKS[format]))
 
 
 def _text(sheet: Sheet) -> str:
@@ -45,7 +49,7 @@ def _text(sheet: Sheet) -> str:
 
 def _markdown(sheet: Sheet) -> str:
     def line(row: Row) -> str:
-        return "| " + " | ".join(entry.replace("|", "\\|").replace("\n", " ") for entry in row) + " |"
+        return "| " + " | ".join(entry.replace("|", "\\|") for entry in row) + " |"
 
     rows = sheet.texts(lambda entry: f"**{entry}**")
     marks = ["---:" if index in sheet.numeric else "---" for index in range(len(sheet.headings))]
@@ -88,9 +92,20 @@ def _latex(sheet: Sheet) -> str:
 def _csv(sheet: Sheet) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_one_line_headings(sheet))
-    writer.writerows(sheet.texts())
+    writer.writerow(map(_quote_formula, _one_line_headings(sheet)))
+    writer.writerows([_quote_formula(entry) for entry in row] for row in sheet.texts())
     return out.getvalue()
+
+
+def _quote_formula(entry: str) -> str:
+    """Return an entry that no spreadsheet computes; a number stays one."""
+    if not entry.startswith(("=", "+", "-", "@")):
+        return entry
+    try:
+        float(entry)
+    except ValueError:
+        return f"'{entry}"
+    return entry
 
 
 def _one_line_headings(sheet: Sheet) -> Row:
@@ -128,6 +143,8 @@ def _latex_escaped(text: str) -> str:
     return "".join(_LATEX.get(character, character) for character in text)
 
 
+_LINE_BREAKS: dict[Format, str] = {"text": r"\n", "markdown": " ", "latex": " ", "csv": "\n"}
+"""What stands for a line break in an entry; CSV keeps it, in quotes."""
 _RENDERERS: dict[Format, Callable[[Sheet], str]] = {
     "text": _text,
     "markdown": _markdown,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+from mixup_study.errors import escape_controls
 
 Row = Sequence[str]
 
@@ -35,6 +37,24 @@ class Sheet:
         for row, column in self.marked:
             texts[row][column] = mark(texts[row][column])
         return texts
+
+    def escaped(self, line_break: str) -> Sheet:
+        """Return the sheet with what a terminal would obey written as escapes, and ``line_break`` for line breaks.
+
+        Line breaks of the caption stay.
+        """
+
+        def escape(row: Row) -> list[str]:
+            return [line_break.join(map(escape_controls, entry.split("\n"))) for entry in row]
+
+        return replace(
+            self,
+            headings=escape(self.headings),
+            rows=[escape(row) for row in self.rows],
+            groups=escape(self.groups),
+            caption="\n".join(escape(self.caption.splitlines())),
+            published={place: escape([entry])[0] for place, entry in self.published.items()},
+        )
 
     def group_spans(self) -> list[tuple[str, int]]:
         """Return the second line of headings, each with how many columns it stands over; empty where there is none."""

@@ -417,9 +417,42 @@ def test_a_published_row_that_no_table_can_show_is_refused(
     assert expected in message(lambda: load(small_study.replace(old, new)))
 
 
-@pytest.mark.parametrize("key", ['"a\\nb"', '"a\\Lb"'])
-def test_a_key_with_a_line_break_is_told_on_one_line(load: Loader, small_study: str, key: str) -> None:
-    assert "unknown key" in message(lambda: load(f"{small_study}{key}: 1\n"))
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ('"a\\nb"', "a key of more than one line; expected one"),
+        ('"a\\Lb"', "it holds the control character \\u2028; expected text alone"),
+        ('"a\\eb"', "it holds the control character \\x1b; expected text alone"),
+    ],
+)
+def test_a_key_with_a_line_break_is_told_on_one_line(load: Loader, small_study: str, key: str, expected: str) -> None:
+    assert message(lambda: load(f"{small_study}{key}: 1\n")).endswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "sign"),
+    [
+        ('"\\e[2J"', "\\x1b"),
+        ('"a\\rb"', "\\r"),
+        ('"a\\x9bb"', "\\x9b"),
+        ('"a\\u202eb"', "\\u202e"),
+        ('"a\\Pb"', "\\u2029"),
+    ],
+)
+def test_text_that_a_terminal_or_a_script_would_obey_is_refused(
+    load: Loader, small_study: str, text: str, sign: str
+) -> None:
+    assert f"it holds the control character {sign}; expected text alone" in message(
+        lambda: load(small_study, f"table.title={text}")
+    )
+    assert f"it holds the control character {sign}; expected text alone" in message(
+        lambda: load(small_study.replace("ERM: {}", f"{text}: {{}}"))
+    )
+
+
+def test_text_in_any_language_is_no_control(load: Loader, small_study: str) -> None:
+    for text in ("été\u00a0½", "誤り\u3000率", "می\u200cخواهم", "👩\u200d🔬"):
+        assert load(small_study, f"table.title={text}").table.title == text
 
 
 @pytest.mark.parametrize("assignment", ["trial.epochs=0\n", "a\nb=1", "trial.\x85=3", "trial.epochs=" + "9" * 5000])
@@ -447,7 +480,7 @@ def test_a_misspelt_required_key_is_told_as_a_misspelling(
 
 
 def test_a_key_that_is_no_text_is_refused(load: Loader, small_study: str) -> None:
-    assert "arms" in message(lambda: load(small_study.replace("ERM: {}", 'ERM: {"\\ud800": 1}')))
+    assert "\\ud800" in message(lambda: load(small_study.replace("ERM: {}", 'ERM: {"\\ud800": 1}')))
 
 
 def test_a_bomb_of_merge_keys_is_refused(load: Loader, small_study: str) -> None:

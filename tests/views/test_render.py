@@ -148,6 +148,25 @@ def test_csv_quotes_what_would_not_come_back(entry: str) -> None:
     assert list(csv.reader(io.StringIO(shown))) == [["a", "b"], ["first", entry]]
 
 
+@pytest.mark.parametrize("entry", ["=1+1", "+1+1", "-x", "@SUM(A1)", '=HYPERLINK("x")'])
+def test_csv_holds_no_formula(entry: str) -> None:
+    assert list(csv.reader(io.StringIO(render(one_entry(entry), "csv"))))[1] == ["first", f"'{entry}"]
+
+
+@pytest.mark.parametrize("entry", ["-0.5", "+1e3", "-inf", "1=1", "−1", "a-b"])
+def test_csv_leaves_numbers_and_other_text_alone(entry: str) -> None:
+    assert list(csv.reader(io.StringIO(render(one_entry(entry), "csv"))))[1] == ["first", entry]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("sign", ["\x1b", "\x07", "\r", "\x9b", "\u2028", "\u202e"])
+def test_no_format_lets_a_terminal_be_told_what_to_do(sign: str, format: Format) -> None:
+    for sheet in (one_entry(f"a{sign}[31mb"), Sheet([f"a{sign}b"], [["c"]], groups=[f"d{sign}e"], caption=f"f{sign}g")):
+        shown = render(sheet, format)
+        assert sign not in shown
+        assert "a" in shown
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_ends_in_one_newline(format: str) -> None:
     shown = render(SHEET, format)
