@@ -19,6 +19,8 @@ from pyarrow import fs
 from mixup_study.errors import InputError
 
 HIDDEN = "…"
+RETRY_SECONDS = 20
+"""For which a request to Google's storage is tried again."""
 _USER = re.compile(r"(?<=://)[^@]*:.*(?=@)", re.DOTALL)
 _OPTION = re.compile(r"(?i)(?<=[?&])([^=&]*(?:secret|password|token|key|sig)[^=&]*=)([^&]+)")
 
@@ -54,7 +56,7 @@ class Place:
         shown = without_secrets(location)
         try:
             if "://" in location:
-                system, root = fs.FileSystem.from_uri(location)
+                system, root = fs.FileSystem.from_uri(_limit_retries(location))
             else:
                 system, root = fs.LocalFileSystem(), str(Path(location).expanduser().absolute())
         except (pa.ArrowException, OSError, RuntimeError) as error:  # the last for ~someone whom nobody knows
@@ -87,7 +89,8 @@ class Place:
             yield
         except StorageError:
             raise
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
+            _raise_unless_storage(error)
             reason = _reason(error, self.location)
             message = f"{self.option} {self.shown}: cannot be read: {reason}; expected a folder or URL"
             raise StorageError(message) from None
@@ -99,7 +102,8 @@ class Place:
             yield
         except StorageError:
             raise
-        except OSError as error:
+        except (OSError, pa.ArrowException) as error:
+            _raise_unless_storage(error)
             reason = _reason(error, self.location)
             raise StorageError(f"{self.option} {self.shown}: cannot be written to: {reason}") from None
 
@@ -169,6 +173,22 @@ class Place:
             bucket = self.root.split("/")[0]
             if self.fs.type_name == "s3" and self.fs.get_file_info(bucket).type == fs.FileType.NotFound:
                 raise FileNotFoundError(f"there is no bucket {bucket}")
+
+
+def _limit_retries(location: str) -> str:
+    """Return a URL with a limit of the time for which pyarrow tries Google's storage again: 15 minutes by default."""
+    if not location.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in location:
+        return location
+    return f"{location}{'&' if '?' in location else '?'}retry_limit_seconds={RETRY_SECONDS}"
+
+
+def _raise_unless_storage(error: Exception) -> None:
+    """Raise an exception again that tells of what a file holds, not of its file system.
+
+    What pyarrow has no kind for, a login that fails at Azure for one, is of its general kind and no OSError.
+    """
+    if not isinstance(error, OSError) and type(error) is not pa.ArrowException:
+        raise error
 
 
 def _reason(error: Exception, location: str) -> str:

@@ -34,11 +34,15 @@ class Paper(BaseModel):
     protocol: str | None = Field(default=None, description="What the paper trained, in a few words for captions.")
 
 
+LEAST_SHARE = 0.01
+"""Of a CPU or a GPU, what a slot that holds a share of one holds at least."""
+
+
 class Resources(BaseModel):
     """A slot: what one data-parallel worker holds while it trains. Never part of a trial's identity."""
 
     model_config = _STRICT
-    cpus: float = Field(default=1, ge=0.01, le=1024, description="CPUs of a slot; may be a fraction.")
+    cpus: float = Field(default=1, ge=LEAST_SHARE, le=1024, description="CPUs of a slot; may be a fraction.")
     gpus: float = Field(
         default=0, ge=0, le=64, description="GPUs of a slot: whole, or a share below 1; 0 trains on the CPU."
     )
@@ -51,6 +55,8 @@ class Resources(BaseModel):
     @field_validator("gpus")
     @classmethod
     def _whole_or_share(cls, gpus: float) -> float:
+        if 0 < gpus < LEAST_SHARE:
+            raise PydanticCustomError("least", "expected 0, or a share ≥ {least}", {"least": LEAST_SHARE})
         if gpus > 1 and gpus != int(gpus):
             raise PydanticCustomError("share", "expected a whole number of GPUs, or a share of one below 1")
         return gpus

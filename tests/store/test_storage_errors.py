@@ -5,9 +5,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from mixup_study.errors import InputError
+from mixup_study.store import place
+from mixup_study.store.place import StorageError
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from tests.store.conftest import Location, only_in_a_folder
@@ -87,3 +90,21 @@ def test_the_error_is_an_oserror_too(tmp_path: Path, record: RecordMaker) -> Non
     (tmp_path / "file").write_text("here first")
     with pytest.raises(OSError, match="cannot be written to"):
         ResultStore(str(tmp_path / "file")).write(record())
+
+
+def test_googles_storage_that_does_not_answer_is_one_line_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(place, "RETRY_SECONDS", 1)
+    store = ResultStore("gs://anonymous@bucket/results?scheme=http&endpoint_override=127.0.0.1:9")
+    with pytest.raises(StorageError) as caught:
+        store.done()
+    assert str(caught.value).startswith("--results gs://anonymous@bucket/results?scheme=http&endpoint_override=")
+    assert "cannot be read: " in str(caught.value)
+
+
+def test_an_error_that_pyarrow_has_no_kind_for_is_one_of_the_storage(tmp_path: Path) -> None:
+    folder = place.Place.of(str(tmp_path))
+    for context in (folder.reading, folder.writing):
+        with pytest.raises(StorageError, match="Unknown error: no token"), context():
+            raise pa.ArrowException("Unknown error: no token")
+        with pytest.raises(pa.ArrowInvalid, match="not Parquet"), context():
+            raise pa.ArrowInvalid("not Parquet")

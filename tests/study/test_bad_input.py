@@ -510,6 +510,7 @@ def test_one_and_one_point_zero_are_the_same_value(load: Loader, small_study: st
 @pytest.mark.parametrize(
     ("assignment", "expected"),
     [
+        ("resources.gpus=1e-320", "resources.gpus: 1e-320: expected 0, or a share ≥ 0.01"),
         ("resources.gpus=1.5", "resources.gpus: 1.5: expected a whole number of GPUs, or a share of one below 1"),
         ("trial.weight_decay=", "expected KEY=VALUE"),
         ("table.columns.0.title=5", "'columns' is a list, to be set as a whole"),
