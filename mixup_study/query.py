@@ -18,7 +18,7 @@ from mixup_study.views.sheet import Sheet
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
-    table = query(ResultStore(options.results), options.sql)
+    table = query(ResultStore(options.results), options.sql, options.timeout)
     print(render(_sheet(table), options.format), end="")
     return cli.DONE
 
@@ -57,6 +57,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "sql", metavar="SQL", help="one SELECT, as in 'select method, alpha, test_error_last from trials'"
     )
     cli.add_results(parser)
+    parser.add_argument(
+        "--timeout", type=cli.at_least(1), metavar="SECONDS", help="give up after so long (default: never)"
+    )
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
     return parser.parse_args(arguments)
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from mixup_study.catalogue import CATALOGUE
+from mixup_study.store import sql as store_sql
 from mixup_study.store.models import ModelFile, seal_model
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
@@ -380,6 +382,49 @@ def test_query_counts_epochs_as_markdown(results: Path) -> None:
 
 def test_query_of_no_results_prints_the_headings(tmp_path: Path) -> None:
     assert printed("query", "select seed from trials", "--results", tmp_path, "--format", "csv") == "seed\n"
+
+
+TELLING_QUERY = """
+from mixup_study import cli, query
+from mixup_study.store import sql
+
+run = sql._run
+
+def tell(*arguments):
+    print("asked", flush=True)
+    return run(*arguments)
+
+sql._run = tell
+cli.command(query.main)
+"""
+ENDLESS = "with recursive endless(n) as (select 1 union all select n + 1 from endless) select count(*) from endless"
+
+
+def test_query_gives_up_after_its_timeout(tmp_path: Path) -> None:
+    ended = call_command("query", ENDLESS, "--results", tmp_path, "--timeout", "1")
+    assert ended.returncode == 2
+    assert ended.stderr == "error: SQL: no answer within 1 s; expected a shorter query, or a longer --timeout\n"
+
+
+def test_query_that_takes_too_much_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(store_sql._CONFIG, "memory_limit", "100MB")
+    ended = call_command("query", "select list(r) from range(1000000000) t(r)", "--results", tmp_path)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: SQL: Out of Memory Error: ")
+    assert line.endswith("; expected a query that takes less than half of this machine's memory")
+
+
+def test_ctrl_c_ends_a_query(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TELLING_QUERY, ENDLESS, "--results", str(tmp_path)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "asked\n"
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
 
 
 # fetch.
