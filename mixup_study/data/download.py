@@ -90,5 +90,5 @@ def _show_progress(part: Path, size: int, total: int | None) -> None:
 
 
 def _is_final(error: OSError) -> bool:
-    """Return whether another attempt would end alike: the server refuses the file, or the disk does."""
+    """Return whether another attempt would end alike: the server refuses the file."""
     return isinstance(error, urllib.error.HTTPError) and 400 <= error.code < 500

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mixup_study.data.labelled import LabelledSet, Part
-from mixup_study.data.spectrograms import BINS, FRAMES, SAMPLES, compute_spectrograms
+from mixup_study.data.spectrograms import BINS, FRAMES, compute_spectrograms
 from mixup_study.files import load_or_compute
 
 WORDS = (
@@ -182,9 +182,3 @@ def _load(path: Path, version: str) -> dict[str, Any] | None:
     if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, version):
         return None
     return content
-
-
-def fit_second(waveform_T: np.ndarray) -> np.ndarray:
-    """Return int16 samples cut to one second, or followed by zeros, (16000,)."""
-    cut_T = waveform_T[:SAMPLES]
-    return np.pad(cut_T, (0, SAMPLES - len(cut_T)))

@@ -15,7 +15,7 @@ from filelock import FileLock
 
 from mixup_study.data.download import digest_file, download
 from mixup_study.data.spectrograms import SAMPLE_RATE, SAMPLES, WINDOW
-from mixup_study.data.speech import WORDS, Recordings, Speech, fit_second
+from mixup_study.data.speech import WORDS, Recordings, Speech
 from mixup_study.errors import InputError
 
 NAME = "speech_commands_v0.01"
@@ -55,8 +55,8 @@ class Archive:
             except (OSError, ValueError) as error:
                 skipped[name] = f"{name}: {' '.join(str(error).split())}"
                 continue
-            waveforms_NT[place] = fit_second(waveform_T)
-            lengths_N[place] = min(len(waveform_T), SAMPLES)
+            lengths_N[place] = length = min(len(waveform_T), SAMPLES)
+            waveforms_NT[place, :length] = waveform_T[:length]
         used_N = lengths_N > 0
         labels_N = np.array([WORDS.index(name.split("/")[0]) for name in names], np.int64)
         train, validation, test = (sum(name not in skipped for name in part) for part in self.parts)

@@ -14,7 +14,7 @@ import numpy as np
 
 from mixup_study.data import espeak
 from mixup_study.data.spectrograms import SAMPLE_RATE, SAMPLES
-from mixup_study.data.speech import FULL_SCALE, WORDS, Recordings, Speech, fit_second
+from mixup_study.data.speech import FULL_SCALE, WORDS, Recordings, Speech
 from mixup_study.errors import InputError
 
 SPEAKERS = (
@@ -104,7 +104,7 @@ class SpeechSynthesis:
             )
         takes = _list_takes()
         spoken = _speak([take.utterance() for take in takes])
-        waveforms_NT = np.stack([fit_second(take.record(own_T)) for take, own_T in zip(takes, spoken, strict=True)])
+        waveforms_NT = np.stack([take.record(own_T) for take, own_T in zip(takes, spoken, strict=True)])
         train, validation, test = (len(speakers) * len(WORDS) * TAKES for speakers in SPEAKERS)
         labels_N = np.array([take.label for take in takes], np.int64)
         lengths_N = np.full(len(takes), SAMPLES, np.int64)

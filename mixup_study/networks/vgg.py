@@ -18,12 +18,12 @@ class VGG11(StagedNetwork):
     """Five blocks of eight 3x3 convolutions, the first block as stem, and two linear layers as the last stage.
 
     Nothing lies between the linear layers, as in the code that the paper's experiment follows. With width 64 and 512
-    units it has 13,172,894 parameters for spectrograms of 161x101 and 30 classes. It takes images of any height and
-    width that five halvings leave non-empty.
+    units it has 13,172,894 parameters for spectrograms of 161x101 and 30 classes. Height and width
+    must be 32 at least.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int, width: int, units: int) -> None:
-        """Build the network for images of ``shape`` (C, H, W), whose first convolution has ``width`` channels."""
+        """Build the network for spectrograms of ``shape`` (C, H, W), whose first convolution has ``width`` channels."""
         channels, *sizes = shape
         blocks = []
         for multiples in BLOCKS:
@@ -41,5 +41,5 @@ def _convolution(channels_in: int, channels_out: int) -> list[nn.Module]:
 
 
 def build_vgg11(trial: VGGFields, shape: tuple[int, ...], classes: int) -> VGG11:
-    """Return the network of a trial for images of ``shape`` (C, H, W)."""
+    """Return the network of a trial for spectrograms of ``shape`` (C, H, W)."""
     return VGG11(shape, classes, trial.width, trial.units)

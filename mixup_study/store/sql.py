@@ -11,8 +11,6 @@ from mixup_study.errors import InputError
 from mixup_study.store.store import ResultStore
 
 _READING = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-
-
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "enable_external_access": False,
     "threads": 2,
