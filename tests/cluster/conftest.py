@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mixup_study import run
 from mixup_study.errors import InputError
 from tests.cluster.support import PACKS, Ended, Run
+
+
+@pytest.fixture(autouse=True)
+def _no_command_outlives_its_test() -> Iterator[None]:
+    """End the commands that a failed test left running, which would hold the slots that the next one waits for."""
+    yield
+    for process in psutil.Process().children():
+        if "mixup_study.run" in process.cmdline():
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture
