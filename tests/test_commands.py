@@ -10,9 +10,11 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet as pq
 import pytest
 
@@ -406,6 +408,20 @@ def test_query_gives_up_after_its_timeout(tmp_path: Path) -> None:
     assert ended.stderr == "error: SQL: no answer within 1 s; expected a shorter query, or a longer --timeout\n"
 
 
+def test_a_query_whose_time_is_over_before_it_starts_ends_too() -> None:
+    with duckdb.connect(":memory:") as connection:
+
+        class Late:
+            interrupt = staticmethod(connection.interrupt)
+
+            def sql(self, statement: str) -> duckdb.DuckDBPyRelation:
+                time.sleep(0.3)
+                return connection.sql(statement)
+
+        with pytest.raises(TimeoutError):
+            store_sql._run(Late(), ENDLESS, 0.01)
+
+
 def test_query_that_takes_too_much_memory_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(store_sql._CONFIG, "memory_limit", "100MB")
     ended = call_command("query", "select list(r) from range(1000000000) t(r)", "--results", tmp_path)
@@ -423,7 +439,10 @@ def test_ctrl_c_ends_a_query(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "asked\n"
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        try:
+            process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
 
 

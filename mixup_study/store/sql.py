@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import duckdb
 import pyarrow as pa
@@ -60,5 +60,6 @@ def _run(connection: duckdb.DuckDBPyConnection, sql: str, timeout: float | None)
         try:
             return answer.result(timeout)
         except BaseException:
-            connection.interrupt()
+            while wait([answer], timeout=0.05).not_done:  # DuckDB forgets an interrupt that comes before the query
+                connection.interrupt()
             raise
