@@ -7,7 +7,8 @@ import io
 import os
 import sys
 import webbrowser
-from collections.abc import Callable, Container, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -19,6 +20,7 @@ from mixup_study.study.study import Study, StudyFile
 
 if TYPE_CHECKING:
     from mixup_study.analysis.findings import Findings
+    from mixup_study.store.store import ResultStore
 
 DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 """Exit statuses."""
@@ -141,15 +143,21 @@ def local_gpus() -> int:
     return len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
-def load_study(file: StudyFile, named: str | None, recorded: Container[str]) -> tuple[Study, str]:
+def load_study(file: StudyFile, named: str | None, store: ResultStore) -> tuple[Study, str]:
     """Return a study and why its profile was taken, for a command that reads results and starts no Ray.
 
-    Without ``named``, that is the profile most of whose trials are ``recorded``; with none recorded, the one
-    that ``run`` would take on this machine alone.
+    Without ``named``, that is the profile of which ``store`` holds the most trials and proposals; with none there, the
+    one that ``run`` would take on this machine alone.
     """
     if named is None:
         studies = [file.load(profile) for profile in file.profiles]
-        counts = [sum(trial_id in recorded for trial_id in study.trials) for study in studies]
+        recorded = set(store.trials()["trial_id"].to_pylist())
+        proposed = Counter(store.proposals()["search_id"].to_pylist()) if any(s.searches for s in studies) else {}
+        counts = [
+            sum(trial_id in recorded for trial_id in study.trials)
+            + sum(proposed.get(search.search_id, 0) for search in study.searches)
+            for study in studies
+        ]
         if max(counts) > 0:
             return studies[counts.index(max(counts))], "what the results hold"
     profile, reason = choose_profile(file, named, local_gpus(), "this machine")
@@ -159,13 +167,11 @@ def load_study(file: StudyFile, named: str | None, recorded: Container[str]) -> 
 def read_findings(options: argparse.Namespace) -> Findings:
     """Return what the results say of the study that the options name; the profile is that of ``load_study``."""
     from mixup_study.analysis.findings import Findings  # imports numpy, which --help does without
-    from mixup_study.analysis.table import records_by_id
     from mixup_study.store.store import ResultStore
 
     store = ResultStore(options.results)
-    records = records_by_id(store.trials())
-    study, reason = load_study(study_file(options), options.profile, records)
-    return Findings(study, store, reason, records)
+    study, reason = load_study(study_file(options), options.profile, store)
+    return Findings.read(study, store, reason)
 
 
 def command(main: Callable[[Sequence[str]], int]) -> NoReturn:

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     from mixup_study.data.preparation import reading_values
 
     readings = {}
-    for trial in GridPlan(study, 1).trials.values():
+    for trial in (*GridPlan(study, 1).trials.values(), *(search.example.trial for search in study.searches)):
         dataset = trial.components.dataset
         if dataset is not None and "labels" in dataset.provides:
             values = reading_values(trial)

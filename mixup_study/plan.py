@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from mixup_study import cli
 from mixup_study.analysis.estimate import estimate
 from mixup_study.progress import counts_text
+from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.models import list_models
-from mixup_study.study.plan import GridPlan
+from mixup_study.study.search_plan import build_plan
 from mixup_study.views.render import FORMATS, render
 from mixup_study.views.trials_table import trials_sheet
 
@@ -20,12 +21,12 @@ def main(arguments: Sequence[str]) -> int:
     options = _options(arguments)
     findings = cli.read_findings(options)
     study, records = findings.study, findings.records
-    plan = GridPlan(study, 1)
+    plan = build_plan(findings.study, 1, ResultLedger(findings.store))
     recorded = {trial_id for trial_id in plan.trials if records.get(trial_id, {}).get("status") == "done"}
     models = {model.trial_id for model in list_models(findings.store.location)} if plan.needed else set()
     retrained = plan.list_retrained(recorded, models)
     done = recorded - retrained
-    left = [trial for trial_id, trial in plan.trials.items() if trial_id not in done]
+    left = plan.list_left(done)
     print(render(trials_sheet(findings), options.format), end="")
     if options.format != "csv":
         slots = options.slots or study.resources.fitting(os.cpu_count() or 1, cli.local_gpus())

@@ -14,19 +14,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from mixup_study.study.labels import count_text, headline_text
-from mixup_study.study.plan import GridPlan, Job, Plan
+from mixup_study.study.plan import Job, Plan
 
 SHOWN = 20
 """Trials under way that are listed at most; a pack may hold hundreds."""
 
 
-def counts_text(plan: GridPlan, done: Collection[str], retrained: Collection[str]) -> str:
+def counts_text(plan: Plan, done: Collection[str], retrained: Collection[str]) -> str:
     """Return how many trials of a plan are done and left, in one line.
 
     ``retrained`` are those among the left ones that have finished before, but kept no model.
     """
-    left = [trial for trial_id, trial in plan.trials.items() if trial_id not in done]
-    text = f"{count_text(len(plan.trials), 'trial')}: {len(plan.trials) - len(left)} done already, {len(left)} to run"
+    left = plan.list_left(done)
+    text = f"{count_text(plan.expected, 'trial')}: {plan.expected - len(left)} done already, {len(left)} to run"
     if plan.needed and left:
         evaluations = sum(bool(trial.needs) for trial in left)
         models = sum(trial.trial_id in plan.needed for trial in left)
@@ -61,7 +61,7 @@ class RunProgress:
         """Follow the trials of ``plan`` but for those ``done``."""
         self._console = console
         self._plan = plan
-        self._total = total = sum(trial_id not in done for trial_id in plan.trials)
+        self._done_before = plan.expected - len(plan.list_left(done))
         self._done = set(done)
         self._evaluations = [trial for trial in plan.trials.values() if trial.needs and trial.trial_id not in done]
         self._jobs: dict[str, JobProgress] = {}
@@ -78,7 +78,7 @@ class RunProgress:
             TimeRemainingColumn(),
             console=console,
         )
-        self._task = self._bar.add_task("trials", total=total)
+        self._task = self._bar.add_task("trials", total=self.total)
         self._live = Live(get_renderable=self.view, console=console, refresh_per_second=2)
         self.completed = 0
         self.train_seconds = 0.0
@@ -95,6 +95,11 @@ class RunProgress:
     ) -> None:
         if self._console.is_terminal:
             self._live.stop()
+
+    @property
+    def total(self) -> int:
+        """Return how many trials the run has to train, as far as can be known."""
+        return self._plan.expected - self._done_before
 
     @property
     def seconds(self) -> float:
@@ -136,15 +141,16 @@ class RunProgress:
             self.train_seconds += train_seconds * self._plan.trials[trial_id].processes
         else:
             self.failures[trial_id] = error
-        self._bar.update(self._task, completed=self.completed)
+        self._bar.update(self._task, completed=self.completed, total=self.total)
         if not self._console.is_terminal:
             took = f"{train_seconds:.1f} s" if train_seconds else "recorded already"
+            meaning = f"; {meaning}" if (meaning := self._plan.describe(trial_id)) else ""
             outcome = (
                 f"failed: {error}" if headline is None else headline_text(self._plan.trials[trial_id].task, headline)
             )
             print(
-                f"[{self.completed}/{self._total}] {self.seconds:.0f} s  {trial_id}  {self._plan.labels[trial_id]}:"
-                f" {outcome}, {took}",
+                f"[{self.completed}/{self.total}] {self.seconds:.0f} s  {trial_id}  {self._plan.labels[trial_id]}:"
+                f" {outcome}, {took}{meaning}",
                 file=self._console.file,
                 flush=True,
             )

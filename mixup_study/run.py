@@ -21,12 +21,14 @@ from mixup_study.cluster.version import code_version
 from mixup_study.errors import InputError
 from mixup_study.progress import RunProgress, counts_text
 from mixup_study.store.envelope import FileUnusable
+from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.logs import LogFile
 from mixup_study.store.models import ModelFile, list_models
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import count_text
 from mixup_study.study.plan import Ending, GridPlan, Plan
 from mixup_study.study.profile import choose_profile
+from mixup_study.study.search_plan import SearchPlan, build_plan
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.views.render import render
 from mixup_study.views.study_table import study_sheet
@@ -82,22 +84,21 @@ def main(arguments: Sequence[str]) -> int:
     if not options.dry_run:
         store.check_writable()
         store.compact()
-        if (finished := _load_finished(options, file, store.done())) is not None:
-            study, reason = finished
-            plan = GridPlan(study, 1)
+        if (finished := _load_finished(options, file, store)) is not None:
+            study, reason, plan = finished
             print(_describe_study(study, reason, counts_text(plan, plan.trials, ())))
             return _show_results(options, study, reason, store)
     with _open_executor(options, name) as executor:
         profile, reason = choose_profile(file, options.profile, executor.gpus, executor.place)
         study = file.load(profile)
-        plan = GridPlan(study, executor.slots(study.resources))
+        plan = build_plan(study, executor.slots(study.resources), ResultLedger(store))
         recorded = store.done().intersection(plan.trials)
         retrained = plan.list_retrained(recorded, _find_models(store, plan, recorded, remove=not options.dry_run))
         done = recorded - retrained
         _show_plan(plan, study, reason, executor, done, retrained)
         if options.dry_run:
             return cli.DONE
-        if len(done) == len(plan.trials):
+        if plan.is_done(done):
             outcome = None
         elif (outcome := _train(plan, study, executor, store, options.data, done)) is None:
             return cli.INTERRUPTED
@@ -112,7 +113,7 @@ def _check_study(file: StudyFile, profile: str | None) -> str:
     return names[0]
 
 
-def _find_models(store: ResultStore, plan: GridPlan, done: Collection[str], *, remove: bool) -> set[str]:
+def _find_models(store: ResultStore, plan: Plan, done: Collection[str], *, remove: bool) -> set[str]:
     """Return the trial_ids of the models in the results, without those wanted that cannot be used.
 
     Each of those is told of in one line, and removed where ``remove``.
@@ -134,14 +135,17 @@ def _find_models(store: ResultStore, plan: GridPlan, done: Collection[str], *, r
     return models
 
 
-def _load_finished(options: argparse.Namespace, file: StudyFile, done: Collection[str]) -> tuple[Study, str] | None:
-    """Return the study and why its profile was taken, where no cluster is needed to see that all of it is done."""
+def _load_finished(
+    options: argparse.Namespace, file: StudyFile, store: ResultStore
+) -> tuple[Study, str, GridPlan | SearchPlan] | None:
+    """Return the study, why its profile was taken, and its plan, where no cluster is needed to see that it is done."""
     profile, reason = choose_profile(file, options.profile, 0, "this machine")
     with_gpus, _ = choose_profile(file, options.profile, 1, "this machine")
     if profile != with_gpus and (options.address or "RAY_ADDRESS" in os.environ or options.gpus or cli.local_gpus()):
         return None  # whoever trains counts the GPUs
     study = file.load(profile)
-    return (study, reason) if all(trial_id in done for trial_id in study.trials) else None
+    plan = build_plan(study, 1, ResultLedger(store))
+    return (study, reason, plan) if plan.is_done(store.done()) else None
 
 
 @contextmanager
@@ -166,10 +170,10 @@ def _describe_study(study: Study, reason: str, counts: str) -> str:
 
 
 def _show_plan(
-    plan: GridPlan, study: Study, reason: str, executor: Executor, done: Collection[str], retrained: Collection[str]
+    plan: Plan, study: Study, reason: str, executor: Executor, done: Collection[str], retrained: Collection[str]
 ) -> None:
     """Print what is left and where it trains; raise InputError for a trial that fits nowhere there."""
-    left = [trial for trial_id, trial in plan.trials.items() if trial_id not in done]
+    left = plan.list_left(done)
     slots = executor.slots(study.resources)
     print(
         f"{_describe_study(study, reason, counts_text(plan, done, retrained))}, on {count_text(slots, 'slot')} of"
@@ -187,7 +191,6 @@ def _train(
 ) -> Outcome | None:
     """Train what is left of a plan and return how that went; None after Ctrl-C, which is told."""
     settings = RunSettings.from_study(study, store.location, data, code_version())
-    total = len(plan.trials) - len(done)
     progress = RunProgress(Console(file=sys.stdout, markup=False, emoji=False), plan, done)
     try:
         with progress:
@@ -195,7 +198,7 @@ def _train(
     except KeyboardInterrupt:
         finished = progress.completed - len(progress.failures)
         print(
-            f"interrupted: {finished} of {total} trials finished and recorded in {store.shown};"
+            f"interrupted: {finished} of {progress.total} trials finished and recorded in {store.shown};"
             " the same command runs the rest",
             flush=True,
         )

@@ -15,9 +15,12 @@ from mixup_study.analysis.claims import JudgedClaim, judge
 from mixup_study.analysis.compare import is_split, p_values
 from mixup_study.analysis.curves import CurveGroup, learning_curves
 from mixup_study.analysis.efficiency import SlotUse, slot_use
+from mixup_study.analysis.searches import add_found, follow_searches
 from mixup_study.analysis.table import Records, TableRow, best_numbers, group_by_condition, records_by_id, table_rows
+from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import cell_labels
+from mixup_study.study.search import SearchProgress
 from mixup_study.study.study import Study
 
 
@@ -50,17 +53,23 @@ class Findings:
     """Why this profile of the study was taken."""
     records: Records
     """Rows of TRIALS by trial_id, of other studies' trials too."""
+    searches: Sequence[SearchProgress] = ()
+    """How far each of the study's searches is."""
 
     @classmethod
     def read(cls, study: Study, store: ResultStore, reason: str) -> Findings:
-        """Return the findings of the records that ``store`` holds."""
-        return cls(study, store, reason, records_by_id(store.trials()))
+        """Return the findings of the records that ``store`` holds, of what the study's searches found too."""
+        records = records_by_id(store.trials())
+        proposals = ResultLedger(store).read_proposals() if study.searches else {}
+        searches = follow_searches(study, proposals, records)
+        return cls(add_found(study, searches), store, reason, records, searches)
 
     @cached_property
     def progress(self) -> Progress:
         """Return how far the study is."""
         states = [record["status"] for trial_id in self.study.trials if (record := self.records.get(trial_id))]
-        return Progress(len(self.study.trials), states.count("done"), states.count("failed"))
+        total = len(self.study.trials) + sum(progress.to_come for progress in self.searches)
+        return Progress(total, states.count("done"), states.count("failed"))
 
     @cached_property
     def labels(self) -> Mapping[str, str]:

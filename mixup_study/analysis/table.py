@@ -79,10 +79,10 @@ class _Record(Mapping[str, Any]):
         return len(self._columns.table.column_names)
 
 
-def cell_ids(study: Study) -> list[str]:
-    """Return the trial_id of each cell; computing one takes longer than anything else about a cell."""
+def cell_ids(study: Study, cells: Sequence[Cell]) -> list[str]:
+    """Return the trial_id of each of a study's cells; computing one takes longer than anything else about a cell."""
     known = {id(trial): trial_id for trial_id, trial in study.trials.items()}
-    return [known.get(id(cell.trial)) or cell.trial.trial_id for cell in study.cells]
+    return [known.get(id(cell.trial)) or cell.trial.trial_id for cell in cells]
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,9 @@ def _find_published(published: Mapping[tuple[Any, ...], Mapping[str, Any]], key:
 
 def ran_cells(study: Study, records: Records) -> list[Ran]:
     """Return the study's cells in their order, each with its record."""
-    by_cell = [records.get(trial_id) for trial_id in cell_ids(study)]
+    by_cell = [records.get(trial_id) for trial_id in cell_ids(study, study.cells)]
     return [
-        Ran(cell, record, None if record is None else record["status"])
+        Ran(cell, None, None) if record is None or cell.sought_by is not None else Ran(cell, record, record["status"])
         for cell, record in zip(study.cells, by_cell, strict=True)
     ]
 

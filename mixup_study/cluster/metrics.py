@@ -6,13 +6,13 @@ in front.
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
 
@@ -168,24 +168,36 @@ class StudyMetrics(_Gauges):
         """Show the study of ``plan``; the trials whose trial_ids are not among ``done`` are yet to be trained."""
         super().__init__()
         self._study = plan.study
-        self._arms = {trial_id: label(arm) for trial_id, arm in plan.arms.items()}
+        self._plan = plan
+        self._done = done
+        self._arms: dict[str, str] = {}
         self._job_of: dict[str, Job] = {}
-        left = [trial_id for trial_id in plan.trials if trial_id not in done]
-        self._states: dict[str, State] = dict.fromkeys(plan.trials, "done")
-        self._states.update(dict.fromkeys(left, "pending"))
-        self._counts = dict.fromkeys(itertools.product(self._arms.values(), get_args(State)), 0)
-        for trial_id, state in self._states.items():
-            self._counts[self._arms[trial_id], state] += 1
-        self._finished = len(self._states) - len(left)
+        self._states: dict[str, State] = {}
+        self._counts: dict[tuple[str, State], int] = {}
+        self._finished = 0
         self._epochs: dict[str, int] = {}
         self._retries: Counter[str] = Counter()
-        self._waiting_since = dict.fromkeys(left, time.monotonic())
+        self._waiting_since: dict[str, float] = {}
         self._waited: dict[str, float] = {}
         self._counter = ray_metrics.Counter(RETRIES, "Trials that started again", ("study", "arm"))
+        self._add_trials()
+
+    def _add_trials(self) -> None:
+        """Take up the trials that the plan has come to know."""
+        for trial_id in islice(self._plan.trials, len(self._states), None):
+            state: State = "done" if trial_id in self._done else "pending"
+            arm = self._arms[trial_id] = label(self._plan.arms[trial_id])
+            for any_state in get_args(State):
+                self._counts.setdefault((arm, any_state), 0)
+            self._states[trial_id] = state
+            self._counts[arm, state] += 1
+            self._finished += state == "done"
+            self._waiting_since[trial_id] = time.monotonic()
 
     def started(self, job: Job, trial_ids: Sequence[str]) -> None:
         """Show that the trials of a job run."""
         with self._lock:
+            self._add_trials()
             for trial_id in trial_ids:
                 self._job_of[trial_id] = job
                 self._move(trial_id, "running")
@@ -211,6 +223,7 @@ class StudyMetrics(_Gauges):
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Show that a trial is done, or failed."""
         with self._lock:
+            self._add_trials()
             self._move(trial_id, "done" if error is None else "failed")
             self._finished += 1
 
@@ -232,4 +245,4 @@ class StudyMetrics(_Gauges):
             yield "mixup_study_trial_retries", labels, float(self._retries[trial_id])
             job = self._job_of[trial_id]
             whole += self._epochs.get(job.name, 0) / max(job.epochs, 1)
-        yield "mixup_study_progress_ratio", {"study": study}, whole / len(self._states)
+        yield "mixup_study_progress_ratio", {"study": study}, whole / self._plan.expected

@@ -54,11 +54,12 @@ class RecordFolder:
         schema: pa.Schema,
         deduplicate: Callable[[pa.Table], pa.Table],
         warn: Callable[[str], None],
+        key: str = "trial_id",
     ) -> None:
         """Name the folder; nothing is created before the first write.
 
         ``deduplicate`` returns of several rows of the same the one that counts; ``warn`` is given a line for each file
-        that cannot be read.
+        that cannot be read. ``key`` is the column that names a record, and its file.
         """
         self._place = place
         self._fs = place.fs
@@ -66,6 +67,7 @@ class RecordFolder:
         self._schema = schema
         self._deduplicate = deduplicate
         self._warn = warn
+        self._key = key
         self._warned: set[str] = set()
         self._threads = min(4, os.cpu_count() or 1) if place.local else 32  # a request to a bucket mostly waits
 
@@ -114,30 +116,47 @@ class RecordFolder:
 
     def done_among(self, trial_ids: Collection[str]) -> set[str]:
         """Return which trials are recorded as finished; little else is read. Raises StorageError."""
-        with self._place.reading():
-            return self._done_among(trial_ids)
+        rows = self.find(trial_ids, ["trial_id"])
+        return set(rows["trial_id"].filter(pc.equal(rows["status"], "done")).to_pylist())
 
-    def _done_among(self, trial_ids: Collection[str]) -> set[str]:
-        done = set()
-        paths = {f"{self._path}/{trial_id}.parquet": trial_id for trial_id in trial_ids}
-        own = [info.path for info in self._fs.get_file_info(list(paths)) if info.type == fs.FileType.File]
-        for content in self._warn_once(self._read_files(own)):
-            if content.table is not None and "done" in content.table["status"].to_pylist():
-                done.add(paths[content.path])
+    def find(self, trial_ids: Collection[str], columns: Sequence[str]) -> pa.Table:
+        """Return columns, and the status, of the rows of some trials; little else is read. Raises StorageError.
+
+        A trial that finished has one row, another one for each failure.
+        """
+        with self._place.reading():
+            return self._find(trial_ids, list(dict.fromkeys([*columns, "trial_id", "status"])))
+
+    def _find(self, trial_ids: Collection[str], columns: list[str]) -> pa.Table:
+        names = [f"{trial_id}{suffix}" for trial_id in trial_ids for suffix in (".parquet", FAILED)]
+        infos = self._fs.get_file_info([f"{self._path}/{name}" for name in names])
+        own = [info.path for info in infos if info.type == fs.FileType.File]
+        contents = self._warn_once(self._read_files(own))
+        tables = [content.table.select(columns) for content in contents if content.table is not None]
+        done = {
+            trial_id
+            for table in tables
+            for trial_id, status in zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True)
+            if status == "done"
+        }
         for path in self._merged():
             rest = [trial_id for trial_id in trial_ids if trial_id not in done]
             if not rest:
                 break
-            wanted = pc.field("trial_id").isin(rest) & (pc.field("status") == "done")
             try:
-                rows = pq.read_table(path, columns=["trial_id"], filesystem=self._fs, partitioning=None, filters=wanted)
+                names = pq.read_schema(path, filesystem=self._fs).names
+                present = [name for name in columns if name in names]
+                wanted = pc.field("trial_id").isin(rest)
+                rows = pq.read_table(path, columns=present, filesystem=self._fs, partitioning=None, filters=wanted)
             except FileNotFoundError:
-                return self._done_among(trial_ids)  # merged into another meanwhile
+                return self._find(trial_ids, columns)  # merged into another meanwhile
             except (pa.ArrowException, OSError) as error:
                 self._warn_once([FileContent(path, warning=_damage(path, error))])
                 continue
-            done.update(rows["trial_id"].to_pylist())
-        return done
+            tables.append(rows.select(present))
+            done.update(rows["trial_id"].filter(pc.equal(rows["status"], "done")).to_pylist())
+        empty = pa.schema([self._schema.field(name) for name in columns]).empty_table()
+        return pa.concat_tables([empty, *tables], promote_options="default")
 
     def compact(self) -> None:
         """Merge the trials' own files where there are more than SMALL_FILES, or where a trial stands in two files.
@@ -228,7 +247,7 @@ class RecordFolder:
         for path in self._merged():
             try:
                 with self._fs.open_input_file(path) as file:
-                    column = pq.ParquetFile(file, read_dictionary=["trial_id"]).read(["trial_id"])["trial_id"]
+                    column = pq.ParquetFile(file, read_dictionary=[self._key]).read([self._key])[self._key]
             except FileNotFoundError:
                 continue
             except (pa.ArrowException, OSError, KeyError) as error:
@@ -262,7 +281,7 @@ class RecordFolder:
                 content = file.read_buffer()
             table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=len(content) > 2**20)
             names = set(table.column_names)
-            for needed in {"trial_id", "status"} & set(self._schema.names):
+            for needed in {self._key, "status"} & set(self._schema.names):
                 if needed not in names or table[needed].null_count:
                     raise pa.ArrowInvalid(f"its column {needed} is missing or incomplete")
             if table.schema.equals(self._schema):

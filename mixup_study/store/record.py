@@ -16,6 +16,9 @@ from mixup_study.study.trial import Trial
 
 Status = Literal["done", "failed"]
 
+DIVERGED = "TrainingDiverged: "
+"""What the error of a trial begins with that failed because of what it is, and would fail again."""
+
 _TYPES = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
 
 
@@ -74,6 +77,24 @@ def _column_type(schema: Mapping[str, Any]) -> pa.DataType:
     types = [part["type"] for part in schema.get("anyOf", [schema]) if part["type"] != "null"]
     return _TYPES[types[0]]
 
+
+PROPOSALS = pa.schema(
+    [
+        ("proposal_id", pa.string()),
+        ("search_id", pa.string()),
+        ("number", pa.int64()),
+        ("study", pa.string()),
+        ("arm", pa.string()),
+        ("values", pa.string()),
+        ("trial_ids", pa.list_(pa.string())),
+        ("sampler", pa.string()),
+        ("proposed_at", pa.timestamp("us", tz="UTC")),
+    ]
+)
+"""Settings that searches proposed, counted from 0 in each: ``values`` as JSON, and the trials that try them.
+
+``sampler`` is what proposed it, with Optuna's version, or ``first`` of a setting that the study gives.
+"""
 
 POINTS = pa.schema(
     [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from mixup_study.store.folder import RecordFolder
 from mixup_study.store.place import Place, StorageError
-from mixup_study.store.record import POINTS, TrialRecord, epochs_schema, trials_schema
+from mixup_study.store.record import POINTS, PROPOSALS, TrialRecord, epochs_schema, trials_schema
 
 
 def _warn(line: str) -> None:
@@ -25,7 +25,8 @@ class ResultStore:
 
     ``trials/``, ``epochs/`` and, of trials that keep any, ``points/`` hold Parquet: a file per trial, named by its
     trial_id, and in ``merged/`` below them the files that ``compact`` made of those. The file in ``trials/`` is
-    written last, so where it stands the trial is recorded whole. Other folders beside them are left alone.
+    written last, so where it stands the trial is recorded whole. ``proposals/`` holds a file for each proposal of a
+    search. Other folders beside them are left alone.
     """
 
     def __init__(self, location: str, warn: Callable[[str], None] = _warn) -> None:
@@ -43,6 +44,9 @@ class ResultStore:
         self._trials_folder = RecordFolder(self._place, "trials", trials_schema(), _each_trial, warn)
         self._epochs_folder = RecordFolder(self._place, "epochs", epochs_schema(), _each_of("epoch"), warn)
         self._points_folder = RecordFolder(self._place, "points", POINTS, _each_of("point"), warn)
+        self._proposals_folder = RecordFolder(
+            self._place, "proposals", PROPOSALS, _each_proposal, warn, key="proposal_id"
+        )
 
     def check_writable(self) -> None:
         """Raise InputError where a record could not be written."""
@@ -80,6 +84,21 @@ class ResultStore:
         """Return which of a few trials are recorded as finished by now, reading little else."""
         return self._trials_folder.done_among(trial_ids)
 
+    def write_proposal(self, proposal: pa.Table) -> None:
+        """Record a proposal, one row of PROPOSALS, whole or not at all. Raises StorageError."""
+        self._proposals_folder.write(proposal, proposal["proposal_id"][0].as_py())
+
+    def find_trials(self, trial_ids: Collection[str], columns: Sequence[str]) -> pa.Table:
+        """Return columns, and the status, of what is recorded by now of a few trials, reading little else.
+
+        A trial may have a row for each failure beside that of its end.
+        """
+        return self._trials_folder.find(trial_ids, columns)
+
+    def proposals(self) -> pa.Table:
+        """Return one row per proposal of a search, with the columns of PROPOSALS. Raises StorageError."""
+        return self._proposals_folder.read()
+
     def trials(self) -> pa.Table:
         """Return one row per recorded trial, by trial_id, under ``trials_schema``. Raises StorageError."""
         return self._trials
@@ -112,6 +131,7 @@ class ResultStore:
         try:
             self._epochs_folder.compact()
             self._points_folder.compact()
+            self._proposals_folder.compact()
             self._trials_folder.compact()
         except StorageError as error:
             self._warn(f"not compacted: {error}")
@@ -124,6 +144,14 @@ def _each_trial(table: pa.Table) -> pa.Table:
     ids = table["trial_id"].take(order).combine_chunks()
     first = pc.not_equal(ids[1:], ids[:-1])
     return table.take(order.filter(pa.concat_arrays([pa.array([True] * min(len(ids), 1), pa.bool_()), first])))
+
+
+def _each_proposal(table: pa.Table) -> pa.Table:
+    """Return one row per proposal, by search and number: the first that was made."""
+    order = [("search_id", "ascending"), ("number", "ascending"), ("proposed_at", "ascending")]
+    proposals = table.sort_by(order)
+    first = dict(zip(reversed(proposals["proposal_id"].to_pylist()), reversed(range(len(table))), strict=True))
+    return proposals.take(sorted(first.values()))
 
 
 def _each_of(name: str) -> Callable[[pa.Table], pa.Table]:

@@ -12,6 +12,7 @@ from mixup_study.study.claims import Claim, Comparison
 from mixup_study.study.explain import choose_finding, explain
 from mixup_study.study.names import MetricName
 from mixup_study.study.source import Source
+from mixup_study.study.space import Distribution
 
 FigureKind = Literal["curves", "samples", "regions", "between", "bars"]
 
@@ -157,6 +158,45 @@ class Table(BaseModel):
         return self.columns[0].metric if self.pick is None else self.pick.metric
 
 
+class SearchOptions(BaseModel):
+    """How settings are searched for: each arm of ``space``, under each value of the grid's other fields, by itself."""
+
+    model_config = _STRICT
+    sampler: Literal["tpe", "gp", "qmc", "random"] = Field(
+        default="tpe",
+        description="What proposes, of Optuna: tpe, a tree-structured Parzen estimator; gp, a Gaussian process, slow"
+        " beyond 500 proposals; qmc, a scrambled Sobol sequence; random.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of the proposals.")
+    proposals: int = Field(ge=1, le=100_000, description="Settings tried, of each search.")
+    window: int = Field(
+        default=12,
+        ge=1,
+        description="A proposal knows the results of all before it but for the last window - 1, whatever has ended:"
+        " so many proposals train side by side, and the proposals depend on no timing.",
+    )
+    space: dict[str, dict[str, Distribution]] = Field(
+        min_length=1, description="By arm, the fields that are searched and where their values come from."
+    )
+    first: list[dict[str, Any]] = Field(
+        default_factory=list, description="Settings tried first; an arm takes those of its fields."
+    )
+    minimise: MetricName = Field(description="Measurement whose mean over the grid's seeds is to be lowest.")
+    on_test_set: bool = Field(
+        default=False, description="Allow minimise to be measured on the test set; the table marks its arms then."
+    )
+    confirm: dict[str, list[int]] = Field(
+        default_factory=dict,
+        description="Values of seeds with which the best setting is trained again, on all training data; the table"
+        " shows these trials. Without it the table shows the best proposal's own.",
+    )
+
+    @property
+    def uses_test_set(self) -> bool:
+        """Return whether settings are picked by what is measured on the test set."""
+        return self.minimise.startswith("test_")
+
+
 class Document(BaseModel):
     """The keys of a study file and their types; arms, grid and profiles are checked when they are expanded."""
 
@@ -167,6 +207,7 @@ class Document(BaseModel):
     grid: dict[str, Any] = Field(default_factory=dict)
     models: dict[str, dict[str, Any]] = Field(default_factory=dict)
     arms: dict[str, dict[str, Any]] = Field(min_length=1)
+    search: SearchOptions | None = None
     profiles: dict[str, dict[str, Any]] = Field(default_factory=dict)
     resources: Resources = Resources()
     retries: int = Field(default=2, ge=0, le=1000)
@@ -178,7 +219,7 @@ class Document(BaseModel):
     published: list[dict[str, Any]] = Field(default_factory=list)
 
 
-PROFILE_KEYS = ("trial", "grid", "models", "arms", "resources")
+PROFILE_KEYS = ("trial", "grid", "models", "arms", "search", "resources")
 
 
 def document_of(source: Source) -> Document:
@@ -205,6 +246,10 @@ def _names(error: ValidationError) -> Sequence[str]:
         model = Figure
     elif at[:2] == ("table", "pick") and len(at) > 2:
         model = Pick
+    elif at[:2] == ("search", "space") and len(at) > 4:
+        model = Distribution
+    elif at[:1] == ("search",):
+        model = SearchOptions
     elif at[:1] == ("claims",) and len(at) > 2:
         model = Claim if len(at) == 3 else Comparison
     return tuple(model.model_fields)

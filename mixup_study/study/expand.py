@@ -36,6 +36,8 @@ class Cell:
     """The fields that go with the values of others in the grid."""
     models: tuple[str, ...] = ()
     """What the study calls the trials that its trial needs, in their order; empty text of one without a name."""
+    sought_by: str | None = None
+    """search_id of the search that has not found the setting yet in whose place this cell stands, with another one."""
 
 
 @dataclass(frozen=True)
@@ -48,32 +50,70 @@ class _Axis:
     """By value, the fields that go with it."""
 
 
+@dataclass(frozen=True)
+class Combination:
+    """A value for each field that an arm and the grid vary, and where each was written."""
+
+    values: Mapping[str, Any]
+    places: Mapping[str, KeyPath]
+    implied: tuple[str, ...]
+    """The fields that go with the values of others in the grid."""
+
+
 def expand(document: Document, source: Source) -> Iterator[Cell]:
-    """Yield the cells of a study in the order of the file. Raises InputError for what makes no trial."""
+    """Yield the cells of a study in the order of the file, but for arms that are searched.
+
+    Raises InputError for what makes no trial.
+    """
     total = least = 0
-    grid = _read_axes(document.grid, ("grid",), source, with_settings=True)
-    models = _Models(document, source)
+    searched = () if document.search is None else document.search.space
+    composer = Composer(document, source)
     for arm, fields in document.arms.items():
-        own = _read_axes(fields, ("arms", arm), source, with_settings=False)
-        axes = {**grid, **own}
-        least += math.prod(len(axis.values) for axis in axes.values())
+        if arm in searched:
+            continue
+        axes = Axes(document, source, arm, fields)
+        least += axes.least
         if least > MAX_TRIALS:
             raise _too_many(arm, source)
-        settings = tuple(name for name in fields if name != "method" and not _is_needed(name))
-        for combination in itertools.product(*(axis.values for axis in axes.values())):
-            values = dict(zip(axes, combination, strict=True))
-            paths = {name: axis.path for name, axis in axes.items()}
-            further = _read_settings(axes, values, source)
+        settings = list_settings(fields)
+        for combination in axes.combine():
+            total += 1
+            if total > MAX_TRIALS:
+                raise _too_many(arm, source)
+            trial = composer.compose_trial(arm, combination.values, combination.places)
+            needed = (combination.values.get(name, document.trial.get(name)) for name in trial.components.needed_trials)
+            names = tuple(model if isinstance(model, str) else "" for model in needed if model is not None)
+            yield Cell(arm, trial, settings, combination.implied, names)
+
+
+def list_settings(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the fields among an arm's own that tables show as its setting."""
+    return tuple(name for name in fields if name != "method" and not _is_needed(name))
+
+
+class Axes:
+    """The fields that the grid and an arm vary, an arm's own values in place of the grid's."""
+
+    def __init__(self, document: Document, source: Source, arm: str, fields: Mapping[str, Any]) -> None:
+        """Read them; ``fields`` are the arm's. Raises InputError for what is no value, and no list of any."""
+        self._source = source
+        grid = _read_axes(document.grid, ("grid",), source, with_settings=True)
+        self._axes = {**grid, **_read_axes(fields, ("arms", arm), source, with_settings=False)}
+
+    @property
+    def least(self) -> int:
+        """Return how many combinations there are, but for the fields that go with the values of others."""
+        return math.prod(len(axis.values) for axis in self._axes.values())
+
+    def combine(self) -> Iterator[Combination]:
+        """Yield every combination in the order of the file."""
+        paths = {name: axis.path for name, axis in self._axes.items()}
+        for combination in itertools.product(*(axis.values for axis in self._axes.values())):
+            values = dict(zip(self._axes, combination, strict=True))
+            further = _read_settings(self._axes, values, self._source)
+            places = {**paths, **{name: axis.path for name, axis in further.items()}}
             for more in itertools.product(*(axis.values for axis in further.values())):
-                total += 1
-                if total > MAX_TRIALS:
-                    raise _too_many(arm, source)
-                every = {**values, **dict(zip(further, more, strict=True))}
-                places = {**paths, **{name: axis.path for name, axis in further.items()}}
-                trial = models.compose_trial(arm, every, places)
-                needed = (every.get(name, document.trial.get(name)) for name in trial.components.needed_trials)
-                names = tuple(model if isinstance(model, str) else "" for model in needed if model is not None)
-                yield Cell(arm, trial, settings, tuple(further), names)
+                yield Combination({**values, **dict(zip(further, more, strict=True))}, places, tuple(further))
 
 
 def _too_many(arm: str, source: Source) -> InputError:
@@ -125,7 +165,7 @@ def _model_fields(document: Document, model: Any) -> dict[str, Any]:
     return fields
 
 
-class _Models:
+class Composer:
     """Composes the trials of a study, and the trials whose models they need."""
 
     def __init__(self, document: Document, source: Source) -> None:

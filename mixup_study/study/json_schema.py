@@ -9,10 +9,11 @@ from pydantic import BaseModel, create_model
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.claims import EXTREMES, NOT_BESIDE_TIMES, Claim, Comparison
-from mixup_study.study.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, Table
+from mixup_study.study.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, SearchOptions, Table
 from mixup_study.study.expand import LIKE
+from mixup_study.study.space import Distribution
 
-METRIC_KEYS = ("metric", "lowest", "highest")
+METRIC_KEYS = ("metric", "lowest", "highest", "minimise")
 """Keys of a study file whose value is a metric's name."""
 
 
@@ -24,6 +25,7 @@ def study_schema() -> dict[str, Any]:
         "grid": _nullable(_nullable_properties(_grid())),
         "models": _nullable({"type": "object", "additionalProperties": _nullable(_reference("overlaid model"))}),
         "arms": _nullable({"type": "object", "additionalProperties": _nullable(_reference("overlaid axes"))}),
+        "search": _nullable({**_nullable_properties(_search(_nullable(_reference("overlaid space")))), "required": []}),
         "resources": _nullable(_nullable_properties(_model(Resources))),
     }
     published = {**{name: _nullable(_value(name)) for name in CATALOGUE.fields}, "arm": {"type": "string"}, **metrics}
@@ -48,6 +50,10 @@ def study_schema() -> dict[str, Any]:
                 "additionalProperties": _reference("axes"),
                 "minProperties": 1,
                 "description": "Methods compared; a list tries each of its values.",
+            },
+            "search": {
+                **_search(_reference("space")),
+                "description": "How settings of arms are searched for, in place of being listed.",
             },
             "profiles": {
                 "type": "object",
@@ -172,11 +178,16 @@ def _field_definition(name: str) -> dict[str, Any]:
 def _mapping_definitions() -> dict[str, Any]:
     values = _mapping({name: _value(name) for name in CATALOGUE.fields})
     axes = _mapping({name: _reference(f"axis {name}") for name in CATALOGUE.fields})
+    searched = [name for name, field in CATALOGUE.fields.items() if not (field.traits.seed or field.traits.needed)]
+    space = _mapping({name: _reference("distribution") for name in searched if name not in CATALOGUE.kinds})
     return {
+        "distribution": {**_model(Distribution), "minProperties": 1, "maxProperties": 1},
         "values": values,
         "axes": axes,
         "overlaid values": _nullable_properties(values),
         "overlaid axes": _nullable_properties(axes),
+        "space": space,
+        "overlaid space": _nullable_properties(space),
         "model": _needed_model(),
         "overlaid model": _nullable_properties(_needed_model()),
         "settings": {
@@ -186,6 +197,16 @@ def _mapping_definitions() -> dict[str, Any]:
             "description": "Values of the field, each with the fields that go with it.",
         },
     }
+
+
+def _search(space: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of ``search``; ``space`` is that of what an arm searches."""
+    search = _model(SearchOptions)
+    of_arms = {**search["properties"]["space"], "additionalProperties": space}
+    first = {**search["properties"]["first"], "items": _reference("values")}
+    seeds = {name: {"type": "array", "items": _value(name), "minItems": 1} for name in CATALOGUE.seeds}
+    confirm = {**search["properties"]["confirm"], **_mapping(seeds)}
+    return {**search, "properties": {**search["properties"], "space": of_arms, "first": first, "confirm": confirm}}
 
 
 def _needed_model() -> dict[str, Any]:

@@ -77,6 +77,17 @@ class Plan(Protocol):
         """Return by trial_id every trial that the plan may hand out, or has."""
 
     @property
+    def expected(self) -> int:
+        """Return how many trials there will be in all, as far as can be known."""
+
+    def list_left(self, done: Collection[str]) -> Sequence[Trial]:
+        """Return the trials that are not among ``done``; of those that cannot be known yet, others like them."""
+
+    @property
+    def needed(self) -> Collection[str]:
+        """Return the trial_ids of the trials whose models others need."""
+
+    @property
     def arms(self) -> Mapping[str, str]:
         """Return by trial_id the arm that each trial is trained for."""
 
@@ -89,6 +100,21 @@ class Plan(Protocol):
 
     def blocked(self, ended: Endings) -> dict[str, str]:
         """Return by trial_id each trial that will never be ready, with the trial_id of the failed one it waits for."""
+
+    def is_done(self, done: Collection[str]) -> bool:
+        """Return whether nothing is left to train where the trials ``done`` are."""
+
+    def list_wanted(self, done: Collection[str]) -> set[str]:
+        """Return the trials whose models are needed by those that are not among ``done``."""
+
+    def list_retrained(self, done: Collection[str], models: Collection[str]) -> set[str]:
+        """Return which trials among ``done`` must be trained again: others need their models, which are not there.
+
+        ``models`` holds the trial_ids of the trials whose models are.
+        """
+
+    def describe(self, trial_id: str) -> str:
+        """Return what a trial's end means to the study, in a few words; empty where that is nothing."""
 
 
 class GridPlan:
@@ -116,6 +142,15 @@ class GridPlan:
     def study(self) -> str:
         """Return the name of the study that the trials are of."""
         return self._study.name
+
+    @property
+    def expected(self) -> int:
+        """Return how many trials there are."""
+        return len(self.trials)
+
+    def list_left(self, done: Collection[str]) -> list[Trial]:
+        """Return the trials that are not among ``done``."""
+        return [trial for trial_id, trial in self.trials.items() if trial_id not in done]
 
     @cached_property
     def arms(self) -> dict[str, str]:
@@ -151,6 +186,10 @@ class GridPlan:
             jobs.append(Job(tuple(self.trials[trial_id] for trial_id in left), keep))
         return tuple(jobs) or (WAIT if waiting else DONE)
 
+    def is_done(self, done: Collection[str]) -> bool:
+        """Return whether all of the study's own trials are among ``done``."""
+        return all(trial_id in done for trial_id in self._study.trials)
+
     def list_wanted(self, done: Collection[str]) -> set[str]:
         """Return the trials whose models are needed by those that are not among ``done``."""
         return {needed for trial_id, ids in self._needs.items() if trial_id not in done for needed in ids}
@@ -165,6 +204,10 @@ class GridPlan:
             if trial_id not in done or trial_id in retrained:
                 retrained.update(needed for needed in needed_ids if needed in done and needed not in models)
         return retrained
+
+    def describe(self, trial_id: str) -> str:
+        """Return nothing: a trial of a grid is one of many."""
+        return ""
 
     def blocked(self, ended: Endings) -> dict[str, str]:
         """Return by trial_id each trial that will never be ready, with the trial_id of the failed one it waits for."""

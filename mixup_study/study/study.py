@@ -18,6 +18,7 @@ from mixup_study.study.claims import Claim, check_claims
 from mixup_study.study.document import PROFILE_KEYS, Document, Figure, Paper, Resources, Table, document_of
 from mixup_study.study.expand import Cell, expand, list_tried
 from mixup_study.study.explain import explain
+from mixup_study.study.search import Search, list_searches
 from mixup_study.study.source import KeyPath, Source, read, set_override
 from mixup_study.study.trial import Trial, check_field, comparable
 
@@ -48,11 +49,19 @@ class Study:
     """
     as_in_paper: bool = False
     """Whether every trial is one that the paper describes, but for its seeds and how the arithmetic is done."""
+    searches: tuple[Search, ...] = ()
+    proposed: tuple[Cell, ...] = ()
+    """The cells that searches have tried so far, as results have them, which the table does not show."""
 
     @cached_property
     def trials(self) -> dict[str, Trial]:
         """Return the distinct trials by trial_id, in the order of the file; arms may share one."""
-        return {cell.trial.trial_id: cell.trial for cell in self.cells}
+        return {cell.trial.trial_id: cell.trial for cell in self.every_cell}
+
+    @cached_property
+    def every_cell(self) -> tuple[Cell, ...]:
+        """Return the cells that the table shows, and those that searches have tried, but for those still sought."""
+        return (*(cell for cell in self.cells if cell.sought_by is None), *self.proposed)
 
 
 @dataclass(frozen=True)
@@ -121,10 +130,12 @@ class StudyFile:
             set_override(source, assignment)
         document = document_of(source)
         _check_table(document, source, arms)
-        cells = tuple(expand(document, source))
+        searches = tuple(list_searches(document, source))
+        sought = [cell for search in searches for cell in search.list_sought()]
+        order = list(document.arms)
+        cells = tuple(sorted((*expand(document, source), *sought), key=lambda cell: order.index(cell.arm)))
         _check_measured(document.table, cells, source)
-        if document.table.pick is None:
-            _check_settings(document.table, cells, source)
+        _check_settings(document.table, cells if document.table.pick is None else sought, source)
         tried = (list_tried(self._document), list_tried(document))
         check_claims(document.claims, source, tried, _measured(cells), document.table.metric)
         return Study(
@@ -141,7 +152,8 @@ class StudyFile:
             figures=tuple(document.figures),
             claims=tuple(document.claims),
             published=tuple(document.published),
-            as_in_paper=self._is_exact and _settings(cells) <= self._paper_settings,
+            as_in_paper=self._is_exact and not searches and _settings(cells) <= self._paper_settings,
+            searches=searches,
         )
 
 

@@ -6,14 +6,18 @@ from typing import Any
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.catalogue import CATALOGUE, PERCENT
+from mixup_study.study.labels import count_text, key_text
 from mixup_study.study.preferences import marked_by
 from mixup_study.study.study import Study
+
+ON_TEST_SET = "†"
+"""Mark of an arm whose setting a search picked on the test set."""
 
 
 def what_ran(findings: Findings) -> str:
     """Return what ran, in one paragraph: profile, data, network, epochs, seeds, how much is done, what was changed."""
     study, progress = findings.study, findings.progress
-    trials = list(study.trials.values())
+    trials = [cell.trial for cell in study.cells]
 
     def values_of(name: str) -> list[Any]:
         """Return the values of a field among the trials that take it."""
@@ -37,8 +41,28 @@ def what_ran(findings: Findings) -> str:
     changed = f" Changed with --set: {'; '.join(study.overrides)}." if study.overrides else ""
     return (
         f"Profile {study.profile} ({findings.reason}): {', '.join(filter(None, parts))};"
-        f" {progress.done} of {progress.total} trials done.{changed}"
+        f" {progress.done} of {progress.total} trials done.{_how_found(study)}{changed}"
     )
+
+
+def _how_found(study: Study) -> str:
+    """Return how the settings of searched arms were found; empty of a study without searches."""
+    if not study.searches:
+        return ""
+    options, trial = study.searches[0].options, study.searches[0].example.trial
+    metric = CATALOGUE.metrics[options.minimise]
+    held_out = f", of {key_text('validation', trial.validation)} of the training set" if trial.validation else ""
+    seeds = len(study.searches[0].seeds)
+    mean = f", a mean over {seeds} seeds" if seeds > 1 else ""
+    text = (
+        f" Settings: of {count_text(options.proposals, 'proposal')} ({options.sampler}, seed {options.seed}) for each"
+        f" arm and condition, that with the lowest {metric.title}{held_out}{mean}"
+    )
+    if options.confirm:
+        text += "; trained again with other seeds" + (" on all of it" if trial.validation else "")
+    if options.uses_test_set:
+        text += f". {ON_TEST_SET} Picked on the test set, on which its errors are too low for that"
+    return f"{text}."
 
 
 def table_caption(findings: Findings) -> str:

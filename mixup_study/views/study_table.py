@@ -12,7 +12,7 @@ from mixup_study.catalogue import CATALOGUE, PERCENT
 from mixup_study.study.document import Column, Table
 from mixup_study.study.labels import ARM_SEPARATOR, key_text, plain, setting_text, title_text
 from mixup_study.study.study import Study
-from mixup_study.views.captions import table_caption
+from mixup_study.views.captions import ON_TEST_SET, table_caption
 from mixup_study.views.sheet import Sheet
 
 NOT_PUBLISHED = "not published"
@@ -111,6 +111,8 @@ def _label_texts(study: Study, row: TableRow) -> list[str]:
     texts = []
     for key in study.table.rows:
         text = key_text(key, row.keys[key])
+        if key == "arm" and any(search.arm == text and search.options.uses_test_set for search in study.searches):
+            text += f" {ON_TEST_SET}"
         if key == "arm" and split:
             method, _, specification = text.partition(ARM_SEPARATOR)
             texts += [method, specification]

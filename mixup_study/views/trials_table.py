@@ -24,9 +24,10 @@ def trials_sheet(findings: Findings) -> Sheet:
     study = findings.study
     trials = GridPlan(study, 1).trials
     models = [(Cell("", trial), trial_id) for trial_id, trial in trials.items() if trial_id not in study.trials]
-    varied = list_varied(cell.trial for cell in study.cells)
+    cells = study.every_cell
+    varied = list_varied(cell.trial for cell in cells)
     rows = []
-    for cell, trial_id in (*zip(study.cells, cell_ids(study), strict=True), *models):
+    for cell, trial_id in (*zip(cells, cell_ids(study, cells), strict=True), *models):
         record = findings.records.get(trial_id)
         state = "to run" if record is None else record["status"]
         seconds = None if record is None else record["train_seconds"]

@@ -125,7 +125,7 @@ def _settings(findings: Findings) -> list[Setting]:
     names = [name for name in CATALOGUE.fields if name not in CATALOGUE.seeds]
     measured: dict[tuple[Any, ...], list[float]] = {}
     cells: dict[tuple[Any, ...], Cell] = {}
-    for cell, trial_id in zip(study.cells, cell_ids(study), strict=True):
+    for cell, trial_id in zip(study.cells, cell_ids(study, study.cells), strict=True):
         record = findings.records.get(trial_id)
         value = record[quantity.name] if record is not None and record["status"] == "done" else None
         if value is not None and not math.isnan(value):

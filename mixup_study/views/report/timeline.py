@@ -46,7 +46,7 @@ def chart_timeline(findings: Findings) -> Chart | None:
         return None
     arms, total = findings.arms, use.seconds
     bars = [bar for slot in range(len(use.slots)) for bar in _bars(use, slot)]
-    arm_of = {cell.trial.trial_id: cell.arm for cell in findings.study.cells}
+    arm_of = {cell.trial.trial_id: cell.arm for cell in findings.study.every_cell}
     used = {arms.index(arm_of[trial_id]) for jobs in use.slots for job in jobs for trial_id in job.trials}
     unit_name, unit = ("h", 3600.0) if total > 3 * 3600 else ("min", 60.0) if total > 180 else ("s", 1.0)
     points = [_datum(bar, arm_of, arms, findings.labels, unit) for bar in bars]

@@ -1,0 +1,51 @@
+"""What the results say of a study's searches: how far each is, and the cells that they add to the study."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from mixup_study.analysis.table import Records
+from mixup_study.store.ledger import collect_results
+from mixup_study.study.expand import Cell
+from mixup_study.study.search import Results, SearchProgress
+from mixup_study.study.space import Values
+from mixup_study.study.study import Study
+
+
+def follow_searches(
+    study: Study, proposals: Mapping[str, Mapping[int, Values]], records: Records
+) -> list[SearchProgress]:
+    """Return how far each search of a study is, by ``proposals`` of each search_id and by the trials' records."""
+    searches = []
+    for search in study.searches:
+        results: dict[str, float | None] = {}
+        progress = SearchProgress(search, proposals.get(search.search_id, {}), results)
+        results |= _read_results(progress, records)
+        searches.append(progress)
+    return searches
+
+
+def _read_results(progress: SearchProgress, records: Records) -> Results:
+    ids = (trial_id for number in range(len(progress.proposals)) for trial_id in progress.list_trial_ids(number))
+    known = [records[trial_id] for trial_id in ids if trial_id in records]
+    return collect_results(known, progress.search.options.minimise)
+
+
+def add_found(study: Study, searches: Sequence[SearchProgress]) -> Study:
+    """Return a study with the cells that its searches have tried, and those of the settings that they have found."""
+    if not searches:
+        return study
+    found = {
+        progress.search.search_id: progress.search.list_confirmation(progress.proposals[winner])
+        for progress in searches
+        if (winner := progress.winner()) is not None
+    }
+    shown: list[Cell] = []
+    for search_id, cells in itertools.groupby(study.cells, key=lambda cell: cell.sought_by):
+        shown += found.get(search_id or "", cells)
+    tried = [
+        cell for progress in searches for values in progress.proposals for cell in progress.search.list_cells(values)
+    ]
+    return replace(study, cells=tuple(shown), proposed=tuple(tried))

@@ -1,0 +1,64 @@
+"""The proposals of searches in the results, and what their trials measured."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import pyarrow as pa
+
+from mixup_study.store.record import DIVERGED, PROPOSALS
+from mixup_study.store.store import ResultStore
+from mixup_study.study.search import Results, Search
+from mixup_study.study.space import Values
+
+
+class ResultLedger:
+    """The Ledger of a SearchPlan that the results are."""
+
+    def __init__(self, store: ResultStore) -> None:
+        """Read and write the proposals in ``store``."""
+        self._store = store
+
+    def read_proposals(self) -> Mapping[str, Mapping[int, Values]]:
+        """Return the values of the proposals by their search's search_id and their number. Raises StorageError."""
+        proposals: dict[str, dict[int, Values]] = {}
+        for row in self._store.proposals().to_pylist():
+            proposals.setdefault(row["search_id"], {})[row["number"]] = json.loads(row["values"])
+        return proposals
+
+    def write_proposal(self, search: Search, study: str, number: int, values: Values, trial_ids: Sequence[str]) -> None:
+        """Record a proposal, before a trial of it starts. Raises StorageError."""
+        sampler = f"{search.options.sampler}, optuna {version('optuna')}"
+        row = {
+            "proposal_id": f"{search.search_id}-{number}",
+            "search_id": search.search_id,
+            "number": number,
+            "study": study,
+            "arm": search.arm,
+            "values": json.dumps(dict(values)),
+            "trial_ids": list(trial_ids),
+            "sampler": "first" if number < len(search.first) else sampler,
+            "proposed_at": datetime.now(UTC),
+        }
+        self._store.write_proposal(pa.Table.from_pylist([row], schema=PROPOSALS))
+
+    def read_results(self, trial_ids: Collection[str], metric: str) -> Results:
+        """Return what trials measured that have ended for good; None of one that diverged. Raises StorageError."""
+        rows = self._store.find_trials(trial_ids, [metric, "error"]).to_pylist()
+        return collect_results(rows, metric)
+
+
+def collect_results(records: Collection[Mapping[str, object]], metric: str) -> Results:
+    """Return what trials measured by their records; None of one that diverged, and would again."""
+    results: dict[str, float | None] = {}
+    for record in sorted(records, key=lambda record: record["status"] == "done"):
+        value, error = record[metric], record["error"]
+        if record["status"] == "done":
+            results[str(record["trial_id"])] = None if not isinstance(value, float) or math.isnan(value) else value
+        elif isinstance(error, str) and error.startswith(DIVERGED):
+            results[str(record["trial_id"])] = None
+    return results

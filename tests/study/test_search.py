@@ -1,0 +1,315 @@
+"""Searches: which study files declare them, what they propose, and that nothing but results decides that."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mixup_study.errors import InputError
+from mixup_study.study.plan import DONE, WAIT, Ending
+from mixup_study.study.sampling import sample
+from mixup_study.study.search import Results, Search, SearchProgress
+from mixup_study.study.search_plan import SearchPlan
+from mixup_study.study.space import Distribution, Values
+from mixup_study.study.study import Study
+
+SEARCHING = """\
+name: searching
+trial: {dataset: digits, model: preact_resnet18, width: 4, epochs: 2, batch_size: 50, lr: 0.1, validation: 0.2}
+grid: {label_noise: [0.2, 0.8], seed: [0, 1]}
+arms:
+  ERM: {weight_decay: 0}
+  dropout: {}
+  mixup: {method: mixup}
+search:
+  proposals: 14
+  window: 3
+  space:
+    dropout: {dropout: {uniform: [0, 0.5]}}
+    mixup: {alpha: {log: [0.1, 10]}, dropout: {uniform: [0, 0.5]}}
+  first: [{alpha: 1, dropout: 0}]
+  minimise: validation_error_last
+  confirm: {seed: [7, 8, 9]}
+table:
+  title: Searched
+  rows: [label_noise, arm]
+  columns: [{title: last, metric: test_error_last}]
+"""
+
+Load = Callable[..., Study]
+
+
+class MemoryLedger:
+    """Proposals and results in memory: every trial measures what its id says."""
+
+    def __init__(self) -> None:
+        self.proposals: dict[str, dict[int, Values]] = {}
+        self.recorded: dict[str, float | None] = {}
+        self.written = 0
+
+    def read_proposals(self) -> Mapping[str, Mapping[int, Values]]:
+        return {search_id: dict(proposals) for search_id, proposals in self.proposals.items()}
+
+    def write_proposal(self, search: Search, study: str, number: int, values: Values, trial_ids: Sequence[str]) -> None:
+        self.proposals.setdefault(search.search_id, {})[number] = values
+        self.written += 1
+
+    def read_results(self, trial_ids: Collection[str], metric: str) -> Results:
+        return {trial_id: self.recorded[trial_id] for trial_id in trial_ids if trial_id in self.recorded}
+
+
+def measure(trial_id: str) -> float | None:
+    """Return what a trial measures; one of eight diverges."""
+    return None if int(trial_id, 16) % 8 == 0 else int(trial_id, 16) / 16**16
+
+
+def run_search(study: Study, slots: int, chance: random.Random, crashes: int) -> tuple[MemoryLedger, Counter[str]]:
+    """Run a study to its end: trials end in any order, and the command dies ``crashes`` times."""
+    ledger, trained = MemoryLedger(), Counter[str]()
+    while True:
+        plan = SearchPlan(study, slots, ledger)
+        ended: dict[str, Ending] = {one: "done" for one, value in ledger.recorded.items() if value is not None}
+        started: set[str] = set()
+        ready: list[str] = []
+        running: list[str] = []
+        crash_after = chance.randrange(1, 12) if crashes else math.inf
+        crashes -= 1
+        while crash_after > 0:
+            while isinstance(jobs := plan.next(ended, started), tuple):
+                for job in jobs:
+                    assert not started.intersection(job.trial_ids)
+                    started.update(job.trial_ids)
+                    ready += job.trial_ids
+            while ready and len(running) < slots:
+                running.append(ready.pop(0))
+            if not running:
+                assert jobs is DONE
+                assert plan.is_done(ledger.recorded)
+                return ledger, trained
+            trial_id = running.pop(chance.randrange(len(running)))
+            ledger.recorded[trial_id] = measure(trial_id)
+            ended[trial_id] = "failed" if ledger.recorded[trial_id] is None else "done"
+            trained[trial_id] += 1
+            crash_after -= 1
+
+
+@settings(max_examples=25)
+@given(chance=st.randoms(use_true_random=False), slots=st.integers(1, 9), crashes=st.integers(0, 4))
+def test_proposals_depend_on_no_order_no_slots_and_no_crash(
+    searching: Study, undisturbed: MemoryLedger, chance: random.Random, slots: int, crashes: int
+) -> None:
+    ledger, trained = run_search(searching, slots, chance, crashes)
+    assert ledger.proposals == undisturbed.proposals
+    assert ledger.recorded == undisturbed.recorded
+    diverging = {trial_id for trial_id, value in ledger.recorded.items() if value is None}
+    confirming = {cell.trial.trial_id for found in list_found(searching, ledger) for cell in found}
+    assert all(count == 1 for trial_id, count in trained.items() if trial_id not in diverging & confirming)
+
+
+def list_found(study: Study, ledger: MemoryLedger) -> list[Any]:
+    found = []
+    for search in study.searches:
+        progress = SearchProgress(search, ledger.proposals[search.search_id], ledger.recorded)
+        winner = progress.winner()
+        assert winner is not None
+        found.append(search.list_confirmation(progress.proposals[winner]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def searching(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    from mixup_study.study.study import StudyFile
+
+    file = tmp_path_factory.mktemp("search") / "searching.yaml"
+    file.write_text(SEARCHING)
+    return StudyFile(file).load("full")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(searching: Study) -> MemoryLedger:
+    return run_search(searching, 1, random.Random(0), 0)[0]
+
+
+def test_a_study_has_a_search_for_each_arm_and_condition(searching: Study, undisturbed: MemoryLedger) -> None:
+    assert [(search.arm, search.fields["label_noise"]) for search in searching.searches] == [
+        ("dropout", 0.2),
+        ("dropout", 0.8),
+        ("mixup", 0.2),
+        ("mixup", 0.8),
+    ]
+    assert [cell.arm for cell in searching.cells] == ["ERM"] * 4 + ["dropout"] * 6 + ["mixup"] * 6
+    assert len(searching.trials) == 4  # the others stand for what is not found yet
+    plan = SearchPlan(searching, 1, MemoryLedger())
+    assert plan.expected == 4 + 4 * (14 * 2 + 3)
+    assert len(undisturbed.recorded) == plan.expected
+    for search in searching.searches:
+        proposals = undisturbed.proposals[search.search_id]
+        assert sorted(proposals) == list(range(14))
+        assert proposals[0] == ({"dropout": 0} if search.arm == "dropout" else {"alpha": 1, "dropout": 0})
+        for values in proposals.values():
+            assert values.keys() == search.space.keys()
+            assert all(search.space[name].contains(value) for name, value in values.items())
+            assert all(float(f"{value:.3g}") == value for value in values.values())
+
+
+def test_the_best_setting_is_confirmed_on_all_training_data(searching: Study, undisturbed: MemoryLedger) -> None:
+    for search, found in zip(searching.searches, list_found(searching, undisturbed), strict=True):
+        assert [cell.trial.seed for cell in found] == [7, 8, 9]
+        assert {cell.trial.validation for cell in found} == {0}
+        means = {}
+        for number, values in undisturbed.proposals[search.search_id].items():
+            measured = [undisturbed.recorded[cell.trial.trial_id] for cell in search.list_cells(values)]
+            means[number] = sum(1.0 if value is None else value for value in measured) / 2
+        best = undisturbed.proposals[search.search_id][min(means, key=lambda number: means[number])]
+        assert all(getattr(found[0].trial, name) == value for name, value in best.items())
+
+
+def test_a_proposal_waits_for_exactly_the_results_that_it_knows(searching: Study) -> None:
+    ledger = MemoryLedger()
+    plan = SearchPlan(searching, 4, ledger)
+    jobs = plan.next({}, ())
+    assert isinstance(jobs, tuple)
+    assert {len(proposals) for proposals in ledger.proposals.values()} == {3}
+    started = {trial_id for job in jobs for trial_id in job.trial_ids}
+    assert plan.next({}, started) is WAIT
+    search = searching.searches[0]
+    second = [cell.trial.trial_id for cell in search.list_cells(ledger.proposals[search.search_id][1])]
+    assert plan.next(dict.fromkeys(second, "failed"), started) is WAIT  # the first proposal has not ended
+    first = [cell.trial.trial_id for cell in search.list_cells(ledger.proposals[search.search_id][0])]
+    more = plan.next(dict.fromkeys([*first, *second], "failed"), started)
+    assert isinstance(more, tuple)
+    assert {trial_id for job in more for trial_id in job.trial_ids} == {
+        cell.trial.trial_id
+        for number in (3, 4)
+        for cell in search.list_cells(ledger.proposals[search.search_id][number])
+    }
+
+
+def test_a_proposal_that_was_removed_is_made_again(searching: Study, undisturbed: MemoryLedger) -> None:
+    ledger = MemoryLedger()
+    ledger.recorded = dict(undisturbed.recorded)
+    ledger.proposals = {search_id: dict(own) for search_id, own in undisturbed.proposals.items()}
+    search_id = searching.searches[2].search_id
+    del ledger.proposals[search_id][4]
+    plan = SearchPlan(searching, 1, ledger)
+    assert plan.next(dict.fromkeys(ledger.recorded, "done"), ()) is DONE
+    assert ledger.proposals == undisturbed.proposals
+    assert ledger.written == 1
+
+
+def test_a_longer_search_goes_on_from_a_shorter_one(load: Load, undisturbed: MemoryLedger) -> None:
+    longer = load(SEARCHING, "search.proposals=16")
+    ledger, _ = run_search(longer, 2, random.Random(1), 0)
+    for search_id, proposals in undisturbed.proposals.items():
+        assert {number: ledger.proposals[search_id][number] for number in range(14)} == proposals
+
+
+@pytest.mark.parametrize(
+    "override", ["search.seed=1", "search.window=4", "search.sampler=random", "trial.epochs=3", "search.first=[]"]
+)
+def test_another_search_has_another_id(load: Load, searching: Study, override: str) -> None:
+    ids = {search.search_id for search in searching.searches}
+    assert len(ids) == 4
+    assert ids.isdisjoint(search.search_id for search in load(SEARCHING, override).searches)
+
+
+def test_settings_that_are_proposed_twice_train_once(load: Load) -> None:
+    study = load(SEARCHING, "search.space={mixup: {alpha: {choice: [1, 2]}}}", "search.first=[]", "arms.dropout=null")
+    ledger, trained = run_search(study, 3, random.Random(0), 0)
+    assert all(len(proposals) == 14 for proposals in ledger.proposals.values())
+    assert set(trained.values()) == {1}
+
+
+SPACE = {
+    "alpha": Distribution(log=[0.05, 32.0]),
+    "dropout": Distribution(uniform=[0.0, 0.7]),
+    "width": Distribution(log_integer=[2, 64]),
+    "depth": Distribution(integer=[1, 4]),
+    "augment": Distribution(choice=[True, False]),
+}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "qmc", "random"])
+@settings(max_examples=10)
+@given(data=st.data())
+def test_a_proposal_is_a_function_of_the_results(sampler: str, data: st.DataObject) -> None:
+    errors = data.draw(st.lists(st.floats(0, 1) | st.just(math.inf), max_size=14))
+    pending = data.draw(st.integers(0, 3))
+    proposals: list[Values] = []
+    for number in range(len(errors) + pending):
+        proposals.append(sample("random", number, SPACE, [], []))
+    results = list(zip(proposals, errors, strict=False))
+    proposed = [sample(sampler, 5, SPACE, results, proposals[len(errors) :]) for _ in range(2)]
+    assert proposed[0] == proposed[1]
+    assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
+
+
+def test_a_gaussian_process_proposes_what_is_in_the_space() -> None:
+    proposals = [sample("random", number, SPACE, [], []) for number in range(12)]
+    results = [(values, values["dropout"]) for values in proposals]
+    proposed = [sample("gp", 0, SPACE, results, proposals[:2]) for _ in range(2)]
+    assert proposed[0] == proposed[1]
+    assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
+
+
+def test_tpe_finds_the_better_half() -> None:
+    space = {"dropout": Distribution(uniform=[0.0, 1.0])}
+    proposals: list[Values] = []
+    for number in range(40):
+        known = max(0, number - 3)
+        results = [(values, abs(values["dropout"] - 0.8)) for values in proposals[:known]]
+        proposals.append(sample("tpe", 0, space, results, proposals[known:]))
+    late = [values["dropout"] for values in proposals[20:]]
+    assert sum(abs(value - 0.8) < 0.2 for value in late) > 15
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        (
+            ["search.space.mixup.alpah={log: [1, 2]}"],
+            "search.space.mixup.alpah: unknown key; expected a field of a trial; did you mean 'alpha'?",
+        ),
+        (["search.space.mixupp={alpha: {log: [1, 2]}}"], "expected an arm; did you mean 'mixup'?"),
+        (["search.space.mixup.alpha={log: [0, 2]}"], "expected numbers above 0"),
+        (["search.space.mixup.alpha={log: [2, 1]}"], "expected two finite numbers, the lower first"),
+        (["search.space.mixup.alpha={log: [1, 2], uniform: [1, 2]}"], "expected one of uniform, log, integer"),
+        (["search.space.mixup.alpha={logg: [1, 2]}"], "did you mean 'log'?"),
+        (["search.space.mixup.dropout={uniform: [0, 2]}"], "search.space.mixup.dropout: 2.0: expected a value < 1"),
+        (["search.space.mixup.seed={integer: [0, 2]}"], "expected a hyper-parameter"),
+        (["search.space.ERM={}"], "expected a field to search"),
+        (["search.space.ERM={alpha: {log: [1, 2]}}"], "method erm does not take it"),
+        (["search.space.ERM={weight_decay: {uniform: [0, 1]}}"], "search.space has it too"),
+        (["search.first=[{alpha: 1}]"], "expected a value of dropout, which dropout searches"),
+        (["search.first=[{alpha: 100, dropout: 0}]"], "expected a value within the space of mixup"),
+        (["search.first=[{alfa: 1, dropout: 0}]"], "did you mean 'alpha'?"),
+        (["search.minimise=validation_error_lst"], "did you mean 'validation_error_last'?"),
+        (["search.minimise=test_error_last"], "search.on_test_set: true"),
+        (["search.minimise=near_modes_last"], "do not measure it"),
+        (["trial.validation=0"], "nothing is held out to measure it on; expected trial.validation"),
+        (["search.confirm={epochs: [1]}"], "expected a seed, one of data_seed"),
+        (["search.confirm={seed: [1, 1]}"], "expected values, each once"),
+        (["search.confirm={seed: [-1]}"], "search.confirm.seed"),
+        (["search.sampler=tpee"], "did you mean 'tpe'?"),
+        (["search.proposals=0"], "search.proposals"),
+        (["search.windw=3"], "did you mean 'window'?"),
+        (["table.rows=[arm]"], "label_noise"),
+    ],
+)
+def test_what_makes_no_search_is_one_line(load: Load, overrides: Sequence[str], problem: str) -> None:
+    with pytest.raises(InputError) as refused:
+        load(SEARCHING, *overrides)
+    assert problem in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_test_set_is_searched_on_request(load: Load) -> None:
+    study = load(SEARCHING, "search.minimise=test_error_last", "search.on_test_set=true", "trial.validation=0")
+    assert len(study.searches) == 4
