@@ -18,6 +18,7 @@ COMMANDS = {
     "report": "write a study's report from its results, as one HTML file",
     "query": "ask the results in SQL",
     "models": "list the models that trials left, and export one",
+    "export": "write a study's searches for Optuna's tools",
     "schema": "write the JSON Schema of study files, for editors",
 }
 

@@ -52,7 +52,9 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = cli.parser("query", "Ask the results in SQL, read-only, over the views trials, epochs and points.")
+    parser = cli.parser(
+        "query", "Ask the results in SQL, read-only, over the views trials, epochs, points and proposals."
+    )
     parser.add_argument(
         "sql", metavar="SQL", help="one SELECT, as in 'select method, alpha, test_error_last from trials'"
     )

@@ -52,7 +52,7 @@ class Outcome:
         return f"efficiency: {efficiency_text(self.progress.train_seconds, self.slots, self.seconds)}"
 
     def failure_lines(self, done: Collection[str]) -> list[str]:
-        """Return a line for each trial that is not ``done``: what ended it and where its log is, or what it waits for.
+        """Return a line for each trial that is missing: what ended it and where its log is, or what it waits for.
 
         The lines are in the order of the study.
         """
@@ -60,7 +60,7 @@ class Outcome:
         blocked = self.plan.blocked(endings | dict.fromkeys(done, "done"))
         lines = []
         for trial_id in self.plan.trials:
-            if trial_id in done:
+            if trial_id in done or self.plan.accepts_failure(trial_id):
                 continue
             name = f"{trial_id} {self.plan.labels[trial_id]}"
             if trial_id in blocked:

@@ -19,7 +19,7 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 def query(store: ResultStore, sql: str, timeout: float | None = None) -> pa.Table:
-    """Return the rows of one SELECT over the views ``trials``, ``epochs`` and ``points``.
+    """Return the rows of one SELECT over the views ``trials``, ``epochs``, ``points`` and ``proposals``.
 
     The database lives in memory, in half of the machine's at most, and can reach no file. Raises InputError for
     anything but one statement that reads, for one that DuckDB refuses, and for one that takes longer than ``timeout``
@@ -31,10 +31,11 @@ def query(store: ResultStore, sql: str, timeout: float | None = None) -> pa.Tabl
         try:
             statements = connection.extract_statements(sql)
             if len(statements) != 1 or statements[0].type not in _READING:
-                raise InputError(f"{sql.strip()[:60]!r}: expected one SELECT over trials, epochs and points")
+                raise InputError(f"{sql.strip()[:60]!r}: expected one SELECT over trials, epochs, points and proposals")
             connection.register("trials", store.trials())
             connection.register("epochs", store.epochs())
             connection.register("points", store.points())
+            connection.register("proposals", store.proposals())
             connection.execute("SET lock_configuration = true")
             return _run(connection, sql, timeout)
         except TimeoutError:

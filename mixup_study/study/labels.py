@@ -9,7 +9,7 @@ from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.expand import Cell
-from mixup_study.study.search import SearchProgress
+from mixup_study.study.search import Search, SearchProgress
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial
 
@@ -52,6 +52,18 @@ def _label_cell(cell: Cell, outer: Iterable[str], others: Iterable[str]) -> str:
     taken = cell.trial.described_by
     rest = [f"{name}={plain(getattr(cell.trial, name))}" for name in others if name in taken]
     return ", ".join(filter(None, [*parts, cell.arm, setting_text(settings), *rest]))
+
+
+def describe_condition(study: Study, search: Search) -> str:
+    """Return under which values of the table's fields a search is, as ``label noise 50%``; empty where none vary."""
+    trial = search.example.trial
+    keys = (name for name in study.table.keys if name != "arm")
+    return ", ".join(f"{title_text(name)} {key_text(name, getattr(trial, name))}" for name in keys)
+
+
+def name_search(study: Study, search: Search) -> str:
+    """Return what a search is called within its study: ``label noise 50%, mixup``."""
+    return ", ".join(filter(None, [describe_condition(study, search), search.arm]))
 
 
 def describe_search(progress: SearchProgress) -> str:

@@ -104,6 +104,9 @@ class Plan(Protocol):
     def is_done(self, done: Collection[str]) -> bool:
         """Return whether nothing is left to train where the trials ``done`` are."""
 
+    def accepts_failure(self, trial_id: str) -> bool:
+        """Return whether a trial's failure is a result of the study, and not one that is missing."""
+
     def list_wanted(self, done: Collection[str]) -> set[str]:
         """Return the trials whose models are needed by those that are not among ``done``."""
 
@@ -189,6 +192,10 @@ class GridPlan:
     def is_done(self, done: Collection[str]) -> bool:
         """Return whether all of the study's own trials are among ``done``."""
         return all(trial_id in done for trial_id in self._study.trials)
+
+    def accepts_failure(self, trial_id: str) -> bool:
+        """Return False: every trial of a grid belongs in its table."""
+        return False
 
     def list_wanted(self, done: Collection[str]) -> set[str]:
         """Return the trials whose models are needed by those that are not among ``done``."""

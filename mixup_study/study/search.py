@@ -156,6 +156,10 @@ class SearchProgress:
         assert result is not None
         return result
 
+    def has_failed(self, number: int) -> bool:
+        """Return whether every trial of a proposal failed."""
+        return all(trial_id in self._results and self._results[trial_id] is None for trial_id in self._ids[number])
+
     @property
     def ended(self) -> int:
         """Return how many proposals have ended."""

@@ -56,6 +56,8 @@ class SearchPlan:
         """By trial_id, of the trials of proposals."""
         self._pending: set[str] = set()
         """trial_ids of the trials of proposals that have not ended."""
+        self._lost: set[str] = set()
+        """trial_ids of those that failed for another reason than what they are."""
         recorded = ledger.read_proposals()
         self.searches = [
             SearchProgress(search, recorded.get(search.search_id, {}), self._results) for search in study.searches
@@ -110,10 +112,11 @@ class SearchPlan:
     def _take_results(self, ended: Endings) -> None:
         """Take in what trials of proposals measured that have ended since."""
         new = [trial_id for trial_id in self._pending if trial_id in ended]
-        done = [trial_id for trial_id in new if ended[trial_id] == "done"]
-        results = self._ledger.read_results(done, self._metric) if done else {}
-        self._results.update({trial_id: results.get(trial_id) for trial_id in new})
-        self._pending.difference_update(new)
+        if new:
+            results = self._ledger.read_results(new, self._metric)
+            self._lost.update(trial_id for trial_id in new if trial_id not in results)
+            self._results.update({trial_id: results.get(trial_id) for trial_id in new})
+            self._pending.difference_update(new)
 
     def _propose(self) -> None:
         """Make and record the proposals that are due, those of all searches in turn."""
@@ -154,6 +157,10 @@ class SearchPlan:
     def is_done(self, done: Collection[str]) -> bool:
         """Return whether nothing is left to propose or to train where the trials ``done`` are."""
         return not self.list_left(done) and self._grid.is_done(done)
+
+    def accepts_failure(self, trial_id: str) -> bool:
+        """Return whether a trial's failure is a result: a proposal that diverged counts as the worst."""
+        return self._results.get(trial_id, 0.0) is None and trial_id not in self._lost
 
     def list_wanted(self, done: Collection[str]) -> set[str]:
         """Return the trials whose models are needed by those that are not among ``done``."""

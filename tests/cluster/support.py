@@ -37,6 +37,29 @@ table:
 """
 
 
+SEARCHING = """\
+name: searching
+checkpoint_seconds: 0
+trial: {dataset: iris, model: mlp, width: 8, epochs: 3, batch_size: 16, optimizer: adam, lr: 1e-2, validation: 0.2}
+grid: {seed: [0, 1]}
+arms:
+  ERM: {weight_decay: 0}
+  mixup: {method: mixup}
+search:
+  proposals: 13
+  window: 4
+  space:
+    mixup: {alpha: {log: [0.05, 32]}, weight_decay: {log: [1e-5, 1e-2]}}
+  first: [{alpha: 0.2, weight_decay: 1e-4}]
+  minimise: validation_error_last
+  confirm: {seed: [100, 101]}
+table:
+  title: A small search
+  rows: [arm]
+  columns: [{title: last, metric: test_error_last}]
+"""
+
+
 ONE_PACK = ["--set", "arms.mixup=null", "--set", "resources.cpus=2"]
 """One pack on one slot, also where there are two CPUs."""
 LONG = [*ONE_PACK, "--set", "trial.epochs=1500", "--set", "checkpoint_seconds=0.3"]

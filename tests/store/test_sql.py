@@ -98,7 +98,7 @@ def test_other_statements_that_read_are_answered(results: ResultStore, sql: str)
     ],
 )
 def test_anything_but_one_statement_that_reads_is_refused(results: ResultStore, sql: str) -> None:
-    assert refusal(results, sql).endswith(": expected one SELECT over trials, epochs and points")
+    assert refusal(results, sql).endswith(": expected one SELECT over trials, epochs, points and proposals")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from mixup_study.views.report.effects import chart_effects
 from mixup_study.views.report.facts import list_facts
 from mixup_study.views.report.memorisation import chart_memorisation
 from mixup_study.views.report.page import render_page
+from mixup_study.views.report.search import chart_search, importances_sheet, picked_sheet
 from mixup_study.views.report.timeline import chart_timeline
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.trials_table import failed_sheet, slowest_sheet
@@ -24,6 +25,7 @@ SECTIONS = {
     "table": "Measured",
     "claims": "Claims",
     "curves": "Learning curves",
+    "search": "Search",
     "effects": "Hyper-parameters",
     "memorisation": "Memorisation",
     "drawings": "Figures",
@@ -40,9 +42,10 @@ def report_html(findings: Findings) -> str:
     What has no data is left out. Raises StorageError.
     """
     study = findings.study
-    curves, effects = chart_curves(findings), chart_effects(findings)
+    curves, effects, search = chart_curves(findings), chart_effects(findings), chart_search(findings)
     charts: dict[str, Chart | None] = {
         **{f"curves-{label}": chart for label, chart in curves.items()},
+        **{name: chart for name, (_, chart) in search.items()},
         **{f"effect-{name}": chart for name, chart in effects.items()},
         "memorisation": chart_memorisation(findings),
         "timeline": chart_timeline(findings),
@@ -57,6 +60,7 @@ def report_html(findings: Findings) -> str:
         "table": True,
         "claims": claims,
         "curves": curves,
+        "search": search,
         "effects": effects,
         "memorisation": charts["memorisation"],
         "drawings": drawings,
@@ -74,6 +78,9 @@ def report_html(findings: Findings) -> str:
         progress=findings.progress,
         contents={id: name for id, name in headings.items() if present[id]},
         curves={f"curves-{label}": label for label in curves},
+        search={name: title for name, (title, _) in search.items()},
+        picked=picked_sheet(findings),
+        importances=importances_sheet(findings),
         effects={f"effect-{name}": title_text(name) for name in effects},
         claims=claims,
         drawings=drawings,

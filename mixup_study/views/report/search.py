@@ -1,0 +1,430 @@
+"""What a study's searches tried: their history, and what was measured over the space that they tried it in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mixup_study.analysis.findings import Findings
+from mixup_study.analysis.optuna_study import find_importances
+from mixup_study.catalogue import CATALOGUE, Quantity
+from mixup_study.study.labels import describe_condition, name_search, plain, setting_text, title_text
+from mixup_study.study.search import SearchProgress
+from mixup_study.study.space import Distribution
+from mixup_study.views.report.charts import (
+    TOOLTIP,
+    VISIBLE,
+    ZOOM,
+    Chart,
+    Datum,
+    Label,
+    Panel,
+    Spec,
+    arm_encoding,
+    axis_encoding,
+    layered_view,
+    round_digits,
+)
+from mixup_study.views.sheet import Sheet
+
+POINTS = 400
+"""Proposals of a search that are drawn over its space: the best, and the rest evenly."""
+CONTOUR_CELLS = 24
+"""Cells along each side of a contour plot."""
+SCHEME = "viridis"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A proposal that has ended."""
+
+    number: int
+    values: Mapping[str, Any]
+    result: float
+    """As shown."""
+
+
+@dataclass(frozen=True)
+class SearchResults:
+    """The searches of a study with the proposals that have ended."""
+
+    findings: Findings
+    quantity: Quantity
+    tried: Sequence[tuple[SearchProgress, Sequence[Tried]]]
+
+    @classmethod
+    def read(cls, findings: Findings) -> SearchResults | None:
+        """Return the searches of a study; None where none of their proposals has ended."""
+        if not findings.searches:
+            return None
+        quantity = CATALOGUE.metrics[findings.searches[0].search.options.minimise]
+        tried = [(progress, _list_tried(progress, quantity)) for progress in findings.searches]
+        return cls(findings, quantity, tried) if any(own for _, own in tried) else None
+
+    def condition(self, progress: SearchProgress) -> str:
+        """Return under which values of the table's fields a search is."""
+        return describe_condition(self.findings.study, progress.search)
+
+    def name(self, progress: SearchProgress) -> str:
+        """Return what a search is called: its condition and its arm."""
+        return name_search(self.findings.study, progress.search)
+
+    def arm(self, progress: SearchProgress) -> int:
+        """Return the number of a search's arm."""
+        return self.findings.arms.index(progress.search.arm)
+
+
+def _list_tried(progress: SearchProgress, quantity: Quantity) -> list[Tried]:
+    tried = []
+    for number, values in enumerate(progress.proposals):
+        result = progress.result(number)
+        if result is not None and math.isfinite(result):
+            tried.append(Tried(number, values, quantity.unit.scaled(result)))
+    return tried
+
+
+def chart_search(findings: Findings) -> dict[str, tuple[str, Chart]]:
+    """Return the figures of the searches with their titles; none where no proposal has ended."""
+    results = SearchResults.read(findings)
+    if results is None:
+        return {}
+    charts = {"search-history": ("History", _chart_history(results))}
+    for name in dict.fromkeys(name for progress, _ in results.tried for name in progress.search.space):
+        chart = _chart_slice(results, name)
+        if chart is not None:
+            charts[f"search-slice-{name}"] = (f"Over {_field_title(name)}", chart)
+    for key, title, build in (
+        ("search-parallel", "All fields together", _chart_parallel),
+        ("search-contour", "The two fields that decide most", _chart_contours),
+    ):
+        if (chart := build(results)) is not None:
+            charts[key] = (title, chart)
+    return charts
+
+
+def picked_sheet(findings: Findings) -> Sheet:
+    """Return what each search has found: its best setting, beside the one that the test set would have picked."""
+    rows = []
+    for progress in findings.searches:
+        search, best = progress.search, progress.best()
+        name = name_search(findings.study, search)
+        state = f"{progress.ended}/{search.options.proposals}"
+        if best is None:
+            rows.append([name, state, *[""] * 5])
+            continue
+        by_test = _pick_by_test(findings, progress)
+        tests = [_measure_test(findings, progress, number) for number in (best, best if by_test is None else by_test)]
+        result = progress.result(best)
+        assert result is not None
+        unit = CATALOGUE.metrics[search.options.minimise].unit
+        rows.append(
+            [
+                name,
+                state,
+                setting_text(progress.proposals[best]),
+                f"{unit.scaled(result):.{unit.decimals}f}",
+                "" if tests[0] is None else f"{unit.scaled(tests[0]):.{unit.decimals}f}",
+                "" if by_test is None else setting_text(progress.proposals[by_test]),
+                "" if tests[1] is None else f"{unit.scaled(tests[1]):.{unit.decimals}f}",
+            ]
+        )
+    label = CATALOGUE.metrics[findings.searches[0].search.options.minimise].label if findings.searches else ""
+    headings = [
+        "search",
+        "proposals",
+        "best setting",
+        label,
+        "its test error (%)",
+        "best on the test set",
+        "test error (%)",
+    ]
+    return Sheet(headings, rows, numeric=frozenset({1, 3, 4, 6}))
+
+
+def importances_sheet(findings: Findings) -> Sheet:
+    """Return how much each field decides of what is minimised, in percent of each search."""
+    names = list(dict.fromkeys(name for progress in findings.searches for name in progress.search.space))
+    rows = []
+    for progress in findings.searches:
+        importances = find_importances(findings.study, progress)
+        if importances:
+            name = name_search(findings.study, progress.search)
+            rows.append([name, *(f"{importances[field]:.0%}" if field in importances else "" for field in names)])
+    return Sheet(["search", *map(_field_title, names)], rows, numeric=frozenset(range(1, len(names) + 1)))
+
+
+def _test_metric(progress: SearchProgress) -> str:
+    return progress.search.options.minimise.replace("validation_", "test_", 1)
+
+
+def _measure_test(findings: Findings, progress: SearchProgress, number: int) -> float | None:
+    metric = _test_metric(progress)
+    records = [findings.records.get(trial_id) for trial_id in progress.list_trial_ids(number)]
+    values = [record[metric] for record in records if record is not None and metric in record]
+    if len(values) < len(records) or any(value is None or math.isnan(value) for value in values):
+        return None
+    return math.fsum(values) / len(values)
+
+
+def _pick_by_test(findings: Findings, progress: SearchProgress) -> int | None:
+    measured = ((_measure_test(findings, progress, number), number) for number in range(len(progress.proposals)))
+    return min(((value, number) for value, number in measured if value is not None), default=(0.0, None))[1]
+
+
+def _field_title(name: str) -> str:
+    sign = CATALOGUE.fields[name].traits.sign
+    return f"{title_text(name)} {sign}" if sign else title_text(name)
+
+
+def _result_text(tried: Tried, results: SearchResults) -> str:
+    return f"{tried.result:.{results.quantity.unit.decimals}f}"
+
+
+def _numbers(results: SearchResults) -> Sheet:
+    rows = [
+        [results.name(progress), str(tried.number), setting_text(tried.values), _result_text(tried, results)]
+        for progress, own in results.tried
+        for tried in own
+    ]
+    return Sheet(["search", "proposal", "setting", results.quantity.label], rows, numeric=frozenset({1, 3}))
+
+
+def _highest(results: SearchResults) -> float:
+    return max((tried.result for _, own in results.tried for tried in own), default=1.0) * 1.05 or 1.0
+
+
+def _by_condition(results: SearchResults) -> dict[str, list[tuple[SearchProgress, Sequence[Tried]]]]:
+    groups: dict[str, list[tuple[SearchProgress, Sequence[Tried]]]] = {}
+    for progress, own in results.tried:
+        groups.setdefault(results.condition(progress), []).append((progress, own))
+    return groups
+
+
+def _key(results: SearchResults) -> dict[int, str]:
+    return {results.arm(progress): progress.search.arm for progress, _ in results.tried}
+
+
+def _datum(results: SearchResults, progress: SearchProgress, tried: Tried, labels: list[Label]) -> Datum:
+    """Return a proposal as a point, and append the label of what stands beside the pointer."""
+    arm = results.arm(progress)
+    labels.append(Label(f"{progress.search.arm}: {setting_text(tried.values)}", arm))
+    text = _result_text(tried, results)
+    return {"a": arm, "y": round_digits(tried.result), "h": f"proposal {tried.number}", "t": [[len(labels) - 1, text]]}
+
+
+def _chart_history(results: SearchResults) -> Chart:
+    arms = len(results.findings.arms)
+    most = max(progress.search.options.proposals for progress, _ in results.tried)
+    x = axis_encoding("x", "x", "proposal", -0.02 * most - 0.5, most - 0.5 + 0.02 * most)
+    y = axis_encoding("y", "y", results.quantity.label, 0, _highest(results))
+    colour = arm_encoding("color", arms)
+    best = {
+        "data": {"name": "best"},
+        "transform": [VISIBLE],
+        "mark": {"type": "line", "clip": True, "interpolate": "step-after", "strokeWidth": 1.8},
+        "encoding": {**x, **y, **colour, **arm_encoding("strokeDash", arms)},
+    }
+    point = {
+        "transform": [VISIBLE],
+        "params": [ZOOM],
+        "mark": {"type": "point", "clip": True, "filled": True, "opacity": 0.75, "size": 45, **TOOLTIP},
+        "encoding": {**x, **y, **colour, **arm_encoding("shape", arms)},
+    }
+    spec = layered_view(260, [best, point])
+    panels = []
+    for condition, group in _by_condition(results).items():
+        labels: list[Label] = []
+        points: list[Datum] = []
+        lowest: list[Datum] = []
+        for progress, own in group:
+            least = math.inf
+            for tried in own:
+                points.append({**_datum(results, progress, tried, labels), "x": tried.number})
+                least = min(least, tried.result)
+                lowest.append({"a": results.arm(progress), "x": tried.number, "y": round_digits(least)})
+        names = ", ".join(progress.search.arm for progress, _ in group)
+        description = f"{results.quantity.title.capitalize()} of each proposal, and the best so far, of {names}."
+        panels.append(Panel(condition, description, spec, {"points": points, "best": lowest}, labels))
+    notes = ["A point is a proposal, a mean over its seeds; the line is the best so far."]
+    return Chart(panels, _key(results), notes, _numbers(results))
+
+
+def _place(distribution: Distribution, value: Any) -> float:
+    """Return where a value stands in its range, from 0 to 1."""
+    if distribution.choice is not None:
+        return distribution.choice.index(value) / max(len(distribution.choice) - 1, 1)
+    low, high = distribution.bounds
+    if distribution.is_log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return round_digits((value - low) / (high - low))
+
+
+def _is_number(distribution: Distribution) -> bool:
+    return distribution.choice is None
+
+
+def _chart_slice(results: SearchResults, name: str) -> Chart | None:
+    having = [(progress, own) for progress, own in results.tried if name in progress.search.space]
+    ranges = [progress.search.space[name] for progress, _ in having]
+    if not all(map(_is_number, ranges)) or not any(own for _, own in having):
+        return None
+    low, high = min(own.bounds[0] for own in ranges), max(own.bounds[1] for own in ranges)
+    logarithmic = all(own.is_log for own in ranges)
+    margin = (high - low) * 0.04
+    if logarithmic:
+        x = axis_encoding("x", "x", _field_title(name), low / 1.15, high * 1.15, type="log")
+    else:
+        x = axis_encoding("x", "x", _field_title(name), low - margin, high + margin)
+    x["x"]["axis"] = {"grid": False, "labelExpr": "format(datum.value, '~r')"}
+    y = axis_encoding("y", "y", results.quantity.label, 0, _highest(results))
+    arms = len(results.findings.arms)
+    point = {
+        "transform": [VISIBLE],
+        "params": [ZOOM],
+        "mark": {"type": "point", "clip": True, "filled": True, "opacity": 0.75, "size": 45, **TOOLTIP},
+        "encoding": {**x, **y, **arm_encoding("color", arms), **arm_encoding("shape", arms)},
+    }
+    spec = layered_view(230, [point])
+    panels = []
+    for condition, group in _by_condition(results).items():
+        labels: list[Label] = []
+        points = [
+            {**_datum(results, progress, tried, labels), "x": round_digits(float(tried.values[name]))}
+            for progress, own in group
+            if name in progress.search.space
+            for tried in _few(own)
+        ]
+        description = f"{results.quantity.title.capitalize()} of each proposal against {title_text(name)}."
+        panels.append(Panel(condition, description, spec, {"points": points}, labels))
+    key = {results.arm(progress): progress.search.arm for progress, _ in having}
+    return Chart(panels, key, ["A point is a proposal."], _numbers(results))
+
+
+def _few(own: Sequence[Tried]) -> Sequence[Tried]:
+    """Return the proposals that are drawn: the best half of POINTS, and as many of the rest, evenly."""
+    if len(own) <= POINTS:
+        return own
+    ranked = sorted(own, key=lambda tried: tried.result)
+    rest = ranked[POINTS // 2 :]
+    return ranked[: POINTS // 2] + rest[:: -(-len(rest) // (POINTS // 2))]
+
+
+def _colour_by_result(results: SearchResults, field: str = "r") -> Spec:
+    scale = {"scheme": SCHEME, "reverse": True}
+    legend = {"title": results.quantity.label, "gradientLength": 120}
+    return {"color": {"field": field, "type": "quantitative", "scale": scale, "legend": legend}}
+
+
+def _chart_parallel(results: SearchResults) -> Chart | None:
+    panels = []
+    for progress, own in results.tried:
+        space = progress.search.space
+        if len(space) < 2 or not own:
+            continue
+        axes = [_field_title(name) for name in space]
+        lines: list[Datum] = []
+        for tried in sorted(_few(own), key=lambda tried: -tried.result):  # the best on top
+            for axis, (name, distribution) in zip(axes, space.items(), strict=True):
+                point = {"x": axis, "y": _place(distribution, tried.values[name]), "l": tried.number}
+                lines.append({**point, "r": round_digits(tried.result)})
+        ends = [
+            {"x": axis, "y": place, "s": _end_text(distribution, place)}
+            for axis, distribution in zip(axes, space.values(), strict=True)
+            for place in (0, 1)
+        ]
+        x: Spec = {"x": {"field": "x", "type": "nominal", "sort": axes, "title": None, "axis": {"labelAngle": 0}}}
+        hidden = {"axis": None, "scale": {"domain": [-0.12, 1.12], "nice": False, "zero": False}}
+        y: Spec = {"y": {"field": "y", "type": "quantitative", **hidden}}
+        rule = {
+            "data": {"name": "ends"},
+            "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.5},
+            "encoding": {**x, **y, "detail": {"field": "x"}},
+        }
+        line = {
+            "mark": {"type": "line", "clip": True, "strokeWidth": 1.3, "opacity": 0.7},
+            "encoding": {**x, **y, **_colour_by_result(results), "detail": {"field": "l"}},
+        }
+        above = {"expr": "datum.y > 0 ? -9 : 11"}
+        text = {
+            "data": {"name": "ends"},
+            "mark": {"type": "text", "dy": above, "fontSize": 11},
+            "encoding": {**x, **y, "text": {"field": "s"}},
+        }
+        spec = layered_view(230, [rule, line, text])
+        description = f"Proposals of {results.name(progress)} as lines over the ranges of {', '.join(axes)}."
+        panels.append(Panel(results.name(progress), description, spec, {"points": lines, "ends": ends}, []))
+    notes = ["A line is a proposal; each axis is the range of a field, logarithmic where it is drawn so."]
+    return Chart(panels, {}, notes, _numbers(results)) if panels else None
+
+
+def _end_text(distribution: Distribution, place: int) -> str:
+    values = distribution.choice or distribution.bounds
+    return plain(values[-1 if place else 0])
+
+
+def _chart_contours(results: SearchResults) -> Chart | None:
+    panels = []
+    for progress, own in results.tried:
+        space = {name: distribution for name, distribution in progress.search.space.items() if _is_number(distribution)}
+        importances = find_importances(results.findings.study, progress)
+        if len(space) < 2 or not importances:
+            continue
+        first, second = sorted(space, key=lambda name: -importances[name])[:2]
+        panels.append(_contour_panel(results, progress, _few(own), first, second))
+    notes = [
+        "A point is a proposal; the colour between them is a mean of all, weighted by the square of their nearness: a"
+        " guide for the eye."
+    ]
+    return Chart(panels, {}, notes, _numbers(results)) if panels else None
+
+
+def _contour_panel(
+    results: SearchResults, progress: SearchProgress, own: Sequence[Tried], first: str, second: str
+) -> Panel:
+    space = progress.search.space
+    places = [(_place(space[first], one.values[first]), _place(space[second], one.values[second])) for one in own]
+    cells: list[Datum] = []
+    for column in range(CONTOUR_CELLS):
+        for row in range(CONTOUR_CELLS):
+            x, y = (column + 0.5) / CONTOUR_CELLS, (row + 0.5) / CONTOUR_CELLS
+            weights = [1 / ((x - px) ** 2 + (y - py) ** 2 + 1e-3) ** 2 for px, py in places]
+            mean = sum(weight * one.result for weight, one in zip(weights, own, strict=True)) / sum(weights)
+            cell = {"x": column / CONTOUR_CELLS, "y": row / CONTOUR_CELLS, "r": float(f"{mean:.3g}")}
+            cells.append({name: round(value, 4) for name, value in cell.items()})
+    points = [{"x": px, "y": py, "r": round_digits(one.result)} for (px, py), one in zip(places, own, strict=True)]
+
+    def axis(channel: str, name: str) -> Spec:
+        return {
+            channel: {
+                "field": channel,
+                "type": "quantitative",
+                "title": _field_title(name),
+                "scale": {"domain": [0, 1], "nice": False},
+                "axis": _range_axis(space[name]),
+            }
+        }
+
+    encoding = {**axis("x", first), **axis("y", second)}
+    size = 1 / CONTOUR_CELLS
+    ends = {
+        "transform": [{"calculate": f"datum.x + {size}", "as": "x2"}, {"calculate": f"datum.y + {size}", "as": "y2"}],
+        "mark": {"type": "rect", "opacity": 0.85},
+        "encoding": {**encoding, "x2": {"field": "x2"}, "y2": {"field": "y2"}, **_colour_by_result(results)},
+    }
+    marks = {
+        "data": {"name": "tried"},
+        "mark": {"type": "point", "filled": True, "size": 30, "stroke": "white", "strokeWidth": 0.8, "opacity": 1},
+        "encoding": {**encoding, **_colour_by_result(results)},
+    }
+    spec = layered_view(260, [ends, marks])
+    description = f"{results.quantity.title.capitalize()} of {results.name(progress)} over {first} and {second}."
+    return Panel(results.name(progress), description, spec, {"points": cells, "tried": points}, [])
+
+
+def _range_axis(distribution: Distribution) -> Spec:
+    """Return the axis of places from 0 to 1, labelled with the values that stand there."""
+    low, high = distribution.bounds
+    value = f"{low} * pow({high / low}, datum.value)" if distribution.is_log else f"{low} + {high - low} * datum.value"
+    return {"grid": False, "values": [0, 0.25, 0.5, 0.75, 1], "labelExpr": f"format({value}, '.2~r')"}

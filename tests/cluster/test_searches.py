@@ -1,0 +1,132 @@
+"""Studies that search, run by the command: what ends where, what is left behind, and what is never done twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mixup_study.store.ledger import ResultLedger
+from mixup_study.store.store import ResultStore
+from mixup_study.study.study import StudyFile
+from mixup_study.training.task import TrialResult
+from tests.cluster.support import SEARCHING, Run, read_until, records, start_here
+from tests.training.alone import train_alone
+
+
+@pytest.fixture
+def searching(tmp_path: Path) -> Path:
+    file = tmp_path / "searching.yaml"
+    file.write_text(SEARCHING)
+    return file
+
+
+def proposals(results: Path) -> pd.DataFrame:
+    """Return the proposals without when they were made."""
+    return pd.read_parquet(results / "proposals").sort_values("number", ignore_index=True).drop(columns="proposed_at")
+
+
+def test_a_search_ends_with_its_winner_in_the_table(run_here: Run, searching: Path, tmp_path: Path) -> None:
+    ended = run_here(searching)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = tmp_path / "results"
+    recorded, proposed = records(results), proposals(results)
+    assert "30 trials: 0 done already, 30 to run" in ended.stdout
+    assert "[30/30]" in ended.stdout
+    assert "13/13 proposals, best so far" in ended.stdout
+    assert len(recorded) == 30
+    assert proposed["number"].tolist() == list(range(13))
+    assert proposed["sampler"].tolist()[0] == "first"
+    assert proposed["sampler"].str.startswith("tpe, optuna ").sum() == 12
+
+    means = proposed["trial_ids"].map(lambda ids: recorded.loc[list(ids), "validation_error_last"].mean())
+    best = recorded.loc[proposed["trial_ids"][means.idxmin()][0]]
+    confirmed = recorded[recorded["seed"] >= 100]
+    assert confirmed["alpha"].tolist() == [best["alpha"]] * 2
+    assert confirmed["weight_decay"].tolist() == [best["weight_decay"]] * 2
+    assert confirmed["validation"].tolist() == [0, 0]
+    (row,) = [line for line in ended.stdout.splitlines() if line.startswith(" mixup ")]
+    assert f"{100 * confirmed['test_error_last'].mean():.1f}" in row
+    assert row.split()[-1] == "2/2"
+
+    again = run_here(searching)
+    assert "30 trials: 30 done already, 0 to run" in again.stdout
+    pd.testing.assert_frame_equal(proposals(results), proposed)
+
+
+def test_it_trains_what_each_trial_alone_does(run_here: Run, searching: Path, tmp_path: Path) -> None:
+    assert run_here(searching, "--set", "search.proposals=3").returncode == 0
+    study = StudyFile(searching).load("full")
+    recorded = records(tmp_path / "results")
+    (search,) = study.searches
+    (known,) = ResultLedger(ResultStore(str(tmp_path / "results"))).read_proposals().values()
+    for values in known.values():
+        for cell in search.list_cells(values):
+            alone = train_alone(cell.trial, tmp_path)
+            assert isinstance(alone, TrialResult)
+            measured = recorded.loc[cell.trial.trial_id, "validation_error_last"]
+            assert measured == pytest.approx(alone.measurements["validation_error_last"], abs=1e-6)
+
+
+def test_a_search_goes_on_where_it_was_interrupted(run_here: Run, searching: Path, tmp_path: Path) -> None:
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    (undisturbed / "searching.yaml").write_text(SEARCHING)
+    assert run_here(undisturbed / "searching.yaml").returncode == 0
+    results = tmp_path / "results"
+    running = start_here(searching, "--results", results)
+    read_until(running, "[7/30]")
+    running.send_signal(signal.SIGKILL)
+    running.communicate(timeout=30)
+    before = {file.name: file.stat().st_mtime_ns for file in (results / "trials").glob("*.parquet")}
+    os.remove(next((results / "proposals").glob("*-1.parquet")))
+    ended = run_here(searching)
+    assert ended.returncode == 0, ended.stdout
+    pd.testing.assert_frame_equal(proposals(results), proposals(undisturbed / "results"))
+    columns = ["alpha", "weight_decay", "seed", "validation_error_last", "test_error_last"]
+    pd.testing.assert_frame_equal(records(results)[columns], records(undisturbed / "results")[columns])
+    after = {file.name: file.stat().st_mtime_ns for file in (results / "trials").glob("*.parquet")}
+    assert before.items() <= after.items()
+
+
+def test_a_longer_search_goes_on_from_a_shorter_one(run_here: Run, searching: Path, tmp_path: Path) -> None:
+    assert run_here(searching, "--set", "search.proposals=4").returncode == 0
+    shorter = proposals(tmp_path / "results")
+    ended = run_here(searching, "--set", "search.proposals=6")
+    assert "16 trials: 10 done already, 6 to run" in ended.stdout
+    longer = proposals(tmp_path / "results")
+    pd.testing.assert_frame_equal(longer[:4], shorter)
+
+
+def test_a_setting_that_diverges_is_the_worst_and_is_not_trained_again(
+    run_here: Run, searching: Path, tmp_path: Path
+) -> None:
+    diverging = ["--set", "search.space.mixup={lr: {choice: [1e-2, 1e+30]}}", "--set", "search.first=[{lr: 1e+30}]"]
+    diverging += ["--set", "arms.mixup.alpha=1", "--set", "trial.optimizer=sgd", "--set", "search.proposals=4"]
+    ended = run_here(searching, *diverging)
+    assert ended.returncode == 0, ended.stdout
+    recorded = records(tmp_path / "results")
+    assert recorded.loc[recorded["seed"] >= 100, "lr"].tolist() == [1e-2, 1e-2]
+    failed = recorded[recorded["status"] == "failed"]
+    assert failed["lr"].tolist() == [1e30, 1e30]
+    again = run_here(searching, *diverging)
+    assert "0 to run" in again.stdout
+
+
+def test_ray_proposes_what_one_process_does(ray_cluster: Any, run_here: Run, searching: Path, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "searching.yaml").write_text(SEARCHING)
+    assert run_here(here / "searching.yaml").returncode == 0
+    ended = ray_cluster.run(searching, "--results", tmp_path / "results")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    pd.testing.assert_frame_equal(proposals(tmp_path / "results"), proposals(here / "results"))
+    columns = ["alpha", "weight_decay", "seed", "validation_error_last", "test_error_last"]
+    pd.testing.assert_frame_equal(records(tmp_path / "results")[columns], records(here / "results")[columns])
+    table = [line for line in ended.stdout.splitlines() if line.startswith((" ERM", " mixup"))]
+    assert len(table) == 2
+    assert not list((tmp_path / "results" / "checkpoints").iterdir())

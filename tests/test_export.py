@@ -1,0 +1,125 @@
+"""Searches exported to Optuna: read back by Optuna, and served by its dashboard."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from tests.cluster.support import SEARCHING
+from tests.commands import call_command
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a study of two searches, one of which diverged throughout, and its results."""
+    folder = tmp_path_factory.mktemp("searched")
+    text = SEARCHING.replace("proposals: 13", "proposals: 9").replace("confirm: {seed: [100, 101]}", "")
+    text = text.replace("arms:\n", "arms:\n  diverging: {method: mixup, alpha: 1, lr: 1e+30, optimizer: sgd}\n")
+    text = text.replace("  space:\n", "  space:\n    diverging: {weight_decay: {log: [1e-5, 1e-2]}}\n")
+    (folder / "searching.yaml").write_text(text)
+    ended = call_command("run", folder / "searching.yaml", "--local", "--results", folder / "results")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder
+
+
+def export(folder: Path, *arguments: str) -> Path:
+    journal = folder / "journal.log"
+    study = folder / "searching.yaml"
+    ended = call_command("export", study, "--results", folder / "results", "--optuna", journal, *arguments)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == f"{journal}: 2 studies of Optuna, 18 trials\n"
+    return journal
+
+
+def test_optuna_reads_the_searches_back(searched: Path) -> None:
+    export(searched)
+    storage = JournalStorage(JournalFileBackend(str(export(searched))))  # the second in place of the first
+    assert optuna.get_all_study_names(storage) == ["searching: diverging", "searching: mixup"]
+    diverging, mixup = (
+        optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage)
+    )
+    assert Counter(trial.state.name for trial in diverging.trials) == {"FAIL": 9}
+    assert Counter(trial.state.name for trial in mixup.trials) == {"COMPLETE": 9}
+    assert mixup.trials[0].params == {"alpha": 0.2, "weight_decay": 1e-4}
+    assert mixup.metric_names == ["validation_error_last"]
+    ids = tuple(mixup.best_trial.user_attrs["trial_ids"])
+    sql = f"select avg(validation_error_last) from trials where trial_id in {ids}"
+    asked = call_command("query", sql, "--results", searched / "results", "--format", "csv")
+    assert float(asked.stdout.splitlines()[1]) == pytest.approx(mixup.best_value)
+
+
+def test_optunas_dashboard_serves_them(searched: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program = Path(sys.executable).with_name("optuna-dashboard")
+    server = subprocess.Popen(
+        [program, export(searched), "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        studies = ask(f"http://127.0.0.1:{port}/api/studies")["study_summaries"]
+        assert [study["study_name"] for study in studies] == ["searching: diverging", "searching: mixup"]
+        shown = ask(f"http://127.0.0.1:{port}/api/studies/{studies[1]['study_id']}")
+        assert Counter(trial["state"] for trial in shown["trials"]) == {"Complete": 9}
+    finally:
+        server.kill()
+        server.wait(30)
+
+
+def ask(url: str) -> Any:
+    """Return what a server answers, as soon as it does."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                assert answer.status == 200
+                return json.load(answer)
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
+def test_the_proposals_can_be_asked_in_sql(searched: Path) -> None:
+    sql = "select arm, count(*) n, max(number) last from proposals group by arm order by arm"
+    asked = call_command("query", sql, "--results", searched / "results", "--format", "csv")
+    assert asked.stdout == "arm,n,last\ndiverging,9,8\nmixup,9,8\n"
+
+
+def test_plan_tells_how_far_the_searches_are(searched: Path) -> None:
+    shown = call_command("plan", searched / "searching.yaml", "--results", searched / "results").stdout
+    assert "38 trials: 38 done already, 0 to run" in shown
+    assert "search: diverging: 9/9 proposals, best so far 100.0%: weight_decay=0.0001" in shown
+    assert "search: mixup: 9/9 proposals, best so far" in shown
+
+
+def test_a_study_without_a_search_has_nothing_to_export(tmp_path: Path) -> None:
+    ended = call_command("export", "studies/toy.yaml", "--optuna", tmp_path / "journal", "--results", tmp_path)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "error: studies/toy.yaml: it has no search; expected a study with one\n",
+    )
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_journal_that_cannot_be_written_is_one_line(searched: Path) -> None:
+    nowhere = searched / "nowhere" / "journal"
+    results = searched / "results"
+    ended = call_command("export", searched / "searching.yaml", "--results", results, "--optuna", nowhere)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        f"error: --optuna {nowhere}: cannot be written: No such file or directory\n",
+    )
