@@ -78,7 +78,7 @@ def study_overhead(trials: int, cluster: Any, folder: Path) -> float:
     file.write_text(STUDY.format(seeds=list(range(trials + SLOTS))))
     study = StudyFile(file).load("full")
     settings = RunSettings.from_study(study, str(folder / "results"), folder, "benchmark")
-    RayExecutor(cluster).run(GridPlan(study, SLOTS), settings, (), [clock])
+    RayExecutor(cluster, grace=8).run(GridPlan(study, SLOTS), settings, (), [clock])
     if clock.errors:
         raise SystemExit(f"{len(clock.errors)} trials failed: {clock.errors[0]}")
     wall = clock.ends[-1] - clock.ends[SLOTS - 1]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import signal
 import sys
+import threading
 import webbrowser
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from mixup_study.catalogue import load_plugins
-from mixup_study.errors import InputError, one_line
+from mixup_study.errors import InputError, Interrupted, one_line
 from mixup_study.store.place import Place, without_secrets
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.study import Study, StudyFile
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from mixup_study.analysis.findings import Findings
     from mixup_study.store.store import ResultStore
 
-DONE, SOME_FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+DONE, SOME_FAILED, BAD_INPUT = 0, 1, 2
 """Exit statuses."""
 
 DEFAULT_RESULTS = "results"
@@ -182,6 +185,9 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # α on a terminal that lacks it
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
+            signal.signal(number, _interrupt)
     try:
         status = main(sys.argv[1:])
         if sys.stdout is not None:  # it is closed by >&-
@@ -189,10 +195,14 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = BAD_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("interrupted; the same command goes on where this one was", file=sys.stderr)
-        status = INTERRUPTED
+        status = error.status if isinstance(error, Interrupted) else Interrupted(signal.SIGINT).status
     except BrokenPipeError:  # the reader of a pipe has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = DONE
     sys.exit(status)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    raise Interrupted(number)

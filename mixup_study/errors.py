@@ -1,4 +1,4 @@
-"""The one exception that stands for bad input."""
+"""What ends a command early: bad input, and signals."""
 
 from __future__ import annotations
 
@@ -55,3 +55,13 @@ def shown(value: object, limit: int = 60) -> str:
 def cut(text: str, limit: int) -> str:
     """Return ``text``, or its beginning and an ellipsis where it has more than ``limit`` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal asked the command to end; the same command goes on where this one was."""
+
+    def __init__(self, number: int) -> None:
+        """Name the signal by its number."""
+        super().__init__(number)
+        self.status = 128 + number
+        """The command's exit status, as shells have it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""

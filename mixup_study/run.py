@@ -18,7 +18,7 @@ from mixup_study.analysis.findings import Findings
 from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
-from mixup_study.errors import InputError
+from mixup_study.errors import InputError, Interrupted
 from mixup_study.progress import RunProgress, counts_text
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.ledger import ResultLedger
@@ -98,10 +98,9 @@ def main(arguments: Sequence[str]) -> int:
         _show_plan(plan, study, reason, executor, done, retrained)
         if options.dry_run:
             return cli.DONE
-        if plan.is_done(done):
-            outcome = None
-        elif (outcome := _train(plan, study, executor, store, options.data, done)) is None:
-            return cli.INTERRUPTED
+        outcome = None if plan.is_done(done) else _train(plan, study, executor, store, options.data, done)
+        if isinstance(outcome, Interrupted):
+            return outcome.status
     store.compact()
     store.refresh()
     return _show_results(options, study, reason, store, outcome)
@@ -154,14 +153,14 @@ def _open_executor(options: argparse.Namespace, name: str) -> Iterator[Executor]
     if options.local:
         from mixup_study.cluster.local import LocalExecutor
 
-        yield LocalExecutor(cli.local_gpus())
+        yield LocalExecutor(cli.local_gpus(), options.grace)
         return
     from mixup_study.cluster.session import connect
 
     with connect(options.address, options.cpus, options.gpus, name) as cluster:
         from mixup_study.cluster.scheduler import RayExecutor  # imports what connect has settings for
 
-        yield RayExecutor(cluster)
+        yield RayExecutor(cluster, options.grace)
 
 
 def _describe_study(study: Study, reason: str, counts: str) -> str:
@@ -188,21 +187,21 @@ def _show_plan(
 
 def _train(
     plan: Plan, study: Study, executor: Executor, store: ResultStore, data: Path, done: Collection[str]
-) -> Outcome | None:
-    """Train what is left of a plan and return how that went; None after Ctrl-C, which is told."""
+) -> Outcome | Interrupted:
+    """Train what is left of a plan and return how that went, or what interrupted it, which is told."""
     settings = RunSettings.from_study(study, store.location, data, code_version())
     progress = RunProgress(Console(file=sys.stdout, markup=False, emoji=False), plan, done)
     try:
         with progress:
             executor.run(plan, settings, done, [progress])
-    except KeyboardInterrupt:
+    except Interrupted as interrupted:
         finished = progress.completed - len(progress.failures)
         print(
             f"interrupted: {finished} of {progress.total} trials finished and recorded in {store.shown};"
             " the same command runs the rest",
             flush=True,
         )
-        return None
+        return interrupted
     logs = {trial_id: LogFile(store.location, name) for trial_id, name in progress.log_names.items()}
     return Outcome(progress, plan, logs, executor.slots(study.resources), progress.seconds)
 
@@ -250,6 +249,14 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--local",
         action="store_true",
         help="train one trial after the other in this very process, without Ray, as a debugger wants it",
+    )
+    parser.add_argument(
+        "--grace",
+        type=cli.at_least(0),
+        default=8,
+        metavar="SECONDS",
+        help="after Ctrl-C, SIGTERM or SIGHUP, let the trials under way reach the end of an epoch and save for so long"
+        " (default: %(default)s)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     options = parser.parse_args(arguments)

@@ -36,7 +36,9 @@ def build_optuna_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     search = progress.search
     created = optuna.create_study(storage=storage, study_name=name_study(study, progress))
-    created.set_metric_names([search.options.minimise])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        created.set_metric_names([search.options.minimise])
     distributions = build_distributions(search.space)
     for number, values in enumerate(progress.proposals):
         result = progress.result(number)

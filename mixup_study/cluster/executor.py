@@ -64,5 +64,6 @@ class Executor(Protocol):
         and is recorded as failed after that.
 
         Raises InputError where a job cannot run for want of data or of space for its record, and
-        KeyboardInterrupt after Ctrl-C: on the first once the trials under way have saved, on the second at once.
+        Interrupted after a signal: on the first once the trials under way have saved, for as long as they are given,
+        on the second at once.
         """

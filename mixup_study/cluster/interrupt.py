@@ -1,4 +1,4 @@
-"""Ctrl-C: first a request that every process notices at the end of its epoch, then an end at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: at first a request, noticed at the end of an epoch, then an end at once."""
 
 from __future__ import annotations
 
@@ -8,28 +8,61 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from mixup_study.errors import Interrupted
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Of the user, of schedulers such as Slurm and Kubernetes, and of a terminal that goes away."""
+
 
 class Interrupt:
-    """Whether Ctrl-C was pressed."""
+    """Whether a signal asked the run to end."""
 
-    def __init__(self) -> None:
-        """Begin without."""
-        self.requested = False
+    def __init__(self, grace: float) -> None:
+        """Begin without; the trials under way have ``grace`` seconds to save from the first signal on."""
+        self.grace = grace
+        self._number: int | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Return whether one did."""
+        return self._number is not None
+
+    def check(self) -> None:
+        """Raise Interrupted where one did."""
+        if self._number is not None:
+            raise Interrupted(self._number)
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Note the first Ctrl-C; let the next one raise KeyboardInterrupt, as without."""
+    def listening(self, patience: float) -> Iterator[None]:
+        """Note the first signal; let another one, or so many seconds after the first, raise Interrupted.
+
+        A signal that the process ignores, as under nohup, it goes on to ignore.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = signal.getsignal(signal.SIGINT)
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        heard = [number for number in SIGNALS if before[number] is not signal.SIG_IGN]
+        alarm, timer = signal.getsignal(signal.SIGALRM), (0.0, 0.0)
+
+        def leave(number: int, frame: FrameType | None) -> None:
+            raise Interrupted(self._number or number)
 
         def note(number: int, frame: FrameType | None) -> None:
-            self.requested = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            nonlocal timer
+            self._number = number
+            for other in heard:
+                signal.signal(other, leave)
+            signal.signal(signal.SIGALRM, leave)
+            timer = signal.setitimer(signal.ITIMER_REAL, patience)
 
-        signal.signal(signal.SIGINT, note)
+        for number in heard:
+            signal.signal(number, note)
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            if self.requested:
+                signal.setitimer(signal.ITIMER_REAL, *timer)
+                signal.signal(signal.SIGALRM, alarm)
+            for number in heard:
+                signal.signal(number, before[number])

@@ -25,6 +25,8 @@ class LocalExecutor:
 
     gpus: float
     """GPUs of this machine."""
+    grace: float
+    """Seconds that the trial under way has to save after a signal."""
     place: str = "this machine"
     dashboard: str | None = None
 
@@ -43,18 +45,17 @@ class LocalExecutor:
             )
 
     def run(self, plan: Plan, settings: RunSettings, done: Collection[str], listeners: Sequence[Listener]) -> None:
-        """Train what ``plan`` hands out, as an Executor does; the first Ctrl-C waits for the end of the epoch."""
+        """Train what ``plan`` hands out, as an Executor does; a signal waits for the end of the epoch."""
         driver = Driver(plan, settings, 1, done, listeners)
-        interrupt = Interrupt()
-        with interrupt.listening():
+        interrupt = Interrupt(self.grace)
+        with interrupt.listening(self.grace):
             while not (interrupt.requested or driver.bad_input or driver.exhausted):
                 job = driver.next_job()
                 if job is not None:
                     _run_job(driver, job, interrupt)
         if driver.bad_input is not None:
             raise InputError(driver.bad_input)
-        if interrupt.requested:
-            raise KeyboardInterrupt
+        interrupt.check()
 
 
 def _run_job(driver: Driver, job: Job, interrupt: Interrupt) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -24,13 +23,14 @@ from mixup_study.cluster.interrupt import Interrupt
 from mixup_study.cluster.messages import from_report
 from mixup_study.cluster.metrics import StudyMetrics
 from mixup_study.cluster.records import describe_error
+from mixup_study.cluster.scratch import open_scratch
 from mixup_study.cluster.session import Cluster
 from mixup_study.errors import InputError
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Plan
 
-GRACE_SECONDS = 8.0
-"""How long the driver waits after Ctrl-C for training processes to reach the end of an epoch and save."""
+LEAVING_SECONDS = 3.0
+"""What Tune has to end its processes, once those that save have had their time, before the driver leaves it alone."""
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -43,6 +43,8 @@ class RayExecutor:
     """
 
     cluster: Cluster
+    grace: float
+    """Seconds that the trials under way have to save after a signal."""
     place: str = "the Ray cluster"
 
     @property
@@ -64,20 +66,19 @@ class RayExecutor:
         self.cluster.check(resources, workers)
 
     def run(self, plan: Plan, settings: RunSettings, done: Collection[str], listeners: Sequence[Listener]) -> None:
-        """Train what ``plan`` hands out, as an Executor does; after Ctrl-C, for GRACE_SECONDS at most."""
+        """Train what ``plan`` hands out, as an Executor does."""
         slots = self.slots(settings.resources)
         board = Board()
-        interrupt = Interrupt()
+        interrupt = Interrupt(self.grace)
         try:
-            with interrupt.listening(), StudyMetrics(plan, done) as metrics:
+            with interrupt.listening(self.grace + LEAVING_SECONDS), StudyMetrics(plan, done) as metrics:
                 driver = Driver(plan, settings, slots, done, [*listeners, metrics], ray.__version__)
                 _run_tune(driver, board, interrupt)
         finally:
             board.remove()
         if driver.bad_input is not None:
             raise InputError(driver.bad_input)
-        if interrupt.requested:
-            raise KeyboardInterrupt
+        interrupt.check()
 
 
 def _run_tune(driver: Driver, board: Board, interrupt: Interrupt) -> None:
@@ -89,7 +90,7 @@ def _run_tune(driver: Driver, board: Board, interrupt: Interrupt) -> None:
     def held(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         return slot if config["workers"] == 1 else no_slot
 
-    with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
+    with open_scratch() as scratch:
         tune.Tuner(
             # Ray's dashboard shows its name for the actors, which train one job after the other.
             wrap_function(tune.with_resources(_run_job, held), name=f"trials of {driver.plan.study}"),
@@ -137,7 +138,7 @@ class PlanSearcher(_Live, Searcher):
     """
 
     def __init__(self, driver: Driver, board: Board, interrupt: Interrupt) -> None:
-        """Take the jobs of ``driver``; after Ctrl-C, none."""
+        """Take the jobs of ``driver``; after a signal, none."""
         super().__init__()
         self._driver = driver
         self._board = board
@@ -189,7 +190,7 @@ class TuneCallbacks(_Live, tune.Callback):
     """Translates what Tune reports into what the driver wants to know."""
 
     def __init__(self, driver: Driver, board: Board, interrupt: Interrupt, stopper: RunStopper) -> None:
-        """Tell ``driver``, and end the run after Ctrl-C through ``board`` and ``stopper``."""
+        """Tell ``driver``, and end the run after a signal through ``board`` and ``stopper``."""
         self._driver = driver
         self._board = board
         self._interrupt = interrupt
@@ -198,13 +199,13 @@ class TuneCallbacks(_Live, tune.Callback):
         self._deadline = 0.0
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
-        """After Ctrl-C, end the run once the jobs that were training then have saved."""
+        """After a signal, end the run once the jobs that were training then have saved."""
         if not self._interrupt.requested:
             return
         if self._saving is None:
             self._board.request_stop()
             self._saving = set(self._driver.running)
-            self._deadline = time.monotonic() + GRACE_SECONDS
+            self._deadline = time.monotonic() + self._interrupt.grace
         self._saving.intersection_update(self._driver.running)
         self._stopper.now = not self._saving or time.monotonic() > self._deadline
 

@@ -169,7 +169,7 @@ def test_a_plan_that_waits_for_nothing_is_an_error_and_no_endless_wait(
 ) -> None:
     study = load(STUDY)
     with pytest.raises(RuntimeError, match="the plan waits for a trial to end, but none is under way"):
-        LocalExecutor(0).run(Waiting(study, 1), settings_of(study, tmp_path), (), [])
+        LocalExecutor(0, grace=8).run(Waiting(study, 1), settings_of(study, tmp_path), (), [])
 
 
 # What listeners are told.

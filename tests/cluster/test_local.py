@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -264,16 +266,19 @@ def test_a_trial_that_cannot_save_says_so_and_goes_on(run_here: Run, tiny_study:
     assert records(results)["status"].tolist() == ["done"]
 
 
-def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on_from_it(run_here: Run, tiny_study: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_saves_a_checkpoint_and_the_same_command_goes_on_from_it(
+    number: signal.Signals, run_here: Run, tiny_study: Path
+) -> None:
     results = tiny_study.parent / "results"
     order = ["--set", "arms.ERM=null", "--set", "arms.short={epochs: 1}", "--set", "arms.ERM={epochs: 100}"]
     options = ["--set", "arms.mixup=null", "--set", "checkpoint_seconds=0.1", *order]
     running = start_here(tiny_study, "--results", results, *options)
     read_until(running, "[1/2]")
     wait_for_checkpoint(running, results)
-    running.send_signal(signal.SIGINT)
+    running.send_signal(number)
     said = running.communicate(timeout=30)[0]
-    assert running.returncode == 130
+    assert running.returncode == 128 + number
     assert "interrupted: 1 of 2 trials finished" in said
     assert "the same command runs the rest" in said
     assert records(results)["status"].tolist() == ["done"]
@@ -303,6 +308,31 @@ def test_a_second_ctrl_c_leaves_at_once(tiny_study: Path) -> None:
     said = running.communicate(timeout=15)[0]
     assert running.returncode == 130
     assert "interrupted: 0 of 2 trials finished" in said
+
+
+def test_an_epoch_that_outlasts_the_grace_is_left(tiny_study: Path) -> None:
+    slower = ["--set", "trial.train_size=1437", "--set", "trial.width=64", "--grace", "1"]
+    running = start_here(tiny_study, "--results", tiny_study.parent / "results", *SLOW, *slower)
+    read_until(running, "to run")
+    logs = tiny_study.parent / "results" / "logs"
+    while not logs.exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGTERM)
+    said = running.communicate(timeout=20)[0]
+    assert running.returncode == 143
+    assert "interrupted: 0 of 2 trials finished" in said
+
+
+def test_a_hangup_that_is_ignored_does_not_interrupt(tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    command = [sys.executable, "-m", "mixup_study.run", "--local", str(tiny_study), "--results", str(results)]
+    running = subprocess.Popen(["nohup", *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    read_until(running, "[1/3]")
+    running.send_signal(signal.SIGHUP)
+    said = running.communicate(timeout=60)[0]
+    assert running.returncode == 0
+    assert "3 of 3 trials done" in said
 
 
 def test_two_commands_at_once_count_each_trial_once(tiny_study: Path) -> None:

@@ -161,13 +161,13 @@ SLOW = ["--set", "trial.epochs=200", "--set", "arms.mixup=null", "--set", "arms.
 """A trial that takes long enough to be disturbed, and one that shows that training goes on."""
 
 
-def test_ctrl_c_saves_checkpoints_and_the_same_command_goes_on_from_them(ray_cluster: Any, tiny_study: Path) -> None:
+def test_sigterm_saves_checkpoints_and_the_same_command_goes_on_from_them(ray_cluster: Any, tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
     running = start(ray_cluster, tiny_study, "--results", results, *SLOW)
     read_until(running, "[1/2]")
-    running.send_signal(signal.SIGINT)
+    running.send_signal(signal.SIGTERM)
     said = running.communicate(timeout=15)[0]
-    assert running.returncode == 130
+    assert running.returncode == 143
     assert "interrupted: 1 of 2 trials finished" in said
     assert "the same command runs the rest" in said
     assert records(results)["status"].tolist() == ["done"]

@@ -7,7 +7,8 @@
     tickColor: "var(--faint)", labelFontSize: 11, titleFontSize: 12, titleFontWeight: "normal", titlePadding: 8,
   };
   const font = getComputedStyle(document.body).fontFamily;
-  const config = { background: null, font, view: { stroke: null }, axis, aria: false };
+  const legend = { labelColor: "var(--muted)", titleColor: "var(--muted)", titleFontWeight: "normal", orient: "bottom", direction: "horizontal" };
+  const config = { background: null, font, view: { stroke: null }, axis, legend, text: { color: "var(--muted)" }, aria: false };
 
   function create(name, className, text) {
     const element = document.createElement(name);

@@ -218,6 +218,7 @@ def _chart_history(results: SearchResults) -> Chart:
     arms = len(results.findings.arms)
     most = max(progress.search.options.proposals for progress, _ in results.tried)
     x = axis_encoding("x", "x", "proposal", -0.02 * most - 0.5, most - 0.5 + 0.02 * most)
+    x["x"]["axis"] = {"grid": False, "tickMinStep": 1, "format": "d"}
     y = axis_encoding("y", "y", results.quantity.label, 0, _highest(results))
     colour = arm_encoding("color", arms)
     best = {
@@ -313,7 +314,7 @@ def _few(own: Sequence[Tried]) -> Sequence[Tried]:
 
 def _colour_by_result(results: SearchResults, field: str = "r") -> Spec:
     scale = {"scheme": SCHEME, "reverse": True}
-    legend = {"title": results.quantity.label, "gradientLength": 120}
+    legend = {"title": results.quantity.label, "gradientLength": 160, "gradientThickness": 10}
     return {"color": {"field": field, "type": "quantitative", "scale": scale, "legend": legend}}
 
 
@@ -339,7 +340,7 @@ def _chart_parallel(results: SearchResults) -> Chart | None:
         y: Spec = {"y": {"field": "y", "type": "quantitative", **hidden}}
         rule = {
             "data": {"name": "ends"},
-            "mark": {"type": "line", "strokeWidth": 1, "opacity": 0.5},
+            "mark": {"type": "line", "strokeWidth": 1, "color": "var(--muted)"},
             "encoding": {**x, **y, "detail": {"field": "x"}},
         }
         line = {
@@ -407,10 +408,10 @@ def _contour_panel(
         }
 
     encoding = {**axis("x", first), **axis("y", second)}
-    size = 1 / CONTOUR_CELLS
+    size = 1 / CONTOUR_CELLS + 1e-3  # no seams
     ends = {
         "transform": [{"calculate": f"datum.x + {size}", "as": "x2"}, {"calculate": f"datum.y + {size}", "as": "y2"}],
-        "mark": {"type": "rect", "opacity": 0.85},
+        "mark": {"type": "rect", "opacity": 1},
         "encoding": {**encoding, "x2": {"field": "x2"}, "y2": {"field": "y2"}, **_colour_by_result(results)},
     }
     marks = {

@@ -1,0 +1,44 @@
+"""The folder of Tune's state: gone after its run, and after a run that was killed, with the next one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from mixup_study.cluster.scratch import PREFIX, open_scratch
+
+HOLDING = """
+import sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from mixup_study.cluster.scratch import open_scratch
+with open_scratch() as folder:
+    print(folder, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_folders_of_killed_runs_are_removed_and_those_of_living_ones_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    command = [sys.executable, "-c", HOLDING, str(tmp_path)]
+    runs = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        folders = [Path(run.stdout.readline().strip()) for run in runs if run.stdout is not None]
+        (folders[0] / "experiment_state.json").write_text("{}")
+        runs[0].kill()
+        runs[0].wait()
+        (tmp_path / f"{PREFIX}foreign").mkdir()
+        with open_scratch() as own:
+            assert not folders[0].exists()
+            assert folders[1].exists()
+        assert not Path(own).exists()
+        assert (tmp_path / f"{PREFIX}foreign").exists()  # perhaps of a run that is just beginning
+    finally:
+        for run in runs:
+            run.kill()
+            run.wait()
