@@ -109,6 +109,9 @@ class Starts:
     def warned(self, trial_id: str, line: str) -> None:
         pass
 
+    def waited(self, line: str) -> None:
+        pass
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         pass
 

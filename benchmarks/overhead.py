@@ -40,6 +40,9 @@ class Clock:
     def warned(self, trial_id: str, line: str) -> None:
         raise SystemExit(f"{trial_id}: {line}")
 
+    def waited(self, line: str) -> None:
+        raise SystemExit(line)
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         self.ends.append(time.perf_counter())
         self.train_seconds.append(train_seconds)

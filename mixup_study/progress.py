@@ -132,6 +132,10 @@ class RunProgress:
         """Print a line about a trial."""
         self._console.print(f"{trial_id}  {self._plan.labels[trial_id]}: {line}", highlight=False, soft_wrap=True)
 
+    def waited(self, line: str) -> None:
+        """Print what the run waits for."""
+        self._console.print(line, highlight=False, soft_wrap=True)
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Count a trial as completed and, off a terminal, print its line."""
         self._running.pop(trial_id, None)

@@ -33,7 +33,7 @@ def build_optuna_study(
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     search = progress.search
     created = optuna.create_study(storage=storage, study_name=name_study(study, progress))
     with warnings.catch_warnings():

@@ -132,6 +132,11 @@ class Driver:
             case Interrupted():
                 pass  # its trials have not ended
 
+    def tell_waiting(self, line: str) -> None:
+        """Tell what the run waits for that trains nothing, or that it goes on."""
+        for listener in self._listeners:
+            listener.waited(line)
+
     def restart(self, name: str, reason: str) -> None:
         """Take note that a job waits to start again, and of what ended its process."""
         self._started_at.pop(name, None)

@@ -29,6 +29,9 @@ class Listener(Protocol):
     def warned(self, trial_id: str, line: str) -> None:
         """Take note of something about a trial that is no failure."""
 
+    def waited(self, line: str) -> None:
+        """Take note of what the run waits for that trains nothing, or that it goes on."""
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Take note of a trial's end; ``error`` says what it failed with, None where it is done.
 

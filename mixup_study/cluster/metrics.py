@@ -220,6 +220,9 @@ class StudyMetrics(_Gauges):
     def warned(self, trial_id: str, line: str) -> None:
         """Show nothing of a warning."""
 
+    def waited(self, line: str) -> None:
+        """Show nothing: that no trial runs is seen."""
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Show that a trial is done, or failed."""
         with self._lock:

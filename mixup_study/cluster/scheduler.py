@@ -25,6 +25,7 @@ from mixup_study.cluster.metrics import StudyMetrics
 from mixup_study.cluster.records import describe_error
 from mixup_study.cluster.scratch import open_scratch
 from mixup_study.cluster.session import Cluster
+from mixup_study.cluster.watch import Watch
 from mixup_study.errors import InputError
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Plan
@@ -195,12 +196,14 @@ class TuneCallbacks(_Live, tune.Callback):
         self._board = board
         self._interrupt = interrupt
         self._stopper = stopper
+        self._watch = Watch(driver.settings.resources, driver.tell_waiting)
         self._saving: set[str] | None = None
         self._deadline = 0.0
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
-        """After a signal, end the run once the jobs that were training then have saved."""
+        """Watch whether the run goes on; after a signal, end it once the jobs that were training then have saved."""
         if not self._interrupt.requested:
+            self._watch.check(training=bool(self._driver.running))
             return
         if self._saving is None:
             self._board.request_stop()

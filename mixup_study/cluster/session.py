@@ -100,6 +100,12 @@ def _dashboard(url: str | None) -> str | None:
     return f"http://{url} (asks once for the cluster's token, which keeps strangers out: it stands in {place})"
 
 
+def count_nodes() -> tuple[tuple[float, float], ...]:
+    """Return the CPUs and GPUs of each node of the cluster that is alive."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return tuple((resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in alive)
+
+
 @contextmanager
 def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: str) -> Iterator[Cluster]:
     """Join the Ray cluster at ``address``, or start one, and leave it at the end; Ray's dashboard shows ``job_name``.
@@ -128,11 +134,6 @@ def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: s
             f"--address {address}: no Ray cluster to work on: {' '.join(str(error).split())[:300]}"
         ) from error
     try:
-        nodes = tuple(
-            (node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0))
-            for node in ray.nodes()
-            if node["Alive"]
-        )
-        yield Cluster(nodes, _dashboard(context.dashboard_url))
+        yield Cluster(count_nodes(), _dashboard(context.dashboard_url))
     finally:
         ray.shutdown()

@@ -30,7 +30,8 @@ def sample(
     if sampler == "qmc":
         drawn = _QuasiRandom.of(seed, space).draw(number)
     else:
-        drawn = _ask(_build_sampler(sampler, stream_seed(seed, "proposal", number) % 2**32), space, results, pending)
+        built = _build_sampler(sampler, stream_seed(seed, "proposal", number) % 2**32)
+        drawn = _ask(built, space, results, pending) if sampler != "random" else _ask(built, space, (), ())
     return {name: distribution.round(drawn[name]) for name, distribution in space.items()}
 
 
@@ -85,7 +86,7 @@ def _silence() -> None:
     """Leave the terminal to the study: Optuna logs each trial that it hears of."""
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
 
 
 class _QuasiRandom:

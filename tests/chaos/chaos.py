@@ -2,11 +2,12 @@
 
 Usage: python -m tests.chaos [--kills N] [--seed S] [--workers W]
 
-A study of a few short trials, and of evaluations of their models, runs on a cluster of two nodes on this machine.
+A study of a few short trials, of evaluations of their models, and of a search runs on a cluster of two nodes on this
+machine, on one slot or on two.
 Victims are the processes that train (Tune actors, Train workers), the raylet of a whole node, and the command itself;
 Ctrl-C disturbs, but is no kill. When a study is done while kills are left, it begins anew in another folder. Exit
-status 0: no trial was lost, none doubled, every measurement of every epoch equals an undisturbed run's, and no model
-was trained again that was recorded.
+status 0: no trial was lost, none doubled, every measurement of every epoch and every proposal equals an undisturbed
+run's, and nothing was trained again that was recorded.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,9 @@ from typing import Any
 import pandas as pd
 import psutil
 from ray.cluster_utils import Cluster
-from torch import Tensor
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.store import ResultStore
-from mixup_study.study.plan import GridPlan
-from mixup_study.study.study import StudyFile
-from mixup_study.study.trial import Trial
-from mixup_study.training.loop import train
-from mixup_study.training.task import TrialResult
-from tests.training.alone import CPU
 
 STUDY = """\
 name: chaos
@@ -55,6 +49,13 @@ arms:
   neighbours: {method: mixup, alpha: 1, neighbours: 5}
   attacked: {task: attack, source: mixup, attacker: ERM, epsilon: 16, steps: 10}
   in between: {task: between, source: mixup, pairs: 200, lambdas: 11}
+  searched: {method: mixup, validation: 0.2, epochs: 6}
+search:
+  proposals: 6
+  window: 3
+  space: {searched: {alpha: {log: [0.1, 10]}, weight_decay: {log: [1e-5, 1e-2]}}}
+  minimise: validation_error_last
+  confirm: {seed: [7]}
 table: {title: Chaos, rows: [arm], columns: [{title: last, metric: test_error_last}]}
 """
 STUDY_OF_GROUPS = """\
@@ -107,6 +108,8 @@ class Outcome:
         return "\n".join([*lines, *self.mismatches])
 
 
+Proposals = set[tuple[str, int, str]]
+"""Search, number and values of each proposal."""
 Numbers = dict[str, tuple[dict[str, float | None], list[tuple[Any, ...]]]]
 """By trial_id, what a trial measured, and its epochs without their seconds."""
 
@@ -126,6 +129,20 @@ def recorded(results: Path) -> tuple[Numbers, int]:
             )
     plain = pd.read_parquet(results / "trials")
     return found, len(plain) - plain["trial_id"].nunique()
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an undisturbed study leaves."""
+
+    numbers: Numbers
+    proposals: Proposals
+
+
+def proposed(results: Path) -> Proposals:
+    """Return the proposals that the results hold."""
+    rows = ResultStore(str(results)).proposals().to_pylist()
+    return {(row["search_id"], row["number"], row["values"]) for row in rows}
 
 
 class Chaos:
@@ -174,61 +191,51 @@ class Chaos:
                 self.study(self.folder / f"results-{self.outcome.studies}", expected, kills)
         return self.outcome
 
-    def undisturbed(self) -> Numbers:
-        """Return what the trials measure undisturbed: trained in this process, or by groups of workers."""
+    def undisturbed(self) -> Expected:
+        """Return what the trials measure undisturbed: trained in one process, or by groups of workers."""
+        reference = self.folder / "reference"
         if self.workers > 1:
-            reference = self.folder / "reference"
             self.start_command(reference)
             assert self.end_of_command() == 0
-            return recorded(reference)[0]
-        found: Numbers = {}
-        models: dict[str, Mapping[str, Tensor]] = {}
+        else:
+            command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(reference), "--local"]
+            subprocess.run([*command, "--data", str(self.folder / "data")], check=True, stdout=subprocess.DEVNULL)
+        return Expected(recorded(reference)[0], proposed(reference))
 
-        def keep_model(trial: Trial, model: Mapping[str, Tensor]) -> None:
-            models[trial.trial_id] = {name: tensor.clone() for name, tensor in model.items()}
-
-        def find_model(trial: Trial) -> Mapping[str, Tensor]:
-            return models[trial.trial_id]
-
-        for trial_id, trial in GridPlan(StudyFile(self.file).load("full"), 1).trials.items():
-            (measured,) = train(
-                [trial], self.folder / "data", CPU, lambda *arguments: None, None, keep_model, find_model
-            )
-            assert isinstance(measured, TrialResult)
-            rows = [(row["epoch"], row["lr"], row["train_loss"], row["test_error"]) for row in measured.epochs]
-            found[trial_id] = (measured.measurements, rows)
-        return found
-
-    def study(self, results: Path, expected: Numbers, kills: int) -> None:
+    def study(self, results: Path, expected: Expected, kills: int) -> None:
         """Run one study to its end, disturbing it while kills are left, and compare its numbers."""
-        models: dict[str, int] = {}
+        written: dict[Path, int] = {}
         for _ in range(RUNS):
             self.start_command(results)
             while self.outcome.kills < kills and self.trains():
                 self.wait(self.random.uniform(0.1, 2.5))
                 self.disturb()
             ended = self.end_of_command()
-            self.compare_models(results, models)
+            self.compare_files(results, written)
             if ended == 0:
                 break
         found, doubled = recorded(results)
         self.outcome.studies += 1
-        self.outcome.trials += len(expected)
-        self.outcome.lost += len(expected.keys() - found.keys())
+        numbers = expected.numbers
+        self.outcome.trials += len(numbers)
+        self.outcome.lost += len(numbers.keys() - found.keys())
         self.outcome.doubled += doubled
-        for trial_id in expected.keys() & found.keys():
-            if found[trial_id] != expected[trial_id]:
-                self.outcome.mismatches.append(f"{trial_id}: {found[trial_id]} instead of {expected[trial_id]}")
+        for trial_id in numbers.keys() & found.keys():
+            if found[trial_id] != numbers[trial_id]:
+                self.outcome.mismatches.append(f"{trial_id}: {found[trial_id]} instead of {numbers[trial_id]}")
+        if proposed(results) != expected.proposals:
+            self.outcome.mismatches.append(f"proposals: {proposed(results)} instead of {expected.proposals}")
         if left := list((results / "checkpoints").glob("*")):
             self.outcome.mismatches.append(f"checkpoints left: {left}")
 
-    def compare_models(self, results: Path, before: dict[str, int]) -> None:
-        """Note when each model of a recorded trial was written; it must not be later than it was ``before``."""
+    def compare_files(self, results: Path, before: dict[Path, int]) -> None:
+        """Note when records and models of recorded trials were written; it must not be later than ``before``."""
         done = ResultStore(str(results)).done() if (results / "trials").exists() else set()
-        for file in (results / "models").glob("*"):
+        records = [file for file in (results / "trials").glob("*.parquet") if file.stem in done]
+        for file in (*records, *(file for file in (results / "models").glob("*") if file.name in done)):
             written = file.stat().st_mtime_ns
-            if file.name in done and before.setdefault(file.name, written) != written:
-                self.outcome.mismatches.append(f"{file.name}: trained again, though it was recorded with its model")
+            if before.setdefault(file, written) != written:
+                self.outcome.mismatches.append(f"{file.relative_to(results)}: trained again, though it was recorded")
 
     def start_command(self, results: Path) -> None:
         """Start the command that anyone would type again."""
@@ -236,6 +243,8 @@ class Chaos:
         self.results = results
         command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(results)]
         command += ["--data", str(self.folder / "data"), "--address", self.cluster.address]
+        if self.workers == 1:
+            command += ["--set", f"resources.cpus={self.random.choice((1, 2))}"]
         with (self.folder / "output").open("ab") as output:
             self.command = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         self.outcome.runs += 1

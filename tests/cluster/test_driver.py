@@ -68,6 +68,9 @@ class Notes:
     def warned(self, trial_id: str, line: str) -> None:
         self.calls.append(("warned", trial_id, line))
 
+    def waited(self, line: str) -> None:
+        self.calls.append(("waited", line))
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         self.calls.append(("finished", trial_id, headline, error))
 
