@@ -112,6 +112,9 @@ class Starts:
     def waited(self, line: str) -> None:
         pass
 
+    def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
+        pass
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         pass
 

@@ -43,6 +43,9 @@ class Clock:
     def waited(self, line: str) -> None:
         raise SystemExit(line)
 
+    def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
+        raise SystemExit(trial_id)
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         self.ends.append(time.perf_counter())
         self.train_seconds.append(train_seconds)

@@ -80,7 +80,8 @@ class RunProgress:
         )
         self._task = self._bar.add_task("trials", total=self.total)
         self._live = Live(get_renderable=self.view, console=console, refresh_per_second=2)
-        self.completed = 0
+        self._ended = 0
+        self._stopped: set[str] = set()
         self.train_seconds = 0.0
         self.failures: dict[str, str] = {}
         """By trial_id, what ended the trials that failed."""
@@ -102,6 +103,11 @@ class RunProgress:
         return self._plan.expected - self._done_before
 
     @property
+    def completed(self) -> int:
+        """Return how many trials have ended, those that were stopped and do not go on included."""
+        return self._ended + len(self._stopped)
+
+    @property
     def seconds(self) -> float:
         """Return the wall seconds since the run began to schedule."""
         return time.monotonic() - self._begun
@@ -116,6 +122,7 @@ class RunProgress:
         progress = JobProgress(job)
         self._jobs.update(dict.fromkeys(job.trial_ids, progress))
         self._running.update(dict.fromkeys(trial_ids))
+        self._stopped.difference_update(trial_ids)
 
     def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
         """Show a running job's epoch and how one of its trials is doing."""
@@ -136,22 +143,32 @@ class RunProgress:
         """Print what the run waits for."""
         self._console.print(line, highlight=False, soft_wrap=True)
 
+    def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
+        """Count a trial that was stopped after some of its epochs as completed, as long as it does not go on."""
+        self._stopped.add(trial_id)
+        epoch = self._jobs[trial_id].job.epochs if trial_id in self._jobs else 0
+        self._end(trial_id, train_seconds, headline, f"stopped after epoch {epoch}: ")
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Count a trial as completed and, off a terminal, print its line."""
-        self._running.pop(trial_id, None)
-        self.completed += 1
+        self._ended += 1
         if error is None:
             self._done.add(trial_id)
-            self.train_seconds += train_seconds * self._plan.trials[trial_id].processes
         else:
             self.failures[trial_id] = error
+        self._end(trial_id, train_seconds, headline, "" if error is None else f"failed: {error}")
+
+    def _end(self, trial_id: str, train_seconds: float, headline: float | None, outcome: str) -> None:
+        self._running.pop(trial_id, None)
+        trial = self._plan.trials[trial_id]
+        if trial_id not in self.failures:
+            self.train_seconds += train_seconds * trial.processes
         self._bar.update(self._task, completed=self.completed, total=self.total)
         if not self._console.is_terminal:
             took = f"{train_seconds:.1f} s" if train_seconds else "recorded already"
             meaning = f"; {meaning}" if (meaning := self._plan.describe(trial_id)) else ""
-            outcome = (
-                f"failed: {error}" if headline is None else headline_text(self._plan.trials[trial_id].task, headline)
-            )
+            if headline is not None:
+                outcome += headline_text(trial.task, headline)
             print(
                 f"[{self.completed}/{self.total}] {self.seconds:.0f} s  {trial_id}  {self._plan.labels[trial_id]}:"
                 f" {outcome}, {took}{meaning}",

@@ -60,7 +60,7 @@ class Outcome:
         blocked = self.plan.blocked(endings | dict.fromkeys(done, "done"))
         lines = []
         for trial_id in self.plan.trials:
-            if trial_id in done or self.plan.accepts_failure(trial_id):
+            if trial_id in done or self.plan.accepts_end(trial_id):
                 continue
             name = f"{trial_id} {self.plan.labels[trial_id]}"
             if trial_id in blocked:
@@ -157,6 +157,8 @@ def _open_executor(options: argparse.Namespace, name: str) -> Iterator[Executor]
         return
     from mixup_study.cluster.session import connect
 
+    address = options.address or os.environ.get("RAY_ADDRESS")
+    print(f"{name}: {f'joining the Ray cluster at {address}' if address else 'starting Ray'} …", flush=True)
     with connect(options.address, options.cpus, options.gpus, name) as cluster:
         from mixup_study.cluster.scheduler import RayExecutor  # imports what connect has settings for
 

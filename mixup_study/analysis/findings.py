@@ -31,11 +31,13 @@ class Progress:
     total: int
     done: int
     failed: int
+    stopped: int = 0
+    """Those that a search has stopped after some of their epochs."""
 
     @property
     def left(self) -> int:
-        """Return how many have neither finished nor failed."""
-        return self.total - self.done - self.failed
+        """Return how many have not ended."""
+        return self.total - self.done - self.failed - self.stopped
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +62,9 @@ class Findings:
     def read(cls, study: Study, store: ResultStore, reason: str) -> Findings:
         """Return the findings of the records that ``store`` holds, of what the study's searches found too."""
         records = records_by_id(store.trials())
-        proposals = ResultLedger(store).read_proposals() if study.searches else {}
-        searches = follow_searches(study, proposals, records)
+        ledger = ResultLedger(store)
+        proposals = ledger.read_proposals() if study.searches else {}
+        searches = follow_searches(study, proposals, records, ledger.read_pauses)
         return cls(add_found(study, searches), store, reason, records, searches)
 
     @cached_property
@@ -69,7 +72,7 @@ class Findings:
         """Return how far the study is."""
         states = [record["status"] for trial_id in self.study.trials if (record := self.records.get(trial_id))]
         total = len(self.study.trials) + sum(progress.to_come for progress in self.searches)
-        return Progress(total, states.count("done"), states.count("failed"))
+        return Progress(total, states.count("done"), states.count("failed"), states.count("stopped"))
 
     @cached_property
     def labels(self) -> Mapping[str, str]:

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mixup_study.study.labels import name_search
-from mixup_study.study.sampling import build_distributions
+from mixup_study.study.sampling import Tried, build_distributions, build_trial
 from mixup_study.study.search import SearchProgress
 from mixup_study.study.study import Study
 
@@ -27,9 +27,9 @@ def build_optuna_study(
 ) -> optuna.Study:
     """Return a search as a study of Optuna, in ``storage`` or in memory.
 
-    Each proposal is a trial of the same number: complete with what is minimised, failed where every trial of it
-    failed, running while one of them has not ended. Its user attributes name the trials. Raises
-    optuna.exceptions.DuplicatedStudyError where the storage has a study of that name.
+    Each proposal is a trial of the same number: complete with what is minimised, pruned where it was stopped before
+    its last epoch, failed where every trial of it failed, running while one of them has not ended. Its user attributes
+    name the trials. Raises optuna.exceptions.DuplicatedStudyError where the storage has a study of that name.
     """
     import optuna
 
@@ -42,17 +42,16 @@ def build_optuna_study(
     distributions = build_distributions(search.space)
     for number, values in enumerate(progress.proposals):
         result = progress.result(number)
-        state = optuna.trial.TrialState.RUNNING if result is None else optuna.trial.TrialState.COMPLETE
-        if progress.has_failed(number):
-            state, result = optuna.trial.TrialState.FAIL, None
-        trial = optuna.trial.create_trial(
-            state=state,
-            value=result,
-            params=dict(values),
-            distributions=distributions,
-            user_attrs={"trial_ids": list(progress.list_trial_ids(number))},
+        attributes = {"trial_ids": list(progress.list_trial_ids(number))}
+        if result is not None and not progress.has_failed(number):
+            tried = Tried(values, result, progress.stopped_after(number))
+            created.add_trial(build_trial(tried, distributions, attributes))
+            continue
+        state = optuna.trial.TrialState.RUNNING if result is None else optuna.trial.TrialState.FAIL
+        params = dict(values)
+        created.add_trial(
+            optuna.trial.create_trial(state=state, params=params, distributions=distributions, user_attrs=attributes)
         )
-        created.add_trial(trial)
     return created
 
 

@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from mixup_study.analysis.table import Records
 from mixup_study.store.ledger import collect_results
 from mixup_study.study.expand import Cell
-from mixup_study.study.search import Results, SearchProgress
+from mixup_study.study.search import Pauses, Results, SearchProgress
 from mixup_study.study.space import Values
 from mixup_study.study.study import Study
 
+ReadPauses = Callable[[Collection[str], str, Collection[int]], Pauses]
+"""Given trial_ids, a curve and epochs, what the trials measured of it after these."""
+
 
 def follow_searches(
-    study: Study, proposals: Mapping[str, Mapping[int, Values]], records: Records
+    study: Study, proposals: Mapping[str, Mapping[int, Values]], records: Records, read_pauses: ReadPauses
 ) -> list[SearchProgress]:
-    """Return how far each search of a study is, by ``proposals`` of each search_id and by the trials' records."""
+    """Return how far each search of a study is, by ``proposals`` of each search_id and by the trials' records.
+
+    ``read_pauses`` returns what trials measured after the epochs at which they pause.
+    """
     searches = []
     for search in study.searches:
         results: dict[str, float | None] = {}
-        progress = SearchProgress(search, proposals.get(search.search_id, {}), results)
+        pauses: dict[str, Mapping[int, float]] = {}
+        progress = SearchProgress(search, proposals.get(search.search_id, {}), results, pauses)
+        ids = [trial_id for number in range(len(progress.proposals)) for trial_id in progress.list_trial_ids(number)]
+        pauses |= read_pauses(ids, search.options.curve, search.options.pauses)
         results |= _read_results(progress, records)
         searches.append(progress)
     return searches

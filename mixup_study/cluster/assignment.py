@@ -59,6 +59,8 @@ class Assignment(BaseModel):
     """Those left to train, by trial_id."""
     keep_models: frozenset[str]
     """trial_ids of those whose model must be written before the record."""
+    until: int | None = None
+    """The epoch after which they are to stop and leave a checkpoint; None for their last."""
     study: str
     """Name of the study that the job is of."""
     arms: dict[str, str]
@@ -74,6 +76,7 @@ class Assignment(BaseModel):
             log=job.name,
             trials=dict(zip(job.trial_ids, job.trials, strict=True)),
             keep_models=job.keep_models,
+            until=job.until,
             study=plan.study,
             arms={trial_id: plan.arms[trial_id] for trial_id in job.trial_ids},
             labels={trial_id: plan.labels[trial_id] for trial_id in job.trial_ids},

@@ -57,6 +57,8 @@ class Driver:
         self._ray_version = ray_version
         self._endings: dict[str, Ending] = dict.fromkeys(done, "done")
         self._handed_out: set[str] = set()
+        self._numbered = 0
+        """Jobs that the plan has handed out."""
         self._ready: dict[int, deque[tuple[int, Job]]] = {}
         """Jobs that the plan handed out and no process has, by their workers, numbered in the plan's order."""
         self._jobs: dict[str, Job] = {}
@@ -101,8 +103,11 @@ class Driver:
                 self._plan_done = answer is DONE
                 self._ask_again = False
                 return
-            for number, job in enumerate(answer, len(self._handed_out)):
+            for number, job in enumerate(answer, self._numbered):
+                self._numbered += 1
                 self._handed_out.update(job.trial_ids)
+                for trial_id in job.trial_ids:  # of a trial that goes on after it was stopped
+                    self._endings.pop(trial_id, None)
                 self._ready.setdefault(job.workers, deque()).append((number, job))
 
     def assignment(self, job: Job) -> Assignment:
@@ -181,4 +186,7 @@ class Driver:
         self._endings[end.trial_id] = end.ending
         self._ask_again = True
         for listener in self._listeners:
-            listener.finished(end.trial_id, end.train_seconds, end.headline, end.error)
+            if end.ending == "stopped":
+                listener.stopped(end.trial_id, end.train_seconds, end.headline)
+            else:
+                listener.finished(end.trial_id, end.train_seconds, end.headline, end.error)

@@ -23,6 +23,7 @@ from mixup_study.cluster.records import (
     build_failure_record,
     build_provenance,
     build_record,
+    build_stopped_record,
     describe_change,
     find_headlines,
 )
@@ -30,13 +31,14 @@ from mixup_study.errors import InputError
 from mixup_study.store.checkpoints import CheckpointFile
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.models import ModelFile, short_digest
-from mixup_study.store.record import TrialRecord
+from mixup_study.store.record import Provenance, TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import Report, SaveModel, train
 from mixup_study.training.model_file import pack_model, unpack_model
 from mixup_study.training.parallel import Worker
+from mixup_study.training.task import StoppedTrial, TrainingDiverged, TrialResult
 
 
 class Monitor(Protocol):
@@ -88,7 +90,8 @@ def run_assignment(
             send(TrialEnded(trial_id, "done", headline))
         if len(headlines) < len(assignment.trials):
             train_left(assignment.without(headlines))
-        remove_checkpoint(assignment)  # that of all trials, where only a part of them was left
+        if assignment.until is None:
+            remove_checkpoint(assignment)  # that of all trials, where only a part of them was left
     except InputError as error:
         send(InputUnusable(str(error)))
     except Stopped:
@@ -103,9 +106,11 @@ def train_here(assignment: Assignment, host: Host) -> None:
     """
     results = assignment.settings.results
     with host.keep_output(results, assignment.log, assignment.title) as output, print_traceback():
-        for record in _train(assignment, host, output):
+        records = _train(assignment, host, output)
+        for record in records:
             save_record(assignment, record, host.send, host.send)
-        remove_checkpoint(assignment)
+        if not any(record.status == "stopped" for record in records):
+            remove_checkpoint(assignment)
 
 
 def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialRecord]:
@@ -128,17 +133,30 @@ def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialReco
                 build_model_saver(assignment),
                 models.load,
                 recompute=assignment.settings.resources.recompute,
+                until=assignment.until,
             )
     except InputError:
         raise
     except ValueError as error:
         return [build_failure_record(trial, provenance, error) for trial in trials]
     return [
-        build_failure_record(trial, provenance, result)
-        if isinstance(result, Exception)
-        else build_record(trial, provenance, result, models.digests)
+        describe_result(trial, provenance, result, models.digests)
         for trial, result in zip(trials, results, strict=True)
     ]
+
+
+def describe_result(
+    trial: Trial,
+    provenance: Provenance,
+    result: TrialResult | StoppedTrial | TrainingDiverged,
+    model_digests: Mapping[str, str],
+) -> TrialRecord:
+    """Return the record of what training a trial came to."""
+    if isinstance(result, TrainingDiverged):
+        return build_failure_record(trial, provenance, result)
+    if isinstance(result, StoppedTrial):
+        return build_stopped_record(trial, provenance, result)
+    return build_record(trial, provenance, result, model_digests)
 
 
 @contextmanager
@@ -212,7 +230,10 @@ def save_record(assignment: Assignment, record: TrialRecord, send: Send, warn: C
             warn(TrialWarning(trial_id, change))
         if change is None:
             ResultStore(assignment.settings.results).write(record)
-    headline = record.measurements.get(record.trial.components.task.headline_metric.name)
+    task = record.trial.components.task
+    headline = record.measurements.get(task.headline_metric.name)
+    if record.status == "stopped" and task.headline is not None:
+        headline = record.epochs[-1].get(task.headline)
     seconds = record.train_seconds - record.resumed_seconds
     send(TrialEnded(trial_id, record.status, headline, seconds, record.error))
 

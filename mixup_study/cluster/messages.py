@@ -22,7 +22,7 @@ class EpochEnded:
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial is recorded, as finished or as failed."""
+    """A trial is recorded: as finished, as failed, or as stopped after some of its epochs."""
 
     trial_id: str
     ending: Ending

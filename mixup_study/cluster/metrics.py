@@ -174,7 +174,6 @@ class StudyMetrics(_Gauges):
         self._job_of: dict[str, Job] = {}
         self._states: dict[str, State] = {}
         self._counts: dict[tuple[str, State], int] = {}
-        self._finished = 0
         self._epochs: dict[str, int] = {}
         self._retries: Counter[str] = Counter()
         self._waiting_since: dict[str, float] = {}
@@ -191,7 +190,6 @@ class StudyMetrics(_Gauges):
                 self._counts.setdefault((arm, any_state), 0)
             self._states[trial_id] = state
             self._counts[arm, state] += 1
-            self._finished += state == "done"
             self._waiting_since[trial_id] = time.monotonic()
 
     def started(self, job: Job, trial_ids: Sequence[str]) -> None:
@@ -223,12 +221,17 @@ class StudyMetrics(_Gauges):
     def waited(self, line: str) -> None:
         """Show nothing: that no trial runs is seen."""
 
+    def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
+        """Show that a trial is done, unless it is started again."""
+        with self._lock:
+            self._add_trials()
+            self._move(trial_id, "done")
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Show that a trial is done, or failed."""
         with self._lock:
             self._add_trials()
             self._move(trial_id, "done" if error is None else "failed")
-            self._finished += 1
 
     def _move(self, trial_id: str, state: State) -> None:
         arm = self._arms[trial_id]
@@ -241,7 +244,7 @@ class StudyMetrics(_Gauges):
         study = self._study
         for (arm, state), count in self._counts.items():
             yield "mixup_study_trials", {"study": study, "arm": arm, "state": state}, float(count)
-        whole = float(self._finished)
+        whole = float(sum(state in ("done", "failed") for state in self._states.values()))
         for trial_id, waited in self._waited.items():
             labels = {"study": study, "arm": self._arms[trial_id], "trial_id": trial_id}
             yield "mixup_study_trial_wait_seconds", labels, waited

@@ -19,7 +19,7 @@ from mixup_study.study.trial import Trial
 if TYPE_CHECKING:
     import torch
 
-    from mixup_study.training.task import TrialResult
+    from mixup_study.training.task import StoppedTrial, TrialResult
 
 
 def find_headlines(results: str, trials: Mapping[str, Trial], keep_models: Collection[str] = ()) -> dict[str, float]:
@@ -41,6 +41,18 @@ def find_headlines(results: str, trials: Mapping[str, Trial], keep_models: Colle
         for trial_id, trial in trials.items()
         if trial_id in done
     }
+
+
+def build_stopped_record(trial: Trial, provenance: Provenance, measured: StoppedTrial) -> TrialRecord:
+    """Return the record of a trial that was stopped after some of its epochs."""
+    return TrialRecord(
+        trial,
+        "stopped",
+        provenance,
+        train_seconds=measured.seconds,
+        resumed_seconds=measured.resumed_seconds,
+        epochs=measured.epochs,
+    )
 
 
 def build_record(

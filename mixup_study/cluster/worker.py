@@ -25,6 +25,7 @@ from mixup_study.cluster.execution import (
     build_checkpointing,
     build_model_saver,
     build_report,
+    describe_result,
     print_traceback,
     remove_checkpoint,
     run_assignment,
@@ -34,7 +35,7 @@ from mixup_study.cluster.execution import (
 from mixup_study.cluster.messages import EpochEnded, Message, Send, TrialWarning, to_report
 from mixup_study.cluster.metrics import TrialMetrics
 from mixup_study.cluster.output import redirect_output
-from mixup_study.cluster.records import build_failure_record, build_provenance, build_record
+from mixup_study.cluster.records import build_failure_record, build_provenance
 from mixup_study.errors import InputError
 from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
@@ -143,12 +144,15 @@ def _train_as_worker(config: dict[str, Any]) -> None:
                 checkpointing,
                 build_model_saver(assignment),
                 recompute=assignment.settings.resources.recompute,
+                until=assignment.until,
             )
         if isinstance(result, TrainingDiverged):
             raise result
         provenance = build_provenance(assignment, started_at, device, ray.__version__)
-        save_record(assignment, build_record(trial, provenance, result, {}), send, warnings.append)
-        remove_checkpoint(assignment)
+        record = describe_result(trial, provenance, result, {})
+        save_record(assignment, record, send, warnings.append)
+        if record.status == "done":
+            remove_checkpoint(assignment)
 
 
 def _send_to_group(warnings: list[Message], message: Message) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from mixup_study.store.place import Place
 from mixup_study.store.trial_file import TrialFile
+
+FOLDER = "checkpoints"
+_SUFFIX = ".checkpoint"
 
 
 class CheckpointFile(TrialFile):
@@ -10,4 +14,12 @@ class CheckpointFile(TrialFile):
 
     def __init__(self, location: str, trial_id: str) -> None:
         """Name the place; nothing is created before the first write. ``location`` is that of a ResultStore."""
-        super().__init__(location, f"checkpoints/{trial_id}.checkpoint")
+        super().__init__(location, f"{FOLDER}/{trial_id}{_SUFFIX}")
+
+
+def list_checkpoints(location: str) -> list[str]:
+    """Return the names of the checkpoints in a results folder or bucket. Raises StorageError."""
+    place = Place.of(location)
+    with place.reading():
+        files = place.list_files(f"{place.root}/{FOLDER}")
+    return [file.base_name.removesuffix(_SUFFIX) for file in files if file.base_name.endswith(_SUFFIX)]

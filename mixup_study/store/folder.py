@@ -20,6 +20,7 @@ from mixup_study.store.place import Place
 
 MERGED = "merged"
 FAILED = ".failed.parquet"
+STOPPED = ".stopped.parquet"
 SMALL_FILES = 100
 """Compaction leaves so many files of one trial each alone."""
 BATCH_FILES = 2000
@@ -43,7 +44,8 @@ class RecordFolder:
     """The Parquet files of one kind of record.
 
     ``<trial_id>.parquet`` holds a finished trial, ``<trial_id>.failed.parquet`` a failed one, so that a failure
-    never takes the place of what a finished trial measured. ``merged/<rows>-<unique>.parquet`` holds what
+    never takes the place of what a finished trial measured, and ``<trial_id>.stopped.parquet`` one that was stopped
+    after some of its epochs. ``merged/<rows>-<unique>.parquet`` holds what
     compaction gathered; such a file is never changed, only deleted.
     """
 
@@ -71,13 +73,13 @@ class RecordFolder:
         self._warned: set[str] = set()
         self._threads = min(4, os.cpu_count() or 1) if place.local else 32  # a request to a bucket mostly waits
 
-    def write(self, table: pa.Table, trial_id: str, *, failed: bool = False) -> None:
+    def write(self, table: pa.Table, trial_id: str, suffix: str = ".parquet") -> None:
         """Write a trial's rows, whole or not at all. Raises StorageError."""
-        self._write(table, f"{self._path}/{trial_id}{FAILED if failed else '.parquet'}")
+        self._write(table, f"{self._path}/{trial_id}{suffix}")
 
-    def remove_failure(self, trial_id: str) -> None:
-        """Remove the record of a trial's failure, where there is one. Raises StorageError."""
-        path = f"{self._path}/{trial_id}{FAILED}"
+    def remove(self, trial_id: str, suffix: str) -> None:
+        """Remove what was written of a trial with FAILED or STOPPED, where there is any. Raises StorageError."""
+        path = f"{self._path}/{trial_id}{suffix}"
         with self._place.writing():
             if self._place.exists(path):
                 self._delete(path)
@@ -116,29 +118,24 @@ class RecordFolder:
 
     def done_among(self, trial_ids: Collection[str]) -> set[str]:
         """Return which trials are recorded as finished; little else is read. Raises StorageError."""
-        rows = self.find(trial_ids, ["trial_id"])
-        return set(rows["trial_id"].filter(pc.equal(rows["status"], "done")).to_pylist())
+        return set(_list_done(self.find(trial_ids, ["trial_id"])))
 
     def find(self, trial_ids: Collection[str], columns: Sequence[str]) -> pa.Table:
-        """Return columns, and the status, of the rows of some trials; little else is read. Raises StorageError.
+        """Return columns of the rows of some trials, of a status that too; little else is read. Raises StorageError.
 
-        A trial that finished has one row, another one for each failure.
+        A row may be there twice, and a trial may have one for each status.
         """
+        own = [name for name in (*columns, "trial_id", "status") if name in self._schema.names]
         with self._place.reading():
-            return self._find(trial_ids, list(dict.fromkeys([*columns, "trial_id", "status"])))
+            return self._find(trial_ids, list(dict.fromkeys(own)))
 
     def _find(self, trial_ids: Collection[str], columns: list[str]) -> pa.Table:
-        names = [f"{trial_id}{suffix}" for trial_id in trial_ids for suffix in (".parquet", FAILED)]
+        names = [f"{trial_id}{suffix}" for trial_id in trial_ids for suffix in (".parquet", FAILED, STOPPED)]
         infos = self._fs.get_file_info([f"{self._path}/{name}" for name in names])
         own = [info.path for info in infos if info.type == fs.FileType.File]
         contents = self._warn_once(self._read_files(own))
         tables = [content.table.select(columns) for content in contents if content.table is not None]
-        done = {
-            trial_id
-            for table in tables
-            for trial_id, status in zip(table["trial_id"].to_pylist(), table["status"].to_pylist(), strict=True)
-            if status == "done"
-        }
+        done = {trial_id for table in tables for trial_id in _list_done(table)}
         for path in self._merged():
             rest = [trial_id for trial_id in trial_ids if trial_id not in done]
             if not rest:
@@ -154,7 +151,7 @@ class RecordFolder:
                 self._warn_once([FileContent(path, warning=_damage(path, error))])
                 continue
             tables.append(rows.select(present))
-            done.update(rows["trial_id"].filter(pc.equal(rows["status"], "done")).to_pylist())
+            done.update(_list_done(rows))
         empty = pa.schema([self._schema.field(name) for name in columns]).empty_table()
         return pa.concat_tables([empty, *tables], promote_options="default")
 
@@ -332,7 +329,15 @@ def _default(name: str) -> Any:
 
 
 def _trial_id(path: str) -> str:
-    return path.rpartition("/")[2].removesuffix(FAILED).removesuffix(".parquet")
+    return path.rpartition("/")[2].removesuffix(FAILED).removesuffix(STOPPED).removesuffix(".parquet")
+
+
+def _list_done(rows: pa.Table) -> list[str]:
+    """Return the trials of rows that are finished; none of rows without a status."""
+    if "status" not in rows.column_names:
+        return []
+    done: list[str] = rows["trial_id"].filter(pc.equal(rows["status"], "done")).to_pylist()
+    return done
 
 
 def _rows(path: str) -> int:

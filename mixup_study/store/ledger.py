@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from mixup_study.store.checkpoints import CheckpointFile, list_checkpoints
 from mixup_study.store.record import DIVERGED, PROPOSALS
 from mixup_study.store.store import ResultStore
-from mixup_study.study.search import Results, Search
+from mixup_study.study.search import Pauses, Results, Search
 from mixup_study.study.space import Values
 
 
@@ -50,6 +52,27 @@ class ResultLedger:
         """Return what trials measured that have ended for good; None of one that diverged. Raises StorageError."""
         rows = self._store.find_trials(trial_ids, [metric, "error"]).to_pylist()
         return collect_results(rows, metric)
+
+    def read_pauses(self, trial_ids: Collection[str], curve: str, epochs: Collection[int]) -> Pauses:
+        """Return a curve of trials after some epochs, as far as they are recorded. Raises StorageError."""
+        if not epochs:
+            return {}
+        return collect_pauses(self._store.find_epochs(trial_ids, ["epoch", curve]), curve, epochs)
+
+    def remove_checkpoints(self, names: Collection[str]) -> None:
+        """Remove the checkpoints of jobs that do not go on, by the names of the jobs, where there are any."""
+        for name in set(names).intersection(list_checkpoints(self._store.location)):
+            CheckpointFile(self._store.location, name).remove()
+
+
+def collect_pauses(rows: pa.Table, curve: str, epochs: Collection[int]) -> Pauses:
+    """Return a curve by trial_id and epoch, of rows of EPOCHS; what is no number is left out."""
+    wanted = rows.filter(pc.is_in(rows["epoch"], value_set=pa.array(list(epochs), pa.int64())))
+    pauses: dict[str, dict[int, float]] = {}
+    for row in wanted.to_pylist():
+        if row[curve] is not None and not math.isnan(row[curve]):
+            pauses.setdefault(row["trial_id"], {})[row["epoch"]] = row[curve]
+    return pauses
 
 
 def collect_results(records: Collection[Mapping[str, object]], metric: str) -> Results:

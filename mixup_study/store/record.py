@@ -14,7 +14,7 @@ from pydantic import create_model
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.trial import Trial
 
-Status = Literal["done", "failed"]
+Status = Literal["done", "failed", "stopped"]
 
 DIVERGED = "TrainingDiverged: "
 """What the error of a trial begins with that failed because of what it is, and would fail again."""
@@ -130,7 +130,7 @@ class Provenance:
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """Everything the results keep of one trial, finished or failed."""
+    """Everything the results keep of one trial: finished, failed, or stopped after some of its epochs."""
 
     trial: Trial
     status: Status

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mixup_study.store.folder import RecordFolder
+from mixup_study.store.folder import FAILED, STOPPED, RecordFolder
 from mixup_study.store.place import Place, StorageError
-from mixup_study.store.record import POINTS, PROPOSALS, TrialRecord, epochs_schema, trials_schema
+from mixup_study.store.record import POINTS, PROPOSALS, Status, TrialRecord, epochs_schema, trials_schema
+
+_SUFFIXES: Mapping[Status, str] = {"done": ".parquet", "failed": FAILED, "stopped": STOPPED}
+_REPLACED: Mapping[Status, Sequence[Status]] = {"done": ("failed", "stopped"), "failed": (), "stopped": ("failed",)}
+"""Of each status, the records that are of no more use."""
 
 
 def _warn(line: str) -> None:
@@ -61,19 +65,19 @@ class ResultStore:
     def write(self, record: TrialRecord) -> None:
         """Record a trial, replacing an earlier record of it; a reader sees all of it or nothing.
 
-        A failure never replaces what a finished trial measured. Raises StorageError, which is an InputError and
-        an OSError, where that is not possible; nothing half-written is left then.
+        Nothing replaces what a finished trial measured but another record of it as finished. Raises StorageError,
+        which is an InputError and an OSError, where that is not possible; nothing half-written is left then.
         """
-        trial_id, failed = record.trial.trial_id, record.status == "failed"
-        if failed and self.done_among([trial_id]):
+        trial_id, status = record.trial.trial_id, record.status
+        if status != "done" and self.done_among([trial_id]):
             return
-        if not failed:
+        if status != "failed":
             self._epochs_folder.write(record.epochs_table(), trial_id)
-            if len(record.points) > 0:
-                self._points_folder.write(record.points_table(), trial_id)
-        self._trials_folder.write(record.trials_table(), trial_id, failed=failed)
-        if not failed:
-            self._trials_folder.remove_failure(trial_id)
+        if len(record.points) > 0:
+            self._points_folder.write(record.points_table(), trial_id)
+        self._trials_folder.write(record.trials_table(), trial_id, _SUFFIXES[status])
+        for earlier in _REPLACED[status]:
+            self._trials_folder.remove(trial_id, _SUFFIXES[earlier])
 
     def done(self) -> set[str]:
         """Return the trial_ids of the finished trials."""
@@ -94,6 +98,10 @@ class ResultStore:
         A trial may have a row for each failure beside that of its end.
         """
         return self._trials_folder.find(trial_ids, columns)
+
+    def find_epochs(self, trial_ids: Collection[str], columns: Sequence[str]) -> pa.Table:
+        """Return columns of the epochs that are recorded by now of a few trials, reading little else."""
+        return self._epochs_folder.find(trial_ids, columns)
 
     def proposals(self) -> pa.Table:
         """Return one row per proposal of a search, with the columns of PROPOSALS. Raises StorageError."""

@@ -158,6 +158,16 @@ class Table(BaseModel):
         return self.columns[0].metric if self.pick is None else self.pick.metric
 
 
+class StopOptions(BaseModel):
+    """Successive halving, in the order of the proposals: which of them go on after some of their epochs."""
+
+    model_config = _STRICT
+    after: list[int] = Field(min_length=1, description="Epochs after which a proposal pauses, rising.")
+    keep: float = Field(
+        gt=0, lt=1, description="Part of the proposals so far that goes on: the best by what is minimised, there."
+    )
+
+
 class SearchOptions(BaseModel):
     """How settings are searched for: each arm of ``space``, under each value of the grid's other fields, by itself."""
 
@@ -185,11 +195,22 @@ class SearchOptions(BaseModel):
     on_test_set: bool = Field(
         default=False, description="Allow minimise to be measured on the test set; the table marks its arms then."
     )
+    stop: StopOptions | None = Field(default=None, description="Successive halving; without it all train to the end.")
     confirm: dict[str, list[int]] = Field(
         default_factory=dict,
         description="Values of seeds with which the best setting is trained again, on all training data; the table"
         " shows these trials. Without it the table shows the best proposal's own.",
     )
+
+    @property
+    def curve(self) -> str:
+        """Return the column of the epochs that tells after each of them what is minimised after the last."""
+        return self.minimise.rpartition("_")[0]
+
+    @property
+    def pauses(self) -> Sequence[int]:
+        """Return the epochs after which a proposal pauses."""
+        return () if self.stop is None else self.stop.after
 
     @property
     def uses_test_set(self) -> bool:
@@ -246,6 +267,8 @@ def _names(error: ValidationError) -> Sequence[str]:
         model = Figure
     elif at[:2] == ("table", "pick") and len(at) > 2:
         model = Pick
+    elif at[:2] == ("search", "stop") and len(at) > 2:
+        model = StopOptions
     elif at[:2] == ("search", "space") and len(at) > 4:
         model = Distribution
     elif at[:1] == ("search",):

@@ -9,7 +9,17 @@ from pydantic import BaseModel, create_model
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.claims import EXTREMES, NOT_BESIDE_TIMES, Claim, Comparison
-from mixup_study.study.document import PROFILE_KEYS, Column, Figure, Paper, Pick, Resources, SearchOptions, Table
+from mixup_study.study.document import (
+    PROFILE_KEYS,
+    Column,
+    Figure,
+    Paper,
+    Pick,
+    Resources,
+    SearchOptions,
+    StopOptions,
+    Table,
+)
 from mixup_study.study.expand import LIKE
 from mixup_study.study.space import Distribution
 
@@ -206,7 +216,9 @@ def _search(space: dict[str, Any]) -> dict[str, Any]:
     first = {**search["properties"]["first"], "items": _reference("values")}
     seeds = {name: {"type": "array", "items": _value(name), "minItems": 1} for name in CATALOGUE.seeds}
     confirm = {**search["properties"]["confirm"], **_mapping(seeds)}
-    return {**search, "properties": {**search["properties"], "space": of_arms, "first": first, "confirm": confirm}}
+    stop = {**_nullable(_model(StopOptions)), "description": search["properties"]["stop"]["description"]}
+    own = {"space": of_arms, "first": first, "stop": stop, "confirm": confirm}
+    return {**search, "properties": {**search["properties"], **own}}
 
 
 def _needed_model() -> dict[str, Any]:

@@ -18,7 +18,7 @@ from mixup_study.study.packs import largest_pack, pack_key
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial, joint_id
 
-Ending = Literal["done", "failed"]
+Ending = Literal["done", "failed", "stopped"]
 Endings = Mapping[str, Ending]
 """By trial_id, how the trials ended that have."""
 
@@ -43,6 +43,8 @@ class Job:
     trials: tuple[Trial, ...]
     keep_models: frozenset[str] = frozenset()
     """trial_ids of those whose model must be written before the record."""
+    until: int | None = None
+    """The epoch after which they are to stop and leave a checkpoint; None for their last."""
 
     @cached_property
     def trial_ids(self) -> tuple[str, ...]:
@@ -61,8 +63,8 @@ class Job:
 
     @property
     def epochs(self) -> int:
-        """Return the number of epochs, the same for all trials of a job; 0 of an evaluation."""
-        return self.trials[0].trained_epochs
+        """Return the epoch after which it ends, the same for all trials of a job; 0 of an evaluation."""
+        return self.trials[0].trained_epochs if self.until is None else self.until
 
 
 class Plan(Protocol):
@@ -104,8 +106,8 @@ class Plan(Protocol):
     def is_done(self, done: Collection[str]) -> bool:
         """Return whether nothing is left to train where the trials ``done`` are."""
 
-    def accepts_failure(self, trial_id: str) -> bool:
-        """Return whether a trial's failure is a result of the study, and not one that is missing."""
+    def accepts_end(self, trial_id: str) -> bool:
+        """Return whether a trial that is not done has ended all the same, as the study would have it."""
 
     def list_wanted(self, done: Collection[str]) -> set[str]:
         """Return the trials whose models are needed by those that are not among ``done``."""
@@ -193,7 +195,7 @@ class GridPlan:
         """Return whether all of the study's own trials are among ``done``."""
         return all(trial_id in done for trial_id in self._study.trials)
 
-    def accepts_failure(self, trial_id: str) -> bool:
+    def accepts_end(self, trial_id: str) -> bool:
         """Return False: every trial of a grid belongs in its table."""
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.space import Distribution, Values
@@ -13,18 +13,28 @@ from mixup_study.study.space import Distribution, Values
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
 Space = Mapping[str, Distribution]
 
 
+class Tried(NamedTuple):
+    """A proposal whose trials have ended, and what they measured of what is minimised."""
+
+    values: Values
+    result: float
+    stopped_after: int | None = None
+    """The epoch after which they were stopped, where they were."""
+
+
 def sample(
-    sampler: str, seed: int, space: Space, results: Sequence[tuple[Values, float]], pending: Sequence[Values]
+    sampler: str, seed: int, space: Space, results: Sequence[Tried], pending: Sequence[Values]
 ) -> dict[str, Any]:
     """Return the values of the next proposal, rounded.
 
-    ``results`` are the earlier proposals whose trials have ended, with what is minimised, in their order, and
-    ``pending`` those after them, of which only the values are known. The same arguments give the same proposal: a
-    sampler that had lived through the search, or heard of it in another order, would propose otherwise.
+    ``results`` are the earlier proposals whose trials have ended, in their order, and ``pending`` those after them, of
+    which only the values are known. The same arguments give the same proposal: a sampler that had lived through the
+    search, or heard of it in another order, would propose otherwise.
     """
     number = len(results) + len(pending)
     if sampler == "qmc":
@@ -35,20 +45,35 @@ def sample(
     return {name: distribution.round(drawn[name]) for name, distribution in space.items()}
 
 
+def build_trial(
+    tried: Tried, distributions: Mapping[str, BaseDistribution], attributes: Mapping[str, Any] | None = None
+) -> FrozenTrial:
+    """Return a proposal as a trial of Optuna: a complete one, or a pruned one with what it measured until then."""
+    import optuna
+
+    stopped = tried.stopped_after
+    return optuna.trial.create_trial(
+        state=optuna.trial.TrialState.COMPLETE if stopped is None else optuna.trial.TrialState.PRUNED,
+        value=tried.result,
+        params=dict(tried.values),
+        distributions=dict(distributions),
+        user_attrs=dict(attributes or {}),
+        intermediate_values=None if stopped is None else {stopped: tried.result},
+    )
+
+
 def build_distributions(space: Space) -> dict[str, BaseDistribution]:
     """Return the distributions of a space as Optuna has them."""
     return {name: _build_distribution(distribution) for name, distribution in space.items()}
 
 
-def _ask(
-    sampler: BaseSampler, space: Space, results: Sequence[tuple[Values, float]], pending: Sequence[Values]
-) -> dict[str, Any]:
+def _ask(sampler: BaseSampler, space: Space, results: Sequence[Tried], pending: Sequence[Values]) -> dict[str, Any]:
     import optuna
 
     distributions = build_distributions(space)
     study = optuna.create_study(sampler=sampler)
-    for values, result in results:
-        study.add_trial(optuna.trial.create_trial(params=dict(values), distributions=distributions, value=result))
+    for tried in results:
+        study.add_trial(build_trial(tried, distributions))
     for values in pending:
         running = optuna.trial.TrialState.RUNNING
         study.add_trial(optuna.trial.create_trial(params=dict(values), distributions=distributions, state=running))

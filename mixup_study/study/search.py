@@ -7,25 +7,28 @@ proposals 0 … n - window.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
+from bisect import insort
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import nearest
 from mixup_study.study.document import Document, SearchOptions
 from mixup_study.study.expand import Axes, Cell, Combination, Composer, list_settings
-from mixup_study.study.sampling import sample
+from mixup_study.study.sampling import Tried, sample
 from mixup_study.study.source import KeyPath, Source
 from mixup_study.study.space import Distribution, Values
 from mixup_study.study.trial import Trial
 
 Results = Mapping[str, float | None]
 """By trial_id, what trials that have ended measured of what is minimised; None of one that failed."""
+Pauses = Mapping[str, Mapping[int, float]]
+"""By trial_id and epoch, the same of trials after the epochs at which they pause, as far as they have trained."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +53,7 @@ class Search:
 
         How many there are is not among it, so that a longer search goes on from a shorter one.
         """
-        options = self.options.model_dump(include={"sampler", "seed", "window", "minimise"})
+        options = self.options.model_dump(include={"sampler", "seed", "window", "minimise", "stop"}, exclude_none=True)
         space = {name: distribution.model_dump(exclude_none=True) for name, distribution in self.space.items()}
         trials = [cell.trial.trial_id for cell in self.list_cells(self._lowest)]
         content = [options, space, [dict(values) for values in self.first], trials]
@@ -75,7 +78,7 @@ class Search:
         if not confirm:
             return self.list_cells(values)
         whole = {"validation": 0.0} if "validation" in self._compose(values, {}).trial.components.fields else {}
-        combinations = (dict(zip(confirm, seeds, strict=True)) for seeds in product(*confirm.values()))
+        combinations = (dict(zip(confirm, seeds, strict=True)) for seeds in itertools.product(*confirm.values()))
         return [self._compose({**values, **whole}, seeds) for seeds in combinations]
 
     def list_sought(self) -> list[Cell]:
@@ -98,18 +101,29 @@ class Search:
 
 
 class SearchProgress:
-    """How far a search is: its proposals so far, and what their trials measured."""
+    """How far a search is: its proposals so far, and what their trials measured.
 
-    def __init__(self, search: Search, recorded: Mapping[int, Values], results: Results) -> None:
+    With successive halving, proposal n goes on after a pause where it is among the best ``keep`` of the proposals
+    0 … n that have come to it; so it waits for those, and for no others.
+    """
+
+    def __init__(self, search: Search, recorded: Mapping[int, Values], results: Results, pauses: Pauses) -> None:
         """Take up the proposals ``recorded`` by their numbers, up to the first that is missing.
 
-        ``results`` may go on growing; what it holds is never taken back.
+        ``results`` and ``pauses`` may go on growing; what they hold is never taken back.
         """
         self.search = search
         self.proposals: list[Values] = []
         self._recorded = recorded
         self._results = results
+        self._pauses = pauses
         self._ids: list[list[str]] = []
+        self._goes_on: list[dict[int, bool]] = [{} for _ in search.options.pauses]
+        """For each pause, by number, whether a proposal that has come to it goes on."""
+        self._ranked: list[list[tuple[float, int]]] = [[] for _ in search.options.pauses]
+        """For each pause, results and numbers of the proposals that have come to it, the best first."""
+        self._decided = [0 for _ in search.options.pauses]
+        """For each pause, how many proposals are decided there."""
         self._adopt_recorded()
 
     def _adopt_recorded(self) -> None:
@@ -132,7 +146,10 @@ class SearchProgress:
         if number < len(search.first):
             values: Values = search.first[number]
         else:
-            results = [(self.proposals[earlier], self._known(earlier)) for earlier in range(known)]
+            results = [
+                Tried(self.proposals[earlier], self._known(earlier), self.stopped_after(earlier))
+                for earlier in range(known)
+            ]
             sampler, seed = search.options.sampler, search.options.seed
             values = sample(sampler, seed, search.space, results, self.proposals[known:])
         self._add(values)
@@ -143,8 +160,61 @@ class SearchProgress:
         """Return the trial_id of each trial of a proposal."""
         return self._ids[number]
 
+    def decide(self) -> None:
+        """Take note of which proposals go on after a pause, by the results so far."""
+        for place, epoch in enumerate(self.search.options.pauses):
+            while (number := self._decided[place]) < len(self.proposals):
+                if place and number not in self._goes_on[place - 1] and self._decided[place - 1] <= number:
+                    break
+                if not place or self._goes_on[place - 1].get(number, False):
+                    result = self._result_at(number, epoch)
+                    if result is None:
+                        break
+                    self._goes_on[place][number] = self._rank(place, number, result)
+                self._decided[place] += 1
+
+    def _rank(self, place: int, number: int, result: float) -> bool:
+        """Return whether a proposal is among the best at a pause; one that is proposed again fares as the first did."""
+        twin = self.proposals.index(self.proposals[number])
+        if twin < number:
+            return self._goes_on[place].get(twin, False)
+        ranked, stop = self._ranked[place], self.search.options.stop
+        assert stop is not None
+        insort(ranked, (result, number))
+        return ranked.index((result, number)) < math.ceil(stop.keep * len(ranked) - 1e-9)
+
+    def _result_at(self, number: int, epoch: int) -> float | None:
+        """Return the mean of what a proposal's trials measured after an epoch; None while one has not come to it."""
+        values = []
+        for trial_id in self._ids[number]:
+            if self._results.get(trial_id, 0.0) is None:
+                values.append(self.search.worst)
+            elif epoch in self._pauses.get(trial_id, {}):
+                values.append(self._pauses[trial_id][epoch])
+            else:
+                return None
+        return math.fsum(values) / len(values)
+
+    def next_pause(self, number: int) -> int | None:
+        """Return the first epoch after which it is not decided that a proposal goes on; None where all are."""
+        for place, epoch in enumerate(self.search.options.pauses):
+            if not self._goes_on[place].get(number, False):
+                return epoch
+        return None
+
+    def stopped_after(self, number: int) -> int | None:
+        """Return the epoch after which a proposal does not go on; None of one that does, or may."""
+        for place, epoch in enumerate(self.search.options.pauses):
+            if not self._goes_on[place].get(number, True):
+                return epoch
+        return None
+
     def result(self, number: int) -> float | None:
-        """Return the mean of what a proposal's trials measured; None while one of them has not ended."""
+        """Return the mean of what a proposal's trials measured, where it stopped or at the end; None before that."""
+        self.decide()
+        stopped = self.stopped_after(number)
+        if stopped is not None:
+            return self._result_at(number, stopped)
         ids = self._ids[number]
         if any(trial_id not in self._results for trial_id in ids):
             return None
@@ -166,9 +236,11 @@ class SearchProgress:
         return sum(self.result(number) is not None for number in range(len(self.proposals)))
 
     def best(self) -> int | None:
-        """Return the number of the best proposal that has ended, the first of equals; None while none has."""
+        """Return the number of the best proposal that was trained to its end, the first of equals; None without."""
         ended = [
-            (result, number) for number in range(len(self.proposals)) if (result := self.result(number)) is not None
+            (result, number)
+            for number in range(len(self.proposals))
+            if (result := self.result(number)) is not None and self.stopped_after(number) is None
         ]
         return min(ended)[1] if ended else None
 
@@ -315,6 +387,15 @@ def _check_measured(search: Search, source: Source) -> None:
             " search.on_test_set: true",
             value=metric,
         )
+    pauses = search.options.pauses
+    if pauses:
+        curves = [curve.name for curve in trial.components.task.curves]
+        if search.options.curve not in curves:
+            raise source.error(at, "it is not known before the last epoch; expected no search.stop", value=metric)
+        rising = all(earlier < later for earlier, later in itertools.pairwise([0, *pauses, trial.trained_epochs]))
+        if not rising:
+            expected = f"expected epochs from 1 to {trial.trained_epochs - 1}, rising"
+            raise source.error(("search", "stop", "after"), expected, value=list(pauses))
     dataset = trial.components.dataset
     own = dataset is not None and "validation" in dataset.provides
     if metric.startswith("validation_") and not own and not trial.validation:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from mixup_study.study.expand import Cell
 from mixup_study.study.labels import describe_search, label_searched
 from mixup_study.study.packs import pack_key
 from mixup_study.study.plan import DONE, WAIT, Endings, GridPlan, Job, NextJobs
-from mixup_study.study.search import Results, Search, SearchProgress
+from mixup_study.study.search import Pauses, Results, Search, SearchProgress
 from mixup_study.study.space import Values
 from mixup_study.study.study import Study
-from mixup_study.study.trial import Trial
+from mixup_study.study.trial import Trial, joint_id
 
 
 class Ledger(Protocol):
@@ -28,12 +29,41 @@ class Ledger(Protocol):
     def read_results(self, trial_ids: Collection[str], metric: str) -> Results:
         """Return what trials measured that have ended for good; None of one that failed because of what it is."""
 
+    def read_pauses(self, trial_ids: Collection[str], curve: str, epochs: Collection[int]) -> Pauses:
+        """Return a curve of trials after some epochs, as far as they are recorded."""
+
+    def remove_checkpoints(self, names: Collection[str]) -> None:
+        """Remove the checkpoints of jobs that do not go on, by the names of the jobs, where there are any."""
+
+
+@dataclass
+class _Group:
+    """Trials that one process trains together, and how far they were handed out."""
+
+    trial_ids: tuple[str, ...]
+    progress: SearchProgress | None = None
+    """The search that they are a proposal of; None of those that confirm what it found."""
+    number: int = 0
+    """Of the proposal."""
+    handed_out: set[int | None] = field(default_factory=set)
+    """The epochs, None for the last, until which they were."""
+
+    @property
+    def until(self) -> int | None:
+        """Return the epoch after which they are to stop next; None for their last."""
+        return None if self.progress is None else self.progress.next_pause(self.number)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Return whether they do not go on after a pause."""
+        return self.progress is not None and self.progress.stopped_after(self.number) is not None
+
 
 class SearchPlan:
     """The plan of a study with searches: its grid's trials, the proposals as they are made, then what confirms them.
 
     A proposal is written to the ledger before its trials are handed out, and its seeds are a pack where they may be,
-    whatever the number of slots.
+    whatever the number of slots. With successive halving its trials are handed out until each pause in turn.
     """
 
     def __init__(self, study: Study, slots: int, ledger: Ledger) -> None:
@@ -49,8 +79,8 @@ class SearchPlan:
         """By trial_id, the trials of the grid, and of the proposals so far."""
         self.arms: dict[str, str] = dict(self._grid.arms)
         self.labels: dict[str, str] = dict(self._grid.labels)
-        self._groups: list[tuple[str, ...]] = []
-        """trial_ids of jobs of the searches, in the order in which they are handed out."""
+        self._groups: list[_Group] = []
+        """Of the searches, in the order in which they are handed out; those that have ended are left out."""
         self._results: dict[str, float | None] = {}
         self._search_of: dict[str, SearchProgress] = {}
         """By trial_id, of the trials of proposals."""
@@ -58,17 +88,25 @@ class SearchPlan:
         """trial_ids of the trials of proposals that have not ended."""
         self._lost: set[str] = set()
         """trial_ids of those that failed for another reason than what they are."""
+        self._pauses: dict[str, Mapping[int, float]] = {}
+        self._until: dict[str, int | None] = {}
+        """By trial_id, the epoch until which a trial was handed out last; None for its last."""
+        self._abandoned: set[str] = set()
+        """Names of jobs that do not go on, whose checkpoints are to be removed."""
+        self._given_up: set[str] = set()
+        """trial_ids of the trials of proposals that do not go on."""
         recorded = ledger.read_proposals()
         self.searches = [
-            SearchProgress(search, recorded.get(search.search_id, {}), self._results) for search in study.searches
+            SearchProgress(search, recorded.get(search.search_id, {}), self._results, self._pauses)
+            for search in study.searches
         ]
-        self._metric = study.searches[0].options.minimise
+        self._options = study.searches[0].options
         self._added = [0] * len(self.searches)
         self._confirmed: set[int] = set()
         self._add_trials()
-        self._results |= ledger.read_results(self._pending, self._metric)
-        self._pending.difference_update(self._results)
+        self._read(self._pending)
         self._add_trials()
+        self._drop_ended({})
 
     @property
     def study(self) -> str:
@@ -92,31 +130,77 @@ class SearchPlan:
     def next(self, ended: Endings, started: Collection[str]) -> NextJobs:
         """Return the jobs that are ready, given how trials ``ended`` and the trial_ids of those handed out before."""
         self._take_results(ended)
+        for progress in self.searches:
+            progress.decide()
         self._propose()
         self._add_trials()
-        jobs: list[Job] = []
-        self._groups = [group for group in self._groups if not all(self._has_ended(one, ended) for one in group)]
-        for group in self._groups:
-            left = [one for one in group if not self._has_ended(one, ended) and one not in started]
-            if left:
-                keep = frozenset(left) if self._study.keep_models else frozenset()
-                jobs.append(Job(tuple(self.trials[trial_id] for trial_id in left), keep))
+        self._drop_ended(ended)
+        if self._abandoned:
+            self._ledger.remove_checkpoints(self._abandoned)
+            self._abandoned.clear()
+        jobs = [job for group in self._groups if (job := self._next_job(group, ended)) is not None]
         answer = self._grid.next(ended, started)
         if isinstance(answer, tuple):
             return (*answer, *jobs)
         return tuple(jobs) or (WAIT if answer is WAIT or self._groups else DONE)
 
+    def _next_job(self, group: _Group, ended: Endings) -> Job | None:
+        """Return the job of what is left of a group until its next pause; None where that was handed out before."""
+        until = group.until
+        if until in group.handed_out:
+            return None
+        left = [one for one in group.trial_ids if not self._has_ended(one, ended) and not self._has_come_to(one, until)]
+        if not left:
+            return None
+        group.handed_out.add(until)
+        self._until.update(dict.fromkeys(left, until))
+        keep = frozenset(left) if self._study.keep_models else frozenset()
+        return Job(tuple(self.trials[trial_id] for trial_id in left), keep, until)
+
+    def _drop_ended(self, ended: Endings) -> None:
+        """Leave out the groups that have ended, or do not go on."""
+        left = []
+        for group in self._groups:
+            if group.is_stopped:
+                self._given_up.update(set(group.trial_ids) - self._grid.trials.keys())
+                self._pending.difference_update(group.trial_ids)
+                self._abandoned.add(joint_id([self.trials[trial_id] for trial_id in group.trial_ids]))
+            elif not all(self._has_ended(trial_id, ended) for trial_id in group.trial_ids):
+                left.append(group)
+        self._groups = left
+
     def _has_ended(self, trial_id: str, ended: Collection[str]) -> bool:
-        return trial_id in ended or trial_id in self._results
+        if isinstance(ended, Mapping) and ended.get(trial_id) == "stopped":
+            return False
+        return trial_id in ended or trial_id in self._results or trial_id in self._given_up
+
+    def _has_come_to(self, trial_id: str, epoch: int | None) -> bool:
+        return epoch is not None and epoch in self._pauses.get(trial_id, {})
 
     def _take_results(self, ended: Endings) -> None:
-        """Take in what trials of proposals measured that have ended since."""
-        new = [trial_id for trial_id in self._pending if trial_id in ended]
-        if new:
-            results = self._ledger.read_results(new, self._metric)
-            self._lost.update(trial_id for trial_id in new if trial_id not in results)
-            self._results.update({trial_id: results.get(trial_id) for trial_id in new})
-            self._pending.difference_update(new)
+        """Take in what trials of proposals measured that have ended, or stopped, since."""
+        new = {trial_id for trial_id in self._pending if trial_id in ended and not self._is_paused(trial_id)}
+        if not new:
+            return
+        self._read(new)
+        for trial_id in new - self._results.keys():
+            epoch = self._until.get(trial_id)
+            if ended[trial_id] != "stopped" or epoch is None:
+                self._lost.add(trial_id)
+                self._results[trial_id] = None
+            elif not self._has_come_to(trial_id, epoch):  # what it measured there is no number
+                self._pauses[trial_id] = {**self._pauses.get(trial_id, {}), epoch: math.inf}
+        self._pending.difference_update(self._results)
+
+    def _is_paused(self, trial_id: str) -> bool:
+        """Return whether it is known what a trial measured at the pause until which it was handed out."""
+        return self._has_come_to(trial_id, self._until.get(trial_id))
+
+    def _read(self, trial_ids: Collection[str]) -> None:
+        """Read what trials have measured by now."""
+        self._pauses |= self._ledger.read_pauses(trial_ids, self._options.curve, self._options.pauses)
+        self._results |= self._ledger.read_results(trial_ids, self._options.minimise)
+        self._pending.difference_update(self._results)
 
     def _propose(self) -> None:
         """Make and record the proposals that are due, those of all searches in turn."""
@@ -136,7 +220,7 @@ class SearchPlan:
         for number in range(min(self._added, default=0), last):
             for place, progress in enumerate(self.searches):
                 if self._added[place] <= number < len(progress.proposals):
-                    self._add_cells(progress.search.list_cells(progress.proposals[number]))
+                    self._add_cells(progress.search.list_cells(progress.proposals[number]), progress, number)
                     self._search_of.update(dict.fromkeys(progress.list_trial_ids(number), progress))
                     self._pending.update(set(progress.list_trial_ids(number)) - self._results.keys())
                     self._added[place] = number + 1
@@ -146,21 +230,22 @@ class SearchPlan:
                 self._confirmed.add(place)
                 self._add_cells(progress.search.list_confirmation(progress.proposals[winner]))
 
-    def _add_cells(self, cells: Sequence[Cell]) -> None:
+    def _add_cells(self, cells: Sequence[Cell], progress: SearchProgress | None = None, number: int = 0) -> None:
         new = {cell.trial.trial_id: cell for cell in cells if cell.trial.trial_id not in self.trials}
         for trial_id, cell in new.items():
             self.trials[trial_id] = cell.trial
             self.arms[trial_id] = cell.arm
             self.labels[trial_id] = label_searched(self._study, cell)
-        self._groups += _group([cell.trial for cell in new.values()])
+        groups = _group([cell.trial for cell in new.values()])
+        self._groups += (_Group(trial_ids, progress, number) for trial_ids in groups)
 
     def is_done(self, done: Collection[str]) -> bool:
         """Return whether nothing is left to propose or to train where the trials ``done`` are."""
         return not self.list_left(done) and self._grid.is_done(done)
 
-    def accepts_failure(self, trial_id: str) -> bool:
-        """Return whether a trial's failure is a result: a proposal that diverged counts as the worst."""
-        return self._results.get(trial_id, 0.0) is None and trial_id not in self._lost
+    def accepts_end(self, trial_id: str) -> bool:
+        """Return whether a trial that is not done has ended all the same: one that diverged, or that was stopped."""
+        return trial_id in self._given_up or (self._results.get(trial_id, 0.0) is None and trial_id not in self._lost)
 
     def list_wanted(self, done: Collection[str]) -> set[str]:
         """Return the trials whose models are needed by those that are not among ``done``."""
@@ -173,8 +258,7 @@ class SearchPlan:
     def describe(self, trial_id: str) -> str:
         """Return how far a trial's search is by its end, and which of its settings is the best so far."""
         if trial_id in self._pending:
-            self._results |= self._ledger.read_results([trial_id], self._metric)
-            self._pending.difference_update(self._results)
+            self._read([trial_id])
         progress = self._search_of.get(trial_id)
         return "" if progress is None else describe_search(progress)
 

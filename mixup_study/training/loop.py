@@ -18,7 +18,7 @@ from mixup_study.training.checkpoint import Checkpointing, Rows, Stopped, restor
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
-from mixup_study.training.task import Environment, LoadModel, TrainingDiverged, TrialResult, build_group
+from mixup_study.training.task import Environment, LoadModel, StoppedTrial, TrainingDiverged, TrialResult, build_group
 
 Report = Callable[[Trial, Mapping[str, Any], int], None]
 SaveModel = Callable[[Trial, Mapping[str, Tensor]], None]
@@ -33,8 +33,11 @@ def train(
     save_model: SaveModel | None = None,
     load_model: LoadModel | None = None,
     recompute: bool = False,
-) -> list[TrialResult | TrainingDiverged]:
+    until: int | None = None,
+) -> list[TrialResult | StoppedTrial | TrainingDiverged]:
     """Train ``trials`` to their last epoch and return what each measured, or that its loss became infinite.
+
+    With ``until``, they stop after that epoch, with a checkpoint to go on from.
 
     They begin with their first epoch, or after the one that their checkpoint was saved at; what they measure is
     the same. Several are trained as one batched model: they must have one ``pack_key``. ``folder`` holds the data
@@ -67,7 +70,7 @@ def train(
             checkpointing.warn_unused(error)
             task = build_group(trials, environment)
     first = max(map(len, rows))
-    epochs = trials[0].trained_epochs
+    epochs = trials[0].trained_epochs if until is None else min(until, trials[0].trained_epochs)
     for epoch in range(first, epochs):
         begun = time.perf_counter()
         measured = task.run_epoch(epoch)
@@ -86,6 +89,12 @@ def train(
                 checkpointing.save({**kind, **task.state(), "rows": rows, "seconds": so_far})
             if stop:
                 raise Stopped(f"after epoch {epoch + 1}")
+    if epochs < trials[0].trained_epochs and not all(_divergence(own) for own in rows):
+        so_far = before + time.perf_counter() - started
+        if checkpointing is not None and worker.rank == 0 and first < epochs:
+            checkpointing.save({**kind, **task.state(), "rows": rows, "seconds": so_far})
+        own_seconds = so_far / len(trials), before / len(trials)
+        return [_divergence(own) or StoppedTrial(own, *own_seconds) for own in rows]
     outcomes = task.measure(rows)
     seconds = (before + time.perf_counter() - started) / len(trials)
     if save_model is not None and worker.rank == 0:

@@ -44,6 +44,17 @@ class TrainingDiverged(RuntimeError):
 
 
 @dataclass(frozen=True)
+class StoppedTrial:
+    """What a trial measured that was stopped after some of its epochs; its checkpoint is saved."""
+
+    epochs: Sequence[Row]
+    seconds: float
+    """Wall time inside the training function so far, of a pack its share of it."""
+    resumed_seconds: float
+    """Those of them before the checkpoint that it went on from."""
+
+
+@dataclass(frozen=True)
 class Measurements:
     """What a trial measured at its end."""
 

@@ -38,10 +38,11 @@ def what_ran(findings: Findings) -> str:
         f"{values_text('model')}{width}" if values_of("model") else "",
         *(f"{name} {values_text(name)}" for name in ("epochs", *noted, "seed") if values_of(name)),
     ]
+    stopped = f", {progress.stopped} stopped early" if progress.stopped else ""
     changed = f" Changed with --set: {'; '.join(study.overrides)}." if study.overrides else ""
     return (
         f"Profile {study.profile} ({findings.reason}): {', '.join(filter(None, parts))};"
-        f" {progress.done} of {progress.total} trials done.{_how_found(study)}{changed}"
+        f" {progress.done} of {progress.total} trials done{stopped}.{_how_found(study)}{changed}"
     )
 
 

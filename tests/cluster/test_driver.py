@@ -71,6 +71,9 @@ class Notes:
     def waited(self, line: str) -> None:
         self.calls.append(("waited", line))
 
+    def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
+        self.calls.append(("stopped", trial_id, headline))
+
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         self.calls.append(("finished", trial_id, headline, error))
 

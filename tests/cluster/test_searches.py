@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,57 @@ def test_a_search_goes_on_where_it_was_interrupted(run_here: Run, searching: Pat
     pd.testing.assert_frame_equal(records(results)[columns], records(undisturbed / "results")[columns])
     after = {file.name: file.stat().st_mtime_ns for file in (results / "trials").glob("*.parquet")}
     assert before.items() <= after.items()
+
+
+HALVING = ["--set", "search.stop={after: [1, 3], keep: 0.4}", "--set", "trial.epochs=5"]
+
+
+def test_halving_trains_only_the_best_to_their_end(run_here: Run, searching: Path, tmp_path: Path) -> None:
+    ended = run_here(searching, *HALVING)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    results = tmp_path / "results"
+    recorded = records(results)
+    states = recorded["status"].value_counts().to_dict()
+    assert set(states) == {"done", "stopped"}
+    assert states["stopped"] >= 10
+    assert states["stopped"] + states["done"] == 30
+    assert f"{states['done']} of 30 trials done, {states['stopped']} stopped early" in " ".join(ended.stdout.split())
+    assert re.search(r"^\[\d+/30\] .*: stopped after epoch 1: test error [\d.]+%, ", ended.stdout, re.MULTILINE)
+    assert "failed" not in ended.stdout
+    epochs = pd.read_parquet(results / "epochs").groupby("trial_id").size()
+    assert set(epochs[recorded.index[recorded["status"] == "stopped"]]) == {1, 3}
+    assert set(epochs[recorded.index[recorded["status"] == "done"]]) == {5}
+    assert recorded.loc[recorded["status"] == "stopped", "validation_error_last"].isna().all()
+    assert not list((results / "checkpoints").iterdir())
+
+    again = run_here(searching, *HALVING)
+    assert "30 trials: 30 done already, 0 to run" in again.stdout
+    stopped = recorded.index[recorded["status"] == "stopped"][0]
+    setting = {name: recorded.loc[stopped, name] for name in ("alpha", "weight_decay")}
+    whole = [f"arms.whole={{method: mixup, alpha: {setting['alpha']}, weight_decay: {setting['weight_decay']}}}"]
+    grown = run_here(searching, *HALVING, "--set", *whole)  # a grid wants it whole
+    assert grown.returncode == 0, grown.stdout
+    assert records(results).loc[stopped, "status"] == "done"
+
+
+def test_a_halving_search_goes_on_where_it_was_killed(run_here: Run, searching: Path, tmp_path: Path) -> None:
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    (undisturbed / "searching.yaml").write_text(SEARCHING)
+    assert run_here(undisturbed / "searching.yaml", *HALVING).returncode == 0
+    results = tmp_path / "results"
+    for _ in range(2):
+        running = start_here(searching, "--results", results, *HALVING)
+        read_until(running, "stopped after epoch 1")
+        read_until(running, "[")
+        running.kill()
+        running.communicate(timeout=30)
+    ended = run_here(searching, *HALVING)
+    assert ended.returncode == 0, ended.stdout
+    pd.testing.assert_frame_equal(proposals(results), proposals(undisturbed / "results"))
+    columns = ["status", "alpha", "weight_decay", "seed", "validation_error_last", "test_error_last"]
+    pd.testing.assert_frame_equal(records(results)[columns], records(undisturbed / "results")[columns])
+    assert not list((results / "checkpoints").iterdir())
 
 
 def test_a_longer_search_goes_on_from_a_shorter_one(run_here: Run, searching: Path, tmp_path: Path) -> None:

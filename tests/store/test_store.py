@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,26 @@ def test_a_done_record_replaces_a_failed_one(store: ResultStore, record: RecordM
     assert [row["status"] for row in rows(store).values()] == ["done"]
     assert len(store.trials()) == 1
     assert len(store.epochs()) == 2
+
+
+def test_a_stopped_trial_has_its_epochs_until_it_has_more(store: ResultStore, record: RecordMaker) -> None:
+    whole = record()
+    stopped = replace(whole, status="stopped", measurements={}, epochs=whole.epochs[:1])
+    for earlier in (record(status="failed"), stopped):
+        store.write(earlier)
+    store.compact()
+    store.refresh()
+    assert [row["status"] for row in rows(store).values()] == ["stopped"]
+    assert store.done() == store.done_among([whole.trial.trial_id]) == set()
+    assert len(store.epochs()) == 1
+    found = store.find_epochs([whole.trial.trial_id, "0" * 16], ["epoch", "test_error"])
+    assert found.select(["epoch", "test_error"]).to_pylist() == [{"epoch": 1, "test_error": 0.5}]
+    for later in (whole, stopped):  # what is done stays
+        store.write(later)
+    store.refresh()
+    assert [row["status"] for row in rows(store).values()] == ["done"]
+    assert len(store.epochs()) == 2
+    assert store.find_trials([whole.trial.trial_id], ["error"])["status"].to_pylist() == ["done"]
 
 
 def test_only_done_trials_are_done(store: ResultStore, record: RecordMaker) -> None:

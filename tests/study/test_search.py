@@ -6,6 +6,8 @@ import math
 import random
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,11 +16,11 @@ from hypothesis import strategies as st
 
 from mixup_study.errors import InputError
 from mixup_study.study.plan import DONE, WAIT, Ending
-from mixup_study.study.sampling import sample
-from mixup_study.study.search import Results, Search, SearchProgress
+from mixup_study.study.sampling import Tried, sample
+from mixup_study.study.search import Pauses, Results, Search, SearchProgress
 from mixup_study.study.search_plan import SearchPlan
 from mixup_study.study.space import Distribution, Values
-from mixup_study.study.study import Study
+from mixup_study.study.study import Study, StudyFile
 
 SEARCHING = """\
 name: searching
@@ -47,11 +49,13 @@ Load = Callable[..., Study]
 
 
 class MemoryLedger:
-    """Proposals and results in memory: every trial measures what its id says."""
+    """Proposals and results in memory."""
 
     def __init__(self) -> None:
         self.proposals: dict[str, dict[int, Values]] = {}
         self.recorded: dict[str, float | None] = {}
+        self.pauses: dict[str, dict[int, float]] = {}
+        self.abandoned: set[str] = set()
         self.written = 0
 
     def read_proposals(self) -> Mapping[str, Mapping[int, Values]]:
@@ -64,59 +68,121 @@ class MemoryLedger:
     def read_results(self, trial_ids: Collection[str], metric: str) -> Results:
         return {trial_id: self.recorded[trial_id] for trial_id in trial_ids if trial_id in self.recorded}
 
+    def read_pauses(self, trial_ids: Collection[str], curve: str, epochs: Collection[int]) -> Pauses:
+        return {trial_id: dict(self.pauses[trial_id]) for trial_id in trial_ids if trial_id in self.pauses}
+
+    def remove_checkpoints(self, names: Collection[str]) -> None:
+        self.abandoned.update(names)
+
+    def record(self, trial_id: str, until: int | None, pauses: Sequence[int]) -> Ending:
+        """Record what a trial measures that has trained until an epoch, and return how it ended."""
+        value = measure(trial_id)
+        if value is not None:
+            for epoch in pauses:
+                if until is None or epoch <= until:
+                    self.pauses.setdefault(trial_id, {})[epoch] = value + 0.5 / epoch
+        if value is None or until is None:
+            self.recorded[trial_id] = value
+        return "failed" if value is None else "done" if until is None else "stopped"
+
 
 def measure(trial_id: str) -> float | None:
     """Return what a trial measures; one of eight diverges."""
     return None if int(trial_id, 16) % 8 == 0 else int(trial_id, 16) / 16**16
 
 
-def run_search(study: Study, slots: int, chance: random.Random, crashes: int) -> tuple[MemoryLedger, Counter[str]]:
-    """Run a study to its end: trials end in any order, and the command dies ``crashes`` times."""
-    ledger, trained = MemoryLedger(), Counter[str]()
+def run_search(study: Study, slots: int, chance: random.Random, crashes: int) -> tuple[MemoryLedger, Counter[Any]]:
+    """Run a study to its end: trials end in any order, and the command dies ``crashes`` times.
+
+    Returns the ledger, and how often each trial trained until each epoch.
+    """
+    ledger, trained = MemoryLedger(), Counter[Any]()
+    pauses = study.searches[0].options.pauses
     while True:
         plan = SearchPlan(study, slots, ledger)
         ended: dict[str, Ending] = {one: "done" for one, value in ledger.recorded.items() if value is not None}
         started: set[str] = set()
-        ready: list[str] = []
-        running: list[str] = []
+        under_way: set[str] = set()
+        ready: list[tuple[str, int | None]] = []
+        running: list[tuple[str, int | None]] = []
         crash_after = chance.randrange(1, 12) if crashes else math.inf
         crashes -= 1
         while crash_after > 0:
             while isinstance(jobs := plan.next(ended, started), tuple):
                 for job in jobs:
-                    assert not started.intersection(job.trial_ids)
+                    assert not under_way.intersection(job.trial_ids)
                     started.update(job.trial_ids)
-                    ready += job.trial_ids
+                    under_way.update(job.trial_ids)
+                    for trial_id in job.trial_ids:
+                        ended.pop(trial_id, None)
+                        ready.append((trial_id, job.until))
             while ready and len(running) < slots:
                 running.append(ready.pop(0))
             if not running:
                 assert jobs is DONE
                 assert plan.is_done(ledger.recorded)
                 return ledger, trained
-            trial_id = running.pop(chance.randrange(len(running)))
-            ledger.recorded[trial_id] = measure(trial_id)
-            ended[trial_id] = "failed" if ledger.recorded[trial_id] is None else "done"
-            trained[trial_id] += 1
+            trial_id, until = running.pop(chance.randrange(len(running)))
+            ended[trial_id] = ledger.record(trial_id, until, pauses)
+            under_way.remove(trial_id)
+            trained[trial_id, until] += 1
             crash_after -= 1
 
 
+HALVING = "search.stop={after: [1, 3], keep: 0.4}"
+
+
+@pytest.mark.parametrize("overrides", [[], [HALVING, "trial.epochs=5"]], ids=["whole", "halving"])
 @settings(max_examples=25)
 @given(chance=st.randoms(use_true_random=False), slots=st.integers(1, 9), crashes=st.integers(0, 4))
 def test_proposals_depend_on_no_order_no_slots_and_no_crash(
-    searching: Study, undisturbed: MemoryLedger, chance: random.Random, slots: int, crashes: int
+    searching_file: Path, overrides: Sequence[str], chance: random.Random, slots: int, crashes: int
 ) -> None:
-    ledger, trained = run_search(searching, slots, chance, crashes)
+    study, undisturbed = run_undisturbed(searching_file, *overrides)
+    ledger, trained = run_search(study, slots, chance, crashes)
     assert ledger.proposals == undisturbed.proposals
     assert ledger.recorded == undisturbed.recorded
+    assert ledger.pauses == undisturbed.pauses
     diverging = {trial_id for trial_id, value in ledger.recorded.items() if value is None}
-    confirming = {cell.trial.trial_id for found in list_found(searching, ledger) for cell in found}
-    assert all(count == 1 for trial_id, count in trained.items() if trial_id not in diverging & confirming)
+    confirming = {cell.trial.trial_id for found in list_found(study, ledger) for cell in found}
+    assert all(count == 1 for (trial_id, _), count in trained.items() if trial_id not in diverging & confirming)
+
+
+@cache
+def run_undisturbed(file: Path, *overrides: str) -> tuple[Study, MemoryLedger]:
+    study = StudyFile(file, overrides).load("full")
+    return study, run_search(study, 1, random.Random(0), 0)[0]
+
+
+def test_halving_stops_all_but_the_best_so_far(searching_file: Path) -> None:
+    study, ledger = run_undisturbed(searching_file, HALVING, "trial.epochs=5")
+    for search in study.searches:
+        progress = SearchProgress(search, ledger.proposals[search.search_id], ledger.recorded, ledger.pauses)
+        stops = []
+        for number in range(len(progress.proposals)):
+            assert progress.result(number) is not None
+            stops.append(progress.stopped_after(number))
+        assert stops[0] is None  # nobody is better so far
+        assert 1 in stops
+        for epoch in (1, 3):
+            came = [number for number, stop in enumerate(stops) if stop is None or stop >= epoch]
+            for index, number in enumerate(came):
+                ranked = sorted((progress._result_at(other, epoch), other) for other in came[: index + 1])
+                best = [other for _, other in ranked[: math.ceil(0.4 * len(ranked))]]
+                assert (stops[number] != epoch) == (number in best)
+        best = progress.best()
+        assert best is not None
+        assert stops[best] is None
+    whole, undisturbed = run_undisturbed(searching_file, "trial.epochs=5")
+    assert {search.search_id for search in whole.searches}.isdisjoint(search.search_id for search in study.searches)
+    assert len(ledger.recorded) < 0.7 * len(undisturbed.recorded)
+    assert ledger.abandoned
 
 
 def list_found(study: Study, ledger: MemoryLedger) -> list[Any]:
     found = []
     for search in study.searches:
-        progress = SearchProgress(search, ledger.proposals[search.search_id], ledger.recorded)
+        progress = SearchProgress(search, ledger.proposals[search.search_id], ledger.recorded, ledger.pauses)
         winner = progress.winner()
         assert winner is not None
         found.append(search.list_confirmation(progress.proposals[winner]))
@@ -124,17 +190,20 @@ def list_found(study: Study, ledger: MemoryLedger) -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def searching(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    from mixup_study.study.study import StudyFile
-
+def searching_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("search") / "searching.yaml"
     file.write_text(SEARCHING)
-    return StudyFile(file).load("full")
+    return file
 
 
 @pytest.fixture(scope="module")
-def undisturbed(searching: Study) -> MemoryLedger:
-    return run_search(searching, 1, random.Random(0), 0)[0]
+def searching(searching_file: Path) -> Study:
+    return run_undisturbed(searching_file)[0]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(searching_file: Path) -> MemoryLedger:
+    return run_undisturbed(searching_file)[1]
 
 
 def test_a_study_has_a_search_for_each_arm_and_condition(searching: Study, undisturbed: MemoryLedger) -> None:
@@ -212,7 +281,15 @@ def test_a_longer_search_goes_on_from_a_shorter_one(load: Load, undisturbed: Mem
 
 
 @pytest.mark.parametrize(
-    "override", ["search.seed=1", "search.window=4", "search.sampler=random", "trial.epochs=3", "search.first=[]"]
+    "override",
+    [
+        "search.seed=1",
+        "search.window=4",
+        "search.sampler=random",
+        "search.stop={after: [1], keep: 0.5}",
+        "trial.epochs=3",
+        "search.first=[]",
+    ],
 )
 def test_another_search_has_another_id(load: Load, searching: Study, override: str) -> None:
     ids = {search.search_id for search in searching.searches}
@@ -224,6 +301,15 @@ def test_settings_that_are_proposed_twice_train_once(load: Load) -> None:
     study = load(SEARCHING, "search.space={mixup: {alpha: {choice: [1, 2]}}}", "search.first=[]", "arms.dropout=null")
     ledger, trained = run_search(study, 3, random.Random(0), 0)
     assert all(len(proposals) == 14 for proposals in ledger.proposals.values())
+    assert set(trained.values()) == {1}
+    halved = load(
+        SEARCHING,
+        "search.space={mixup: {alpha: {choice: [1, 2]}}}",
+        "search.first=[]",
+        "arms.dropout=null",
+        "search.stop={after: [1], keep: 0.4}",
+    )
+    ledger, trained = run_search(halved, 3, random.Random(0), 0)
     assert set(trained.values()) == {1}
 
 
@@ -245,7 +331,8 @@ def test_a_proposal_is_a_function_of_the_results(sampler: str, data: st.DataObje
     proposals: list[Values] = []
     for number in range(len(errors) + pending):
         proposals.append(sample("random", number, SPACE, [], []))
-    results = list(zip(proposals, errors, strict=False))
+    stops = data.draw(st.lists(st.sampled_from([None, 1, 3]), min_size=len(errors), max_size=len(errors)))
+    results = [Tried(*tried) for tried in zip(proposals, errors, stops, strict=False)]
     proposed = [sample(sampler, 5, SPACE, results, proposals[len(errors) :]) for _ in range(2)]
     assert proposed[0] == proposed[1]
     assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
@@ -253,7 +340,7 @@ def test_a_proposal_is_a_function_of_the_results(sampler: str, data: st.DataObje
 
 def test_a_gaussian_process_proposes_what_is_in_the_space() -> None:
     proposals = [sample("random", number, SPACE, [], []) for number in range(12)]
-    results = [(values, values["dropout"]) for values in proposals]
+    results = [Tried(values, values["dropout"]) for values in proposals]
     proposed = [sample("gp", 0, SPACE, results, proposals[:2]) for _ in range(2)]
     assert proposed[0] == proposed[1]
     assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
@@ -264,7 +351,7 @@ def test_tpe_finds_the_better_half() -> None:
     proposals: list[Values] = []
     for number in range(40):
         known = max(0, number - 3)
-        results = [(values, abs(values["dropout"] - 0.8)) for values in proposals[:known]]
+        results = [Tried(values, abs(values["dropout"] - 0.8)) for values in proposals[:known]]
         proposals.append(sample("tpe", 0, space, results, proposals[known:]))
     late = [values["dropout"] for values in proposals[20:]]
     assert sum(abs(value - 0.8) < 0.2 for value in late) > 15
@@ -300,6 +387,11 @@ def test_tpe_finds_the_better_half() -> None:
         (["search.sampler=tpee"], "did you mean 'tpe'?"),
         (["search.proposals=0"], "search.proposals"),
         (["search.windw=3"], "did you mean 'window'?"),
+        (["search.stop={after: [1, 1], keep: 0.5}"], "search.stop.after"),
+        (["search.stop={after: [2], keep: 0.5}"], "expected epochs from 1 to 1, rising"),
+        (["search.stop={after: [1], keep: 1}"], "search.stop.keep"),
+        (["search.stop={after: [1]}"], "search.stop"),
+        (["search.stop={after: [1], kep: 0.5}"], "did you mean 'keep'?"),
         (["table.rows=[arm]"], "label_noise"),
     ],
 )

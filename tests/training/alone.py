@@ -39,4 +39,5 @@ def train_alone(
     )
     if isinstance(ended, Exception):
         raise ended
+    assert isinstance(ended, TrialResult)
     return ended

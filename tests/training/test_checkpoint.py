@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.study.trial import Trial
 from mixup_study.training.checkpoint import ENVELOPE, Checkpointing, Stopped
+from mixup_study.training.loop import train
 from mixup_study.training.state_bytes import load_state, save_state
-from mixup_study.training.task import TrialResult
+from mixup_study.training.task import StoppedTrial, TrialResult
 from tests.training.alone import train_alone
 
 CPU = torch.device("cpu")
@@ -94,6 +95,34 @@ def test_a_resumed_trial_equals_the_undisturbed_one_to_the_bit(fields: dict[str,
     last = Run(file)
     assert numbers(last.train(trial(**fields))) == numbers(whole)
     assert last.epochs == [4]
+
+
+def test_a_trial_that_stops_on_the_way_goes_on_to_the_same_numbers() -> None:
+    file = Memory()
+    undisturbed = train_alone(trial(method="mixup", alpha=1))
+
+    def train_until(until: int | None) -> TrialResult | StoppedTrial:
+        checkpointing = Checkpointing(file, 3600, lambda: False, pytest.fail)
+        group = [trial(method="mixup", alpha=1)]
+        (ended,) = train(group, FOLDER, CPU, lambda *row: None, checkpointing, until=until)
+        assert not isinstance(ended, Exception)
+        return ended
+
+    for until in (1, 3, 2):
+        stopped = train_until(until)
+        assert isinstance(stopped, StoppedTrial)
+        assert len(stopped.epochs) == max(until, 3 if until == 2 else 0)
+        assert without_seconds(stopped.epochs) == without_seconds(undisturbed.epochs[: len(stopped.epochs)])
+        assert 0 <= stopped.resumed_seconds <= stopped.seconds
+    ended = train_until(None)
+    assert isinstance(ended, TrialResult)
+    assert ended.measurements == undisturbed.measurements
+    assert without_seconds(ended.epochs) == without_seconds(undisturbed.epochs)
+    assert isinstance(train_until(7), TrialResult)  # its last epoch comes before
+
+
+def without_seconds(epochs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in epochs]
 
 
 def test_seconds_add_up_over_the_processes() -> None:

@@ -37,13 +37,14 @@ SCHEME = "viridis"
 
 
 @dataclass(frozen=True)
-class Tried:
-    """A proposal that has ended."""
+class Point:
+    """A proposal that has ended, or was stopped."""
 
     number: int
     values: Mapping[str, Any]
     result: float
-    """As shown."""
+    """As shown; of one that was stopped, what it measured then."""
+    stopped: bool
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class SearchResults:
 
     findings: Findings
     quantity: Quantity
-    tried: Sequence[tuple[SearchProgress, Sequence[Tried]]]
+    tried: Sequence[tuple[SearchProgress, Sequence[Point]]]
 
     @classmethod
     def read(cls, findings: Findings) -> SearchResults | None:
@@ -76,12 +77,13 @@ class SearchResults:
         return self.findings.arms.index(progress.search.arm)
 
 
-def _list_tried(progress: SearchProgress, quantity: Quantity) -> list[Tried]:
+def _list_tried(progress: SearchProgress, quantity: Quantity) -> list[Point]:
     tried = []
     for number, values in enumerate(progress.proposals):
         result = progress.result(number)
         if result is not None and math.isfinite(result):
-            tried.append(Tried(number, values, quantity.unit.scaled(result)))
+            stopped = progress.stopped_after(number) is not None
+            tried.append(Point(number, values, quantity.unit.scaled(result), stopped))
     return tried
 
 
@@ -178,7 +180,7 @@ def _field_title(name: str) -> str:
     return f"{title_text(name)} {sign}" if sign else title_text(name)
 
 
-def _result_text(tried: Tried, results: SearchResults) -> str:
+def _result_text(tried: Point, results: SearchResults) -> str:
     return f"{tried.result:.{results.quantity.unit.decimals}f}"
 
 
@@ -195,8 +197,8 @@ def _highest(results: SearchResults) -> float:
     return max((tried.result for _, own in results.tried for tried in own), default=1.0) * 1.05 or 1.0
 
 
-def _by_condition(results: SearchResults) -> dict[str, list[tuple[SearchProgress, Sequence[Tried]]]]:
-    groups: dict[str, list[tuple[SearchProgress, Sequence[Tried]]]] = {}
+def _by_condition(results: SearchResults) -> dict[str, list[tuple[SearchProgress, Sequence[Point]]]]:
+    groups: dict[str, list[tuple[SearchProgress, Sequence[Point]]]] = {}
     for progress, own in results.tried:
         groups.setdefault(results.condition(progress), []).append((progress, own))
     return groups
@@ -206,7 +208,7 @@ def _key(results: SearchResults) -> dict[int, str]:
     return {results.arm(progress): progress.search.arm for progress, _ in results.tried}
 
 
-def _datum(results: SearchResults, progress: SearchProgress, tried: Tried, labels: list[Label]) -> Datum:
+def _datum(results: SearchResults, progress: SearchProgress, tried: Point, labels: list[Label]) -> Datum:
     """Return a proposal as a point, and append the label of what stands beside the pointer."""
     arm = results.arm(progress)
     labels.append(Label(f"{progress.search.arm}: {setting_text(tried.values)}", arm))
@@ -243,12 +245,16 @@ def _chart_history(results: SearchResults) -> Chart:
             least = math.inf
             for tried in own:
                 points.append({**_datum(results, progress, tried, labels), "x": tried.number})
-                least = min(least, tried.result)
-                lowest.append({"a": results.arm(progress), "x": tried.number, "y": round_digits(least)})
+                least = least if tried.stopped else min(least, tried.result)
+                if math.isfinite(least):
+                    lowest.append({"a": results.arm(progress), "x": tried.number, "y": round_digits(least)})
         names = ", ".join(progress.search.arm for progress, _ in group)
         description = f"{results.quantity.title.capitalize()} of each proposal, and the best so far, of {names}."
         panels.append(Panel(condition, description, spec, {"points": points, "best": lowest}, labels))
-    notes = ["A point is a proposal, a mean over its seeds; the line is the best so far."]
+    note = "A point is a proposal, a mean over its seeds; the line is the best so far"
+    if results.tried[0][0].search.options.stop is not None:
+        note += " of those trained to their end, the other points what was measured where they were stopped"
+    notes = [f"{note}."]
     return Chart(panels, _key(results), notes, _numbers(results))
 
 
@@ -303,7 +309,7 @@ def _chart_slice(results: SearchResults, name: str) -> Chart | None:
     return Chart(panels, key, ["A point is a proposal."], _numbers(results))
 
 
-def _few(own: Sequence[Tried]) -> Sequence[Tried]:
+def _few(own: Sequence[Point]) -> Sequence[Point]:
     """Return the proposals that are drawn: the best half of POINTS, and as many of the rest, evenly."""
     if len(own) <= POINTS:
         return own
@@ -382,7 +388,7 @@ def _chart_contours(results: SearchResults) -> Chart | None:
 
 
 def _contour_panel(
-    results: SearchResults, progress: SearchProgress, own: Sequence[Tried], first: str, second: str
+    results: SearchResults, progress: SearchProgress, own: Sequence[Point], first: str, second: str
 ) -> Panel:
     space = progress.search.space
     places = [(_place(space[first], one.values[first]), _place(space[second], one.values[second])) for one in own]
