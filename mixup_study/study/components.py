@@ -73,11 +73,25 @@ class Components:
         """
         for name, value in values.items():
             if name not in self.fields and value is not None and not _is_default(name, value):
-                raise refusal(name, value, f"{self._describe_refuser(name)} does not take it")
+                raise refusal(name, value, f"{self._describe_refuser(name)} does not take it{self._suggest(name)}")
         for component, name in self.needed:
             if values.get(name) is None:
                 raise refusal(name, values.get(name), f"expected a value: {component.noun} {component.name} needs it")
         return {name: value for name, value in values.items() if name in self.fields}
+
+    def _suggest(self, name: str) -> str:
+        """Return which methods take a field, where the trial chooses none and one of them may be what is missing."""
+        methods = [
+            entry.name
+            for entry in CATALOGUE.methods.values()
+            if self.task.name in entry.tasks and any(field.name == name for field in fields_of(entry.fields))
+        ]
+        return f"; expected method: {' or '.join(methods)} beside it" if methods and self._has_usual_method else ""
+
+    @property
+    def _has_usual_method(self) -> bool:
+        usual = next((field.default for field in fields_of(self.task.fields) if field.name == "method"), None)
+        return self.method is not None and self.method.name == usual
 
     def _describe_refuser(self, name: str) -> str:
         """Return which component would have to be another for a trial to take a field."""

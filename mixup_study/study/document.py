@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.claims import Claim, Comparison
 from mixup_study.study.explain import choose_finding, explain
 from mixup_study.study.names import MetricName
@@ -253,6 +254,10 @@ def document_of(source: Source) -> Document:
     try:
         return Document.model_validate(source.tree)
     except ValidationError as error:
+        finding = choose_finding(error)
+        if finding["type"] == "extra_forbidden" and finding["loc"][0] in CATALOGUE.fields:
+            name = str(finding["loc"][0])
+            raise source.error((name,), f"a field of a trial; expected trial.{name}, grid.{name} or an arm's") from None
         raise explain(error, source, (), _names(error)) from None
 
 

@@ -241,6 +241,10 @@ class Composer:
         if isinstance(finding["input"], Trial):  # which the file calls by a name
             return self._source.error(paths[name], finding["msg"], value=fields[name])
         where = paths[name][:-1] if name in paths else at
+        field = CATALOGUE.fields.get(name)
+        if where == ("trial",) and isinstance(finding["input"], list) and field is not None and not field.is_list:
+            problem = f"expected one value; several of them stand in grid, or in an arm: grid.{name}"
+            return self._source.error(paths[name], problem, value=finding["input"])
         return explain(error, self._source, where, tuple(CATALOGUE.fields))
 
 

@@ -280,7 +280,9 @@ def test_what_a_method_takes_besides_may_be_given(method: str, name: str) -> Non
 
 @pytest.mark.parametrize(("method", "name"), FOREIGN)
 def test_what_a_method_does_not_take_is_refused(method: str, name: str) -> None:
-    assert problem(method, **{name: PARAMETERS[name]}) == (name, f"method {method} does not take it")
+    found, reason = problem(method, **{name: PARAMETERS[name]})
+    assert found == name
+    assert reason.partition("; expected method: ")[0] == f"method {method} does not take it"
 
 
 @pytest.mark.parametrize("method", METHODS)
