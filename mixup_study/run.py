@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -88,6 +89,8 @@ def main(arguments: Sequence[str]) -> int:
             study, reason, plan = finished
             print(_describe_study(study, reason, counts_text(plan, plan.trials, ())))
             return _show_results(options, study, reason, store)
+        if (status := _fetch_missing(options, file, store)) != cli.DONE:
+            return status
     with _open_executor(options, name) as executor:
         profile, reason = choose_profile(file, options.profile, executor.gpus, executor.place)
         study = file.load(profile)
@@ -147,17 +150,50 @@ def _load_finished(
     return (study, reason, plan) if plan.is_done(store.done()) else None
 
 
+def _fetch_missing(options: argparse.Namespace, file: StudyFile, store: ResultStore) -> int:
+    """Have the data sets fetched that are not there, and return the exit status of that.
+
+    In a process of its own, for it takes PyTorch, and before Ray starts, for it may not succeed. Only where trials
+    train on this machine: another's data folder is out of sight, and one process finds out by itself.
+    """
+    if options.local or options.address or "RAY_ADDRESS" in os.environ:
+        return cli.DONE
+    gpus = cli.local_gpus() if options.gpus is None else options.gpus
+    profile, _ = choose_profile(file, options.profile, gpus, "this machine")
+    left = build_plan(file.load(profile), 1, ResultLedger(store)).list_left(store.done())
+    missing = []
+    for dataset in dict.fromkeys(trial.components.dataset for trial in left):
+        if dataset is not None and dataset.files and not any((options.data / name).exists() for name in dataset.files):
+            missing.append(dataset.name)
+    if not missing:
+        return cli.DONE
+    print(f"not in {options.data} yet: {', '.join(missing)}", flush=True)
+    command = [sys.executable, "-m", "mixup_study.fetch", str(options.study), f"--profile={profile}"]
+    command += [f"--data={options.data}", *(f"--set={override}" for override in options.overrides)]
+    return subprocess.run([*command, *(f"--plugin={plugin}" for plugin in options.plugins)], check=False).returncode
+
+
 @contextmanager
 def _open_executor(options: argparse.Namespace, name: str) -> Iterator[Executor]:
-    """Yield what trains: this process, or a Ray cluster whose dashboard shows the run by ``name``."""
+    """Yield what trains: this process, or a Ray cluster whose dashboard shows the run by ``name``.
+
+    A dry run starts no cluster; it yields the one that would be started.
+    """
     if options.local:
         from mixup_study.cluster.local import LocalExecutor
 
         yield LocalExecutor(cli.local_gpus(), options.grace)
         return
-    from mixup_study.cluster.session import connect
+    from mixup_study.cluster.session import Cluster, connect
 
     address = options.address or os.environ.get("RAY_ADDRESS")
+    if options.dry_run and not address:
+        from mixup_study.cluster.scheduler import RayExecutor
+
+        cpus = (os.cpu_count() or 1) if options.cpus is None else options.cpus
+        gpus = cli.local_gpus() if options.gpus is None else options.gpus
+        yield RayExecutor(Cluster(((float(cpus), float(gpus)),), None), options.grace)
+        return
     print(f"{name}: {f'joining the Ray cluster at {address}' if address else 'starting Ray'} …", flush=True)
     with connect(options.address, options.cpus, options.gpus, name) as cluster:
         from mixup_study.cluster.scheduler import RayExecutor  # imports what connect has settings for

@@ -205,7 +205,7 @@ def test_run_asks_the_cluster_where_its_gpus_decide_what_is_left(tiny_study: Pat
     options = (tiny_study, "--results", results, "--set", "arms.mixup.alpha=1")
     command = [sys.executable, "-m", "mixup_study.run", *options, "--address", "127.0.0.1:1"]
     ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=120, check=False)
-    assert (ended.returncode, ended.stdout) == (2, "")
+    assert (ended.returncode, ended.stdout) == (2, "tiny: joining the Ray cluster at 127.0.0.1:1 …\n")
     assert "--address 127.0.0.1:1: nothing answers there" in ended.stderr
     shown = printed("run", *options, "--address", "127.0.0.1:1", "--profile", "quick")
     assert "2 trials: 2 done already, 0 to run" in shown

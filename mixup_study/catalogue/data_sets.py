@@ -82,17 +82,18 @@ class SpeechFields(LabelFields):
     )
 
 
-def _images(name: str, build: str) -> Dataset:
-    return Dataset(name, f"mixup_study.data.{build}", LabelFields, provides=LABELLED_IMAGES)
+def _images(name: str, build: str, *files: str) -> Dataset:
+    return Dataset(name, f"mixup_study.data.{build}", LabelFields, provides=LABELLED_IMAGES, files=files)
 
 
-def _speech(name: str, build: str) -> Dataset:
-    return Dataset(name, f"mixup_study.data.{build}", SpeechFields, provides=LABELLED_SPECTROGRAMS)
+def _speech(name: str, build: str, *files: str) -> Dataset:
+    return Dataset(name, f"mixup_study.data.{build}", SpeechFields, provides=LABELLED_SPECTROGRAMS, files=files)
 
 
 def _table(name: str, build: str, rows: int, features: int) -> Dataset:
     shape = TableShape(rows, features)
-    return Dataset(name, f"mixup_study.data.{build}", TableFields, provides=LABELLED_TABLE, shape=shape)
+    files = (f"{name}.csv", f"{name}.arff", "openml") if build.startswith("openml:") else ()
+    return Dataset(name, f"mixup_study.data.{build}", TableFields, provides=LABELLED_TABLE, shape=shape, files=files)
 
 
 def _density(name: str, build: str) -> Dataset:
@@ -102,10 +103,10 @@ def _density(name: str, build: str) -> Dataset:
 DATA_SETS = (
     _images("digits", "digits:load_digits"),
     _images("patches", "patches:load_patches"),
-    _images("cifar10", "downloaded:load_cifar10"),
-    _images("cifar100", "downloaded:load_cifar100"),
-    _images("fashion_mnist", "downloaded:load_fashion_mnist"),
-    _speech("speech_commands", "speech_commands:load_speech_commands"),
+    _images("cifar10", "downloaded:load_cifar10", "cifar-10-batches-py"),
+    _images("cifar100", "downloaded:load_cifar100", "cifar-100-python"),
+    _images("fashion_mnist", "downloaded:load_fashion_mnist", "FashionMNIST/raw"),
+    _speech("speech_commands", "speech_commands:load_speech_commands", "speech_commands_v0.01"),
     _speech("synthetic_speech", "synthetic_speech:load_synthetic_speech"),
     _table("iris", "embedded:load_iris", 150, 4),
     _table("wine", "embedded:load_wine", 178, 13),

@@ -161,6 +161,8 @@ class Dataset(Component):
     """What it has that tasks, networks and fields may require: ``labels``; ``images``, ``table`` or ``density``."""
     shape: TableShape | None = field(default=None, kw_only=True)
     """The size of a table."""
+    files: tuple[str, ...] = field(default=(), kw_only=True)
+    """Names in the data folder, one of which is there once the data set is; none of one that needs no download."""
 
     @property
     def reading_fields(self) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from mixup_study.study.claims import Claim, check_claims
 from mixup_study.study.document import PROFILE_KEYS, Document, Figure, Paper, Resources, Table, document_of
 from mixup_study.study.expand import Cell, expand, list_tried
 from mixup_study.study.explain import explain
-from mixup_study.study.search import Search, list_searches
+from mixup_study.study.search import Search
+from mixup_study.study.searches import list_searches
 from mixup_study.study.source import KeyPath, Source, read, set_override
 from mixup_study.study.trial import Trial, check_field, comparable
 
@@ -103,10 +104,19 @@ class StudyFile:
             return set()
 
     def load(self, profile: str) -> Study:
-        """Return the study under ``profile``, with the overrides applied last.
+        """Return the study under ``profile``, with the overrides applied last; the same one each time.
 
         Raises InputError, naming file, line, key and value, for anything that cannot be run.
         """
+        if profile not in self._loaded:
+            self._loaded[profile] = self._load(profile)
+        return self._loaded[profile]
+
+    @cached_property
+    def _loaded(self) -> dict[str, Study]:
+        return {}
+
+    def _load(self, profile: str) -> Study:
         if profile not in self.profiles:
             raise InputError(
                 f"{self.path}: no profile {profile!r}; expected one of {', '.join(self.profiles)}"

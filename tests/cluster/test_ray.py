@@ -124,6 +124,19 @@ def test_a_data_set_that_is_not_there_is_one_line(ray_cluster: Any, tiny_study: 
     assert not list((results / "trials").glob("*.parquet"))
 
 
+def test_a_data_set_that_is_not_there_is_told_before_ray_starts(tiny_study: Path, tmp_path: Path) -> None:
+    nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
+    command = [sys.executable, "-m", "mixup_study.run", str(tiny_study), "--data", str(tmp_path / "data")]
+    command += ["--results", str(tmp_path / "results"), "--set", "trial.dataset=cifar10", "--set", "trial.width=4"]
+    ended = run_command(command, {**os.environ, **nowhere})
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert f"not in {tmp_path / 'data'} yet: cifar10\n" in ended.stdout
+    assert "Ray" not in ended.stdout
+    line = ended.stderr.strip()
+    assert line.count("\n") == 0, ended.stderr
+    assert line.startswith(f"error: cifar10: not in {tmp_path / 'data'}")
+
+
 @pytest.mark.slow
 def test_groups_of_workers_train_beside_single_processes(ray_cluster: Any, tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
@@ -322,7 +335,7 @@ def test_a_cluster_that_asks_for_its_token_says_so(ray_cluster: Any, tiny_study:
     assert "RAY_AUTH_MODE=token" in ended.stderr
 
 
-def test_without_an_address_a_cluster_is_started(tiny_study: Path) -> None:
+def test_a_dry_run_starts_no_cluster(tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
     command = [sys.executable, "-m", "mixup_study.run", str(tiny_study), "--results", str(results)]
     ended = subprocess.run(
@@ -330,4 +343,6 @@ def test_without_an_address_a_cluster_is_started(tiny_study: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert "3 trials: 0 done already, 3 to run, on 1 slot of 1 CPU" in ended.stdout
-    assert not list((results / "trials").glob("*.parquet"))
+    assert "starting" not in ended.stdout
+    assert "dashboard" not in ended.stdout
+    assert not results.exists()
