@@ -128,6 +128,12 @@ def title_text(name: str) -> str:
     return "method" if name == "arm" else name.replace("_", " ")
 
 
+def field_title(name: str) -> str:
+    """Return a hyper-parameter's name with the paper's sign for it, if any: ``alpha α``."""
+    sign = CATALOGUE.fields[name].traits.sign
+    return f"{title_text(name)} {sign}" if sign else title_text(name)
+
+
 def plain(value: Any) -> str:
     """Return a value without trailing zeros, a needed trial by its trial_id; nothing for None."""
     if value is None:

@@ -15,8 +15,9 @@ from mixup_study.views.report.effects import chart_effects
 from mixup_study.views.report.facts import list_facts
 from mixup_study.views.report.memorisation import chart_memorisation
 from mixup_study.views.report.page import render_page
-from mixup_study.views.report.search import chart_search, importances_sheet, picked_sheet
+from mixup_study.views.report.search import chart_search
 from mixup_study.views.report.timeline import chart_timeline
+from mixup_study.views.search_tables import importances_sheet, picked_sheet
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.trials_table import failed_sheet, slowest_sheet
 from mixup_study.views.verdicts import verdicts_title

@@ -10,7 +10,7 @@ from typing import Any
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.optuna_study import find_importances
 from mixup_study.catalogue import CATALOGUE, Quantity
-from mixup_study.study.labels import describe_condition, name_search, plain, setting_text, title_text
+from mixup_study.study.labels import describe_condition, field_title, name_search, plain, setting_text, title_text
 from mixup_study.study.search import SearchProgress
 from mixup_study.study.space import Distribution
 from mixup_study.views.report.charts import (
@@ -96,7 +96,7 @@ def chart_search(findings: Findings) -> dict[str, tuple[str, Chart]]:
     for name in dict.fromkeys(name for progress, _ in results.tried for name in progress.search.space):
         chart = _chart_slice(results, name)
         if chart is not None:
-            charts[f"search-slice-{name}"] = (f"Over {_field_title(name)}", chart)
+            charts[f"search-slice-{name}"] = (f"Over {field_title(name)}", chart)
     for key, title, build in (
         ("search-parallel", "All fields together", _chart_parallel),
         ("search-contour", "The two fields that decide most", _chart_contours),
@@ -104,80 +104,6 @@ def chart_search(findings: Findings) -> dict[str, tuple[str, Chart]]:
         if (chart := build(results)) is not None:
             charts[key] = (title, chart)
     return charts
-
-
-def picked_sheet(findings: Findings) -> Sheet:
-    """Return what each search has found: its best setting, beside the one that the test set would have picked."""
-    rows = []
-    for progress in findings.searches:
-        search, best = progress.search, progress.best()
-        name = name_search(findings.study, search)
-        state = f"{progress.ended}/{search.options.proposals}"
-        if best is None:
-            rows.append([name, state, *[""] * 5])
-            continue
-        by_test = _pick_by_test(findings, progress)
-        tests = [_measure_test(findings, progress, number) for number in (best, best if by_test is None else by_test)]
-        result = progress.result(best)
-        assert result is not None
-        unit = CATALOGUE.metrics[search.options.minimise].unit
-        rows.append(
-            [
-                name,
-                state,
-                setting_text(progress.proposals[best]),
-                f"{unit.scaled(result):.{unit.decimals}f}",
-                "" if tests[0] is None else f"{unit.scaled(tests[0]):.{unit.decimals}f}",
-                "" if by_test is None else setting_text(progress.proposals[by_test]),
-                "" if tests[1] is None else f"{unit.scaled(tests[1]):.{unit.decimals}f}",
-            ]
-        )
-    label = CATALOGUE.metrics[findings.searches[0].search.options.minimise].label if findings.searches else ""
-    headings = [
-        "search",
-        "proposals",
-        "best setting",
-        label,
-        "its test error (%)",
-        "best on the test set",
-        "test error (%)",
-    ]
-    return Sheet(headings, rows, numeric=frozenset({1, 3, 4, 6}))
-
-
-def importances_sheet(findings: Findings) -> Sheet:
-    """Return how much each field decides of what is minimised, in percent of each search."""
-    names = list(dict.fromkeys(name for progress in findings.searches for name in progress.search.space))
-    rows = []
-    for progress in findings.searches:
-        importances = find_importances(findings.study, progress)
-        if importances:
-            name = name_search(findings.study, progress.search)
-            rows.append([name, *(f"{importances[field]:.0%}" if field in importances else "" for field in names)])
-    return Sheet(["search", *map(_field_title, names)], rows, numeric=frozenset(range(1, len(names) + 1)))
-
-
-def _test_metric(progress: SearchProgress) -> str:
-    return progress.search.options.minimise.replace("validation_", "test_", 1)
-
-
-def _measure_test(findings: Findings, progress: SearchProgress, number: int) -> float | None:
-    metric = _test_metric(progress)
-    records = [findings.records.get(trial_id) for trial_id in progress.list_trial_ids(number)]
-    values = [record[metric] for record in records if record is not None and metric in record]
-    if len(values) < len(records) or any(value is None or math.isnan(value) for value in values):
-        return None
-    return math.fsum(values) / len(values)
-
-
-def _pick_by_test(findings: Findings, progress: SearchProgress) -> int | None:
-    measured = ((_measure_test(findings, progress, number), number) for number in range(len(progress.proposals)))
-    return min(((value, number) for value, number in measured if value is not None), default=(0.0, None))[1]
-
-
-def _field_title(name: str) -> str:
-    sign = CATALOGUE.fields[name].traits.sign
-    return f"{title_text(name)} {sign}" if sign else title_text(name)
 
 
 def _result_text(tried: Point, results: SearchResults) -> str:
@@ -281,9 +207,9 @@ def _chart_slice(results: SearchResults, name: str) -> Chart | None:
     logarithmic = all(own.is_log for own in ranges)
     margin = (high - low) * 0.04
     if logarithmic:
-        x = axis_encoding("x", "x", _field_title(name), low / 1.15, high * 1.15, type="log")
+        x = axis_encoding("x", "x", field_title(name), low / 1.15, high * 1.15, type="log")
     else:
-        x = axis_encoding("x", "x", _field_title(name), low - margin, high + margin)
+        x = axis_encoding("x", "x", field_title(name), low - margin, high + margin)
     x["x"]["axis"] = {"grid": False, "labelExpr": "format(datum.value, '~r')"}
     y = axis_encoding("y", "y", results.quantity.label, 0, _highest(results))
     arms = len(results.findings.arms)
@@ -330,7 +256,7 @@ def _chart_parallel(results: SearchResults) -> Chart | None:
         space = progress.search.space
         if len(space) < 2 or not own:
             continue
-        axes = [_field_title(name) for name in space]
+        axes = [field_title(name) for name in space]
         lines: list[Datum] = []
         for tried in sorted(_few(own), key=lambda tried: -tried.result):  # the best on top
             for axis, (name, distribution) in zip(axes, space.items(), strict=True):
@@ -407,7 +333,7 @@ def _contour_panel(
             channel: {
                 "field": channel,
                 "type": "quantitative",
-                "title": _field_title(name),
+                "title": field_title(name),
                 "scale": {"domain": [0, 1], "nice": False},
                 "axis": _range_axis(space[name]),
             }

@@ -1,4 +1,4 @@
-"""Searches exported to Optuna: read back by Optuna, and served by its dashboard."""
+"""What commands show of a study that has searched, and what Optuna and its dashboard read of it."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from tests.browser import Browser
 from tests.cluster.support import SEARCHING
 from tests.commands import call_command
 
@@ -123,3 +124,43 @@ def test_a_journal_that_cannot_be_written_is_one_line(searched: Path) -> None:
         2,
         f"error: --optuna {nowhere}: cannot be written: No such file or directory\n",
     )
+
+
+def test_the_report_draws_the_searches(searched: Path, browser: Browser) -> None:
+    page = searched / "report.html"
+    study = searched / "searching.yaml"
+    written = call_command("report", study, "--results", searched / "results", "--out", page)
+    assert (written.returncode, written.stderr) == (0, "")
+    browser.resize(1200, 900)
+    browser.open(page.as_uri())
+    browser.wait("document.documentElement.dataset.drawn")
+    drawn = browser.evaluate(
+        "Object.fromEntries([...document.querySelectorAll('#search .chart')].map("
+        "(chart) => [chart.dataset.chart, chart.querySelectorAll('.view svg').length]))"
+    )
+    assert drawn == {
+        "search-history": 1,
+        "search-slice-weight_decay": 1,
+        "search-slice-alpha": 1,
+        "search-parallel": 1,
+        "search-contour": 1,
+    }
+    rows = browser.evaluate(
+        "[...document.querySelectorAll('#search > .scroll tbody')].map((body) => [...body.rows].map("
+        "(row) => [...row.cells].map((cell) => cell.innerText)))"
+    )
+    picked, importances = rows
+    assert [row[:2] for row in picked] == [["diverging", "9/9"], ["mixup", "9/9"]]
+    assert picked[0][3:5] == ["100.00", ""]
+    assert float(picked[1][3]) <= 100
+    assert float(picked[1][6]) <= float(picked[1][4])  # the test set's own pick is never worse on it
+    assert [row[0] for row in importances] == ["mixup"]
+    assert abs(sum(float(share.rstrip("%")) for share in importances[0][1:]) - 100) <= 1
+
+
+def test_arms_picked_on_the_test_set_are_marked(searched: Path) -> None:
+    options = ["--set", "search.minimise=test_error_last", "--set", "search.on_test_set=true"]
+    shown = call_command("tables", searched / "searching.yaml", "--results", searched / "results", *options).stdout
+    assert "† Picked on the test set, on which its errors are too low for that." in " ".join(shown.split())
+    rows = [line.split("  ")[0].strip() for line in shown.splitlines() if line.endswith(("0/2", "2/2"))]
+    assert rows == ["diverging †", "ERM", "mixup †"]
