@@ -8,7 +8,7 @@ errors for the error of every setting between them. Over it N seeds of each sear
 drawn (log-normal, spread 0.3) on K simulated slots:
 
 - window: this project's TPE, of which a proposal knows the results of all but the last 11 before it;
-- asynchronous: Ray's OptunaSearch, told of results as they come;
+- asynchronous: Ray's OptunaSearch, given results as they come;
 - random, and the paper's grid of section 3.4 (alpha 1, 2, 4, 8 x dropout 0.3, 0.5, 0.7 at weight decay 1e-4).
 
 Regret is the error of the best setting tried less the least error there is, in points. A search is repeatable where
@@ -118,7 +118,7 @@ def simulate(
 
 def window_search(seed: int, sampler: str = "tpe") -> Suggest:
     """Return this project's search."""
-    from mixup_study.study.sampling import Tried, sample
+    from mixup_study.study.sampling import Observation, sample
 
     proposals: list[Setting] = []
 
@@ -127,7 +127,7 @@ def window_search(seed: int, sampler: str = "tpe") -> Suggest:
         errors = dict(results)
         if any(earlier not in errors for earlier in range(known)):
             return None
-        history = [Tried(proposals[earlier], errors[earlier]) for earlier in range(known)]
+        history = [Observation(proposals[earlier], errors[earlier]) for earlier in range(known)]
         proposals.append(sample(sampler, seed, space(), history, proposals[known:]))
         return proposals[-1]
 
@@ -135,7 +135,7 @@ def window_search(seed: int, sampler: str = "tpe") -> Suggest:
 
 
 def asynchronous_search(seed: int) -> Suggest:
-    """Return Ray's OptunaSearch, told of each result as it comes."""
+    """Return Ray's OptunaSearch, with each result as it comes."""
     import optuna
     from ray import tune
     from ray.tune.search.optuna import OptunaSearch
@@ -146,13 +146,13 @@ def asynchronous_search(seed: int) -> Suggest:
         "dropout": tune.uniform(DROPOUTS[0], DROPOUTS[-1]),
     }
     search = OptunaSearch(own, metric="error", mode="min", sampler=optuna.samplers.TPESampler(seed=seed))
-    told = 0
+    reported = 0
 
     def suggest(number: int, results: Sequence[tuple[int, float]]) -> Setting | None:
-        nonlocal told
-        for earlier, error in results[told:]:
+        nonlocal reported
+        for earlier, error in results[reported:]:
             search.on_trial_complete(str(earlier), {"error": error})
-        told = len(results)
+        reported = len(results)
         setting: Setting = search.suggest(str(number))
         return setting
 
@@ -205,33 +205,35 @@ def compare(objective: Surface, seeds: int, slots: int) -> Iterator[list[str]]:
 
 def search_by_halving(seed: int, surface: Surface, early: Surface) -> tuple[float, int]:
     """Return the regret after as many epochs as TRIALS whole trials take, and the settings tried with them."""
-    from mixup_study.study.sampling import Tried, sample
+    from mixup_study.study.sampling import Observation, sample
 
     left, best = TRIALS * EPOCHS, math.inf
-    tried: list[Tried] = []
+    observations: list[Observation] = []
     ranked: list[float] = []
     while left >= EPOCHS:
-        known = max(0, len(tried) - WINDOW + 1)
-        setting = sample("tpe", seed, space(), tried[:known], [one.values for one in tried[known:]])
+        known = max(0, len(observations) - WINDOW + 1)
+        setting = sample(
+            "tpe", seed, space(), observations[:known], [earlier.values for earlier in observations[known:]]
+        )
         insort(ranked, error := early(setting))
         if ranked.index(error) < math.ceil(KEEP * len(ranked)):
-            tried.append(Tried(setting, surface(setting)))
-            best = min(best, tried[-1].result)
+            observations.append(Observation(setting, surface(setting)))
+            best = min(best, observations[-1].result)
             left -= EPOCHS
         else:
-            tried.append(Tried(setting, error, PAUSE))
+            observations.append(Observation(setting, error, PAUSE))
             left -= PAUSE
-    return best - surface.table.min(), len(tried)
+    return best - surface.table.min(), len(observations)
 
 
 def time_proposals() -> Iterator[list[str]]:
     """Yield what a proposal takes after so many results."""
-    from mixup_study.study.sampling import Tried, sample
+    from mixup_study.study.sampling import Observation, sample
 
     for sampler, counts in (("tpe", (100, 1000)), ("gp", (100,)), ("qmc", (1000,)), ("random", (1000,))):
         for count in counts:
             settings = [sample("random", number, space(), [], []) for number in range(count)]
-            history = [Tried(setting, setting["dropout"]) for setting in settings]
+            history = [Observation(setting, setting["dropout"]) for setting in settings]
             seconds = []
             for seed in range(1 if sampler == "gp" else 5):
                 begun = time.perf_counter()

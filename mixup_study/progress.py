@@ -146,8 +146,7 @@ class RunProgress:
     def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
         """Count a trial that was stopped after some of its epochs as completed, as long as it does not go on."""
         self._stopped.add(trial_id)
-        epoch = self._jobs[trial_id].job.epochs if trial_id in self._jobs else 0
-        self._end(trial_id, train_seconds, headline, f"stopped after epoch {epoch}: ")
+        self._end(trial_id, train_seconds, headline, f"stopped after epoch {self._jobs[trial_id].job.epochs}: ")
 
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
         """Count a trial as completed and, off a terminal, print its line."""

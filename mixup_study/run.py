@@ -27,9 +27,9 @@ from mixup_study.store.logs import LogFile
 from mixup_study.store.models import ModelFile, list_models
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import count_text
-from mixup_study.study.plan import Ending, GridPlan, Plan
+from mixup_study.study.plan import Ending, Plan
 from mixup_study.study.profile import choose_profile
-from mixup_study.study.search_plan import SearchPlan, build_plan
+from mixup_study.study.search_plan import build_plan
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.views.render import render
 from mixup_study.views.study_table import study_sheet
@@ -61,7 +61,7 @@ class Outcome:
         blocked = self.plan.blocked(endings | dict.fromkeys(done, "done"))
         lines = []
         for trial_id in self.plan.trials:
-            if trial_id in done or self.plan.accepts_end(trial_id):
+            if trial_id in done or self.plan.is_settled(trial_id):
                 continue
             name = f"{trial_id} {self.plan.labels[trial_id]}"
             if trial_id in blocked:
@@ -137,9 +137,7 @@ def _find_models(store: ResultStore, plan: Plan, done: Collection[str], *, remov
     return models
 
 
-def _load_finished(
-    options: argparse.Namespace, file: StudyFile, store: ResultStore
-) -> tuple[Study, str, GridPlan | SearchPlan] | None:
+def _load_finished(options: argparse.Namespace, file: StudyFile, store: ResultStore) -> tuple[Study, str, Plan] | None:
     """Return the study, why its profile was taken, and its plan, where no cluster is needed to see that it is done."""
     profile, reason = choose_profile(file, options.profile, 0, "this machine")
     with_gpus, _ = choose_profile(file, options.profile, 1, "this machine")

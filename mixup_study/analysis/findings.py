@@ -15,7 +15,7 @@ from mixup_study.analysis.claims import JudgedClaim, judge
 from mixup_study.analysis.compare import is_split, p_values
 from mixup_study.analysis.curves import CurveGroup, learning_curves
 from mixup_study.analysis.efficiency import SlotUse, slot_use
-from mixup_study.analysis.searches import add_found, follow_searches
+from mixup_study.analysis.searches import add_search_cells, follow_searches
 from mixup_study.analysis.table import Records, TableRow, best_numbers, group_by_condition, records_by_id, table_rows
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.store import ResultStore
@@ -65,7 +65,7 @@ class Findings:
         ledger = ResultLedger(store)
         proposals = ledger.read_proposals() if study.searches else {}
         searches = follow_searches(study, proposals, records, ledger.read_pauses)
-        return cls(add_found(study, searches), store, reason, records, searches)
+        return cls(add_search_cells(study, searches), store, reason, records, searches)
 
     @cached_property
     def progress(self) -> Progress:

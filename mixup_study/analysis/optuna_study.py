@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mixup_study.study.labels import name_search
-from mixup_study.study.sampling import Tried, build_distributions, build_trial
+from mixup_study.study.sampling import Observation, build_distributions, build_trial
 from mixup_study.study.search import SearchProgress
 from mixup_study.study.study import Study
 
@@ -43,15 +43,14 @@ def build_optuna_study(
     for number, values in enumerate(progress.proposals):
         result = progress.result(number)
         attributes = {"trial_ids": list(progress.list_trial_ids(number))}
-        if result is not None and not progress.has_failed(number):
-            tried = Tried(values, result, progress.stopped_after(number))
-            created.add_trial(build_trial(tried, distributions, attributes))
-            continue
-        state = optuna.trial.TrialState.RUNNING if result is None else optuna.trial.TrialState.FAIL
-        params = dict(values)
-        created.add_trial(
-            optuna.trial.create_trial(state=state, params=params, distributions=distributions, user_attrs=attributes)
-        )
+        if progress.has_failed(number):
+            trial = build_trial(distributions, values, state=optuna.trial.TrialState.FAIL, user_attrs=attributes)
+        elif result is None:
+            trial = build_trial(distributions, values, user_attrs=attributes)
+        else:
+            observation = Observation(values, result, progress.stopped_after(number))
+            trial = build_trial(distributions, observation, user_attrs=attributes)
+        created.add_trial(trial)
     return created
 
 

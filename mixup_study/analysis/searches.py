@@ -42,19 +42,19 @@ def _read_results(progress: SearchProgress, records: Records) -> Results:
     return collect_results(known, progress.search.options.minimise)
 
 
-def add_found(study: Study, searches: Sequence[SearchProgress]) -> Study:
+def add_search_cells(study: Study, searches: Sequence[SearchProgress]) -> Study:
     """Return a study with the cells that its searches have tried, and those of the settings that they have found."""
     if not searches:
         return study
-    found = {
+    confirmations = {
         progress.search.search_id: progress.search.list_confirmation(progress.proposals[winner])
         for progress in searches
         if (winner := progress.winner()) is not None
     }
     shown: list[Cell] = []
-    for search_id, cells in itertools.groupby(study.cells, key=lambda cell: cell.sought_by):
-        shown += found.get(search_id or "", cells)
-    tried = [
+    for search_id, cells in itertools.groupby(study.cells, key=lambda cell: cell.placeholder_of):
+        shown += confirmations.get(search_id or "", cells)
+    proposed = [
         cell for progress in searches for values in progress.proposals for cell in progress.search.list_cells(values)
     ]
-    return replace(study, cells=tuple(shown), proposed=tuple(tried))
+    return replace(study, cells=tuple(shown), proposed=tuple(proposed))

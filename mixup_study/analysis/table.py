@@ -165,7 +165,9 @@ def ran_cells(study: Study, records: Records) -> list[Ran]:
     """Return the study's cells in their order, each with its record."""
     by_cell = [records.get(trial_id) for trial_id in cell_ids(study, study.cells)]
     return [
-        Ran(cell, None, None) if record is None or cell.sought_by is not None else Ran(cell, record, record["status"])
+        Ran(cell, None, None)
+        if record is None or cell.placeholder_of is not None
+        else Ran(cell, record, record["status"])
         for cell, record in zip(study.cells, by_cell, strict=True)
     ]
 

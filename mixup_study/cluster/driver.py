@@ -137,8 +137,8 @@ class Driver:
             case Interrupted():
                 pass  # its trials have not ended
 
-    def tell_waiting(self, line: str) -> None:
-        """Tell what the run waits for that trains nothing, or that it goes on."""
+    def report_waiting(self, line: str) -> None:
+        """Report what the run waits for that trains nothing, or that it goes on."""
         for listener in self._listeners:
             listener.waited(line)
 

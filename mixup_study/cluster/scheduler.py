@@ -196,7 +196,7 @@ class TuneCallbacks(_Live, tune.Callback):
         self._board = board
         self._interrupt = interrupt
         self._stopper = stopper
-        self._watch = Watch(driver.settings.resources, driver.tell_waiting)
+        self._watch = Watch(driver.settings.resources, driver.report_waiting)
         self._saving: set[str] | None = None
         self._deadline = 0.0
 

@@ -36,7 +36,7 @@ class Cell:
     """The fields that go with the values of others in the grid."""
     models: tuple[str, ...] = ()
     """What the study calls the trials that its trial needs, in their order; empty text of one without a name."""
-    sought_by: str | None = None
+    placeholder_of: str | None = None
     """search_id of the search that has not found the setting yet in whose place this cell stands, with another one."""
 
 

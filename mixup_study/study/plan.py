@@ -106,7 +106,7 @@ class Plan(Protocol):
     def is_done(self, done: Collection[str]) -> bool:
         """Return whether nothing is left to train where the trials ``done`` are."""
 
-    def accepts_end(self, trial_id: str) -> bool:
+    def is_settled(self, trial_id: str) -> bool:
         """Return whether a trial that is not done has ended all the same, as the study would have it."""
 
     def list_wanted(self, done: Collection[str]) -> set[str]:
@@ -195,7 +195,7 @@ class GridPlan:
         """Return whether all of the study's own trials are among ``done``."""
         return all(trial_id in done for trial_id in self._study.trials)
 
-    def accepts_end(self, trial_id: str) -> bool:
+    def is_settled(self, trial_id: str) -> bool:
         """Return False: every trial of a grid belongs in its table."""
         return False
 

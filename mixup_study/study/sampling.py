@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Space = Mapping[str, Distribution]
 
 
-class Tried(NamedTuple):
+class Observation(NamedTuple):
     """A proposal whose trials have ended, and what they measured of what is minimised."""
 
     values: Values
@@ -28,7 +28,7 @@ class Tried(NamedTuple):
 
 
 def sample(
-    sampler: str, seed: int, space: Space, results: Sequence[Tried], pending: Sequence[Values]
+    sampler: str, seed: int, space: Space, results: Sequence[Observation], pending: Sequence[Values]
 ) -> dict[str, Any]:
     """Return the values of the next proposal, rounded.
 
@@ -46,19 +46,27 @@ def sample(
 
 
 def build_trial(
-    tried: Tried, distributions: Mapping[str, BaseDistribution], attributes: Mapping[str, Any] | None = None
+    distributions: Mapping[str, BaseDistribution], proposal: Observation | Values, **more: Any
 ) -> FrozenTrial:
-    """Return a proposal as a trial of Optuna: a complete one, or a pruned one with what it measured until then."""
-    import optuna
+    """Return a proposal as a trial of Optuna; ``more`` goes to ``optuna.trial.create_trial`` as it is.
 
-    stopped = tried.stopped_after
-    return optuna.trial.create_trial(
-        state=optuna.trial.TrialState.COMPLETE if stopped is None else optuna.trial.TrialState.PRUNED,
-        value=tried.result,
-        params=dict(tried.values),
+    It is complete with what was measured, pruned with what was measured until then, or running where only the values
+    are known.
+    """
+    from optuna.trial import TrialState, create_trial
+
+    if not isinstance(proposal, Observation):
+        return create_trial(
+            **{"state": TrialState.RUNNING, **more}, params=dict(proposal), distributions=dict(distributions)
+        )
+    stopped = proposal.stopped_after
+    return create_trial(
+        state=TrialState.COMPLETE if stopped is None else TrialState.PRUNED,
+        value=proposal.result,
+        params=dict(proposal.values),
         distributions=dict(distributions),
-        user_attrs=dict(attributes or {}),
-        intermediate_values=None if stopped is None else {stopped: tried.result},
+        intermediate_values=None if stopped is None else {stopped: proposal.result},
+        **more,
     )
 
 
@@ -67,16 +75,16 @@ def build_distributions(space: Space) -> dict[str, BaseDistribution]:
     return {name: _build_distribution(distribution) for name, distribution in space.items()}
 
 
-def _ask(sampler: BaseSampler, space: Space, results: Sequence[Tried], pending: Sequence[Values]) -> dict[str, Any]:
+def _ask(
+    sampler: BaseSampler, space: Space, results: Sequence[Observation], pending: Sequence[Values]
+) -> dict[str, Any]:
     import optuna
 
     distributions = build_distributions(space)
     study = optuna.create_study(sampler=sampler)
-    for tried in results:
-        study.add_trial(build_trial(tried, distributions))
-    for values in pending:
-        running = optuna.trial.TrialState.RUNNING
-        study.add_trial(optuna.trial.create_trial(params=dict(values), distributions=distributions, state=running))
+    proposals: list[Observation | Values] = [*results, *pending]
+    for proposal in proposals:
+        study.add_trial(build_trial(distributions, proposal))
     return study.ask(distributions).params
 
 

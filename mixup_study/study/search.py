@@ -19,7 +19,7 @@ from typing import Any
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.document import SearchOptions
 from mixup_study.study.expand import Cell
-from mixup_study.study.sampling import Tried, sample
+from mixup_study.study.sampling import Observation, sample
 from mixup_study.study.space import Distribution, Values
 from mixup_study.study.trial import Trial
 
@@ -79,9 +79,9 @@ class Search:
         combinations = (dict(zip(confirm, seeds, strict=True)) for seeds in itertools.product(*confirm.values()))
         return [self._compose({**values, **whole}, seeds) for seeds in combinations]
 
-    def list_sought(self) -> list[Cell]:
+    def list_placeholders(self) -> list[Cell]:
         """Return the cells that stand in the table until the best setting is found."""
-        return [replace(cell, sought_by=self.search_id) for cell in self.list_confirmation(self._lowest)]
+        return [replace(cell, placeholder_of=self.search_id) for cell in self.list_confirmation(self._lowest)]
 
     @property
     def confirming(self) -> int:
@@ -145,7 +145,7 @@ class SearchProgress:
             values: Values = search.first[number]
         else:
             results = [
-                Tried(self.proposals[earlier], self._known(earlier), self.stopped_after(earlier))
+                Observation(self.proposals[earlier], self._known(earlier), self.stopped_after(earlier))
                 for earlier in range(known)
             ]
             sampler, seed = search.options.sampler, search.options.seed

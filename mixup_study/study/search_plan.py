@@ -10,7 +10,7 @@ from typing import Protocol
 from mixup_study.study.expand import Cell
 from mixup_study.study.labels import describe_search, label_searched
 from mixup_study.study.packs import pack_key
-from mixup_study.study.plan import DONE, WAIT, Endings, GridPlan, Job, NextJobs
+from mixup_study.study.plan import DONE, WAIT, Endings, GridPlan, Job, NextJobs, Plan
 from mixup_study.study.search import Pauses, Results, Search, SearchProgress
 from mixup_study.study.space import Values
 from mixup_study.study.study import Study
@@ -93,7 +93,7 @@ class SearchPlan:
         """By trial_id, the epoch until which a trial was handed out last; None for its last."""
         self._abandoned: set[str] = set()
         """Names of jobs that do not go on, whose checkpoints are to be removed."""
-        self._given_up: set[str] = set()
+        self._stopped_ids: set[str] = set()
         """trial_ids of the trials of proposals that do not go on."""
         recorded = ledger.read_proposals()
         self.searches = [
@@ -149,7 +149,11 @@ class SearchPlan:
         until = group.until
         if until in group.handed_out:
             return None
-        left = [one for one in group.trial_ids if not self._has_ended(one, ended) and not self._has_come_to(one, until)]
+        left = [
+            trial_id
+            for trial_id in group.trial_ids
+            if not self._has_ended(trial_id, ended) and not self._has_come_to(trial_id, until)
+        ]
         if not left:
             return None
         group.handed_out.add(until)
@@ -162,7 +166,7 @@ class SearchPlan:
         left = []
         for group in self._groups:
             if group.is_stopped:
-                self._given_up.update(set(group.trial_ids) - self._grid.trials.keys())
+                self._stopped_ids.update(set(group.trial_ids) - self._grid.trials.keys())
                 self._pending.difference_update(group.trial_ids)
                 self._abandoned.add(joint_id([self.trials[trial_id] for trial_id in group.trial_ids]))
             elif not all(self._has_ended(trial_id, ended) for trial_id in group.trial_ids):
@@ -172,7 +176,7 @@ class SearchPlan:
     def _has_ended(self, trial_id: str, ended: Collection[str]) -> bool:
         if isinstance(ended, Mapping) and ended.get(trial_id) == "stopped":
             return False
-        return trial_id in ended or trial_id in self._results or trial_id in self._given_up
+        return trial_id in ended or trial_id in self._results or trial_id in self._stopped_ids
 
     def _has_come_to(self, trial_id: str, epoch: int | None) -> bool:
         return epoch is not None and epoch in self._pauses.get(trial_id, {})
@@ -243,9 +247,11 @@ class SearchPlan:
         """Return whether nothing is left to propose or to train where the trials ``done`` are."""
         return not self.list_left(done) and self._grid.is_done(done)
 
-    def accepts_end(self, trial_id: str) -> bool:
+    def is_settled(self, trial_id: str) -> bool:
         """Return whether a trial that is not done has ended all the same: one that diverged, or that was stopped."""
-        return trial_id in self._given_up or (self._results.get(trial_id, 0.0) is None and trial_id not in self._lost)
+        return trial_id in self._stopped_ids or (
+            self._results.get(trial_id, 0.0) is None and trial_id not in self._lost
+        )
 
     def list_wanted(self, done: Collection[str]) -> set[str]:
         """Return the trials whose models are needed by those that are not among ``done``."""
@@ -267,7 +273,7 @@ class SearchPlan:
         return self._grid.blocked(ended)
 
 
-def build_plan(study: Study, slots: int, ledger: Ledger) -> GridPlan | SearchPlan:
+def build_plan(study: Study, slots: int, ledger: Ledger) -> Plan:
     """Return the plan of a study, for so many slots; ``ledger`` is that of its searches, if it has any."""
     return SearchPlan(study, slots, ledger) if study.searches else GridPlan(study, slots)
 

@@ -61,8 +61,8 @@ class Study:
 
     @cached_property
     def every_cell(self) -> tuple[Cell, ...]:
-        """Return the cells that the table shows, and those that searches have tried, but for those still sought."""
-        return (*(cell for cell in self.cells if cell.sought_by is None), *self.proposed)
+        """Return the cells that the table shows, and those that searches have tried, but for placeholders."""
+        return (*(cell for cell in self.cells if cell.placeholder_of is None), *self.proposed)
 
 
 @dataclass(frozen=True)
@@ -141,11 +141,11 @@ class StudyFile:
         document = document_of(source)
         _check_table(document, source, arms)
         searches = tuple(list_searches(document, source))
-        sought = [cell for search in searches for cell in search.list_sought()]
+        placeholders = [cell for search in searches for cell in search.list_placeholders()]
         order = list(document.arms)
-        cells = tuple(sorted((*expand(document, source), *sought), key=lambda cell: order.index(cell.arm)))
+        cells = tuple(sorted((*expand(document, source), *placeholders), key=lambda cell: order.index(cell.arm)))
         _check_measured(document.table, cells, source)
-        _check_settings(document.table, cells if document.table.pick is None else sought, source)
+        _check_settings(document.table, cells if document.table.pick is None else placeholders, source)
         tried = (list_tried(self._document), list_tried(document))
         check_claims(document.claims, source, tried, _measured(cells), document.table.metric)
         return Study(

@@ -294,14 +294,20 @@ def test_a_signal_saves_a_checkpoint_and_the_same_command_goes_on_from_it(
         assert measurements_of(recorded, trial_id) == measured
 
 
-def test_a_second_ctrl_c_leaves_at_once(tiny_study: Path) -> None:
-    slower = ["--set", "trial.train_size=1437", "--set", "trial.width=32"]  # one epoch outlasts the test
-    running = start_here(tiny_study, "--results", tiny_study.parent / "results", *SLOW, *slower)
+def start_slow(study: Path, *options: str) -> subprocess.Popen[str]:
+    """Start trials in a process of its own, and return it when one trains."""
+    results = study.parent / "results"
+    running = start_here(study, "--results", results, *SLOW, *options)
     read_until(running, "to run")
-    logs = tiny_study.parent / "results" / "logs"
-    while not logs.exists():  # which a trial opens when it begins
+    while not (results / "logs").exists():  # which a trial opens when it begins
         assert running.poll() is None
         time.sleep(0.01)
+    return running
+
+
+def test_a_second_ctrl_c_leaves_at_once(tiny_study: Path) -> None:
+    slower = ["--set", "trial.train_size=1437", "--set", "trial.width=32"]  # one epoch outlasts the test
+    running = start_slow(tiny_study, *slower)
     running.send_signal(signal.SIGINT)
     time.sleep(0.1)  # two signals at once would be one
     running.send_signal(signal.SIGINT)
@@ -312,12 +318,7 @@ def test_a_second_ctrl_c_leaves_at_once(tiny_study: Path) -> None:
 
 def test_an_epoch_that_outlasts_the_grace_is_left(tiny_study: Path) -> None:
     slower = ["--set", "trial.train_size=1437", "--set", "trial.width=64", "--grace", "1"]
-    running = start_here(tiny_study, "--results", tiny_study.parent / "results", *SLOW, *slower)
-    read_until(running, "to run")
-    logs = tiny_study.parent / "results" / "logs"
-    while not logs.exists():
-        assert running.poll() is None
-        time.sleep(0.01)
+    running = start_slow(tiny_study, *slower)
     running.send_signal(signal.SIGTERM)
     said = running.communicate(timeout=20)[0]
     assert running.returncode == 143

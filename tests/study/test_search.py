@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mixup_study.errors import InputError
 from mixup_study.study.plan import DONE, WAIT, Ending
-from mixup_study.study.sampling import Tried, sample
+from mixup_study.study.sampling import Observation, sample
 from mixup_study.study.search import Pauses, Results, Search, SearchProgress
 from mixup_study.study.search_plan import SearchPlan
 from mixup_study.study.space import Distribution, Values
@@ -332,7 +332,7 @@ def test_a_proposal_is_a_function_of_the_results(sampler: str, data: st.DataObje
     for number in range(len(errors) + pending):
         proposals.append(sample("random", number, SPACE, [], []))
     stops = data.draw(st.lists(st.sampled_from([None, 1, 3]), min_size=len(errors), max_size=len(errors)))
-    results = [Tried(*tried) for tried in zip(proposals, errors, stops, strict=False)]
+    results = [Observation(*tried) for tried in zip(proposals, errors, stops, strict=False)]
     proposed = [sample(sampler, 5, SPACE, results, proposals[len(errors) :]) for _ in range(2)]
     assert proposed[0] == proposed[1]
     assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
@@ -340,7 +340,7 @@ def test_a_proposal_is_a_function_of_the_results(sampler: str, data: st.DataObje
 
 def test_a_gaussian_process_proposes_what_is_in_the_space() -> None:
     proposals = [sample("random", number, SPACE, [], []) for number in range(12)]
-    results = [Tried(values, values["dropout"]) for values in proposals]
+    results = [Observation(values, values["dropout"]) for values in proposals]
     proposed = [sample("gp", 0, SPACE, results, proposals[:2]) for _ in range(2)]
     assert proposed[0] == proposed[1]
     assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
@@ -351,7 +351,7 @@ def test_tpe_finds_the_better_half() -> None:
     proposals: list[Values] = []
     for number in range(40):
         known = max(0, number - 3)
-        results = [Tried(values, abs(values["dropout"] - 0.8)) for values in proposals[:known]]
+        results = [Observation(values, abs(values["dropout"] - 0.8)) for values in proposals[:known]]
         proposals.append(sample("tpe", 0, space, results, proposals[known:]))
     late = [values["dropout"] for values in proposals[20:]]
     assert sum(abs(value - 0.8) < 0.2 for value in late) > 15

@@ -1,4 +1,4 @@
-"""What a study's searches tried: their history, and what was measured over the space that they tried it in."""
+"""What a study's searches proposed: their history, and what was measured over their space."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SCHEME = "viridis"
 
 
 @dataclass(frozen=True)
-class Point:
+class ProposalResult:
     """A proposal that has ended, or was stopped."""
 
     number: int
@@ -53,7 +53,7 @@ class SearchResults:
 
     findings: Findings
     quantity: Quantity
-    tried: Sequence[tuple[SearchProgress, Sequence[Point]]]
+    searches: Sequence[tuple[SearchProgress, Sequence[ProposalResult]]]
 
     @classmethod
     def read(cls, findings: Findings) -> SearchResults | None:
@@ -61,8 +61,8 @@ class SearchResults:
         if not findings.searches:
             return None
         quantity = CATALOGUE.metrics[findings.searches[0].search.options.minimise]
-        tried = [(progress, _list_tried(progress, quantity)) for progress in findings.searches]
-        return cls(findings, quantity, tried) if any(own for _, own in tried) else None
+        searches = [(progress, _list_ended(progress, quantity)) for progress in findings.searches]
+        return cls(findings, quantity, searches) if any(own for _, own in searches) else None
 
     def condition(self, progress: SearchProgress) -> str:
         """Return under which values of the table's fields a search is."""
@@ -77,14 +77,14 @@ class SearchResults:
         return self.findings.arms.index(progress.search.arm)
 
 
-def _list_tried(progress: SearchProgress, quantity: Quantity) -> list[Point]:
-    tried = []
+def _list_ended(progress: SearchProgress, quantity: Quantity) -> list[ProposalResult]:
+    proposals = []
     for number, values in enumerate(progress.proposals):
         result = progress.result(number)
         if result is not None and math.isfinite(result):
             stopped = progress.stopped_after(number) is not None
-            tried.append(Point(number, values, quantity.unit.scaled(result), stopped))
-    return tried
+            proposals.append(ProposalResult(number, values, quantity.unit.scaled(result), stopped))
+    return proposals
 
 
 def chart_search(findings: Findings) -> dict[str, tuple[str, Chart]]:
@@ -93,7 +93,7 @@ def chart_search(findings: Findings) -> dict[str, tuple[str, Chart]]:
     if results is None:
         return {}
     charts = {"search-history": ("History", _chart_history(results))}
-    for name in dict.fromkeys(name for progress, _ in results.tried for name in progress.search.space):
+    for name in dict.fromkeys(name for progress, _ in results.searches for name in progress.search.space):
         chart = _chart_slice(results, name)
         if chart is not None:
             charts[f"search-slice-{name}"] = (f"Over {field_title(name)}", chart)
@@ -106,45 +106,60 @@ def chart_search(findings: Findings) -> dict[str, tuple[str, Chart]]:
     return charts
 
 
-def _result_text(tried: Point, results: SearchResults) -> str:
-    return f"{tried.result:.{results.quantity.unit.decimals}f}"
+def _result_text(proposal: ProposalResult, results: SearchResults) -> str:
+    return f"{proposal.result:.{results.quantity.unit.decimals}f}"
 
 
 def _numbers(results: SearchResults) -> Sheet:
     rows = [
-        [results.name(progress), str(tried.number), setting_text(tried.values), _result_text(tried, results)]
-        for progress, own in results.tried
-        for tried in own
+        [results.name(progress), str(proposal.number), setting_text(proposal.values), _result_text(proposal, results)]
+        for progress, own in results.searches
+        for proposal in own
     ]
     return Sheet(["search", "proposal", "setting", results.quantity.label], rows, numeric=frozenset({1, 3}))
 
 
 def _highest(results: SearchResults) -> float:
-    return max((tried.result for _, own in results.tried for tried in own), default=1.0) * 1.05 or 1.0
+    return max((proposal.result for _, own in results.searches for proposal in own), default=1.0) * 1.05 or 1.0
 
 
-def _by_condition(results: SearchResults) -> dict[str, list[tuple[SearchProgress, Sequence[Point]]]]:
-    groups: dict[str, list[tuple[SearchProgress, Sequence[Point]]]] = {}
-    for progress, own in results.tried:
+def _by_condition(results: SearchResults) -> dict[str, list[tuple[SearchProgress, Sequence[ProposalResult]]]]:
+    groups: dict[str, list[tuple[SearchProgress, Sequence[ProposalResult]]]] = {}
+    for progress, own in results.searches:
         groups.setdefault(results.condition(progress), []).append((progress, own))
     return groups
 
 
 def _key(results: SearchResults) -> dict[int, str]:
-    return {results.arm(progress): progress.search.arm for progress, _ in results.tried}
+    return {results.arm(progress): progress.search.arm for progress, _ in results.searches}
 
 
-def _datum(results: SearchResults, progress: SearchProgress, tried: Point, labels: list[Label]) -> Datum:
+def _datum(results: SearchResults, progress: SearchProgress, proposal: ProposalResult, labels: list[Label]) -> Datum:
     """Return a proposal as a point, and append the label of what stands beside the pointer."""
     arm = results.arm(progress)
-    labels.append(Label(f"{progress.search.arm}: {setting_text(tried.values)}", arm))
-    text = _result_text(tried, results)
-    return {"a": arm, "y": round_digits(tried.result), "h": f"proposal {tried.number}", "t": [[len(labels) - 1, text]]}
+    labels.append(Label(f"{progress.search.arm}: {setting_text(proposal.values)}", arm))
+    text = _result_text(proposal, results)
+    return {
+        "a": arm,
+        "y": round_digits(proposal.result),
+        "h": f"proposal {proposal.number}",
+        "t": [[len(labels) - 1, text]],
+    }
+
+
+def _draw_points(x: Spec, y: Spec, arms: int) -> Spec:
+    """Return the layer of the proposals as points."""
+    return {
+        "transform": [VISIBLE],
+        "params": [ZOOM],
+        "mark": {"type": "point", "clip": True, "filled": True, "opacity": 0.75, "size": 45, **TOOLTIP},
+        "encoding": {**x, **y, **arm_encoding("color", arms), **arm_encoding("shape", arms)},
+    }
 
 
 def _chart_history(results: SearchResults) -> Chart:
     arms = len(results.findings.arms)
-    most = max(progress.search.options.proposals for progress, _ in results.tried)
+    most = max(progress.search.options.proposals for progress, _ in results.searches)
     x = axis_encoding("x", "x", "proposal", -0.02 * most - 0.5, most - 0.5 + 0.02 * most)
     x["x"]["axis"] = {"grid": False, "tickMinStep": 1, "format": "d"}
     y = axis_encoding("y", "y", results.quantity.label, 0, _highest(results))
@@ -155,13 +170,7 @@ def _chart_history(results: SearchResults) -> Chart:
         "mark": {"type": "line", "clip": True, "interpolate": "step-after", "strokeWidth": 1.8},
         "encoding": {**x, **y, **colour, **arm_encoding("strokeDash", arms)},
     }
-    point = {
-        "transform": [VISIBLE],
-        "params": [ZOOM],
-        "mark": {"type": "point", "clip": True, "filled": True, "opacity": 0.75, "size": 45, **TOOLTIP},
-        "encoding": {**x, **y, **colour, **arm_encoding("shape", arms)},
-    }
-    spec = layered_view(260, [best, point])
+    spec = layered_view(260, [best, _draw_points(x, y, arms)])
     panels = []
     for condition, group in _by_condition(results).items():
         labels: list[Label] = []
@@ -169,16 +178,16 @@ def _chart_history(results: SearchResults) -> Chart:
         lowest: list[Datum] = []
         for progress, own in group:
             least = math.inf
-            for tried in own:
-                points.append({**_datum(results, progress, tried, labels), "x": tried.number})
-                least = least if tried.stopped else min(least, tried.result)
+            for proposal in own:
+                points.append({**_datum(results, progress, proposal, labels), "x": proposal.number})
+                least = least if proposal.stopped else min(least, proposal.result)
                 if math.isfinite(least):
-                    lowest.append({"a": results.arm(progress), "x": tried.number, "y": round_digits(least)})
+                    lowest.append({"a": results.arm(progress), "x": proposal.number, "y": round_digits(least)})
         names = ", ".join(progress.search.arm for progress, _ in group)
         description = f"{results.quantity.title.capitalize()} of each proposal, and the best so far, of {names}."
         panels.append(Panel(condition, description, spec, {"points": points, "best": lowest}, labels))
     note = "A point is a proposal, a mean over its seeds; the line is the best so far"
-    if results.tried[0][0].search.options.stop is not None:
+    if results.searches[0][0].search.options.stop is not None:
         note += " of those trained to their end, the other points what was measured where they were stopped"
     notes = [f"{note}."]
     return Chart(panels, _key(results), notes, _numbers(results))
@@ -199,7 +208,7 @@ def _is_number(distribution: Distribution) -> bool:
 
 
 def _chart_slice(results: SearchResults, name: str) -> Chart | None:
-    having = [(progress, own) for progress, own in results.tried if name in progress.search.space]
+    having = [(progress, own) for progress, own in results.searches if name in progress.search.space]
     ranges = [progress.search.space[name] for progress, _ in having]
     if not all(map(_is_number, ranges)) or not any(own for _, own in having):
         return None
@@ -213,21 +222,15 @@ def _chart_slice(results: SearchResults, name: str) -> Chart | None:
     x["x"]["axis"] = {"grid": False, "labelExpr": "format(datum.value, '~r')"}
     y = axis_encoding("y", "y", results.quantity.label, 0, _highest(results))
     arms = len(results.findings.arms)
-    point = {
-        "transform": [VISIBLE],
-        "params": [ZOOM],
-        "mark": {"type": "point", "clip": True, "filled": True, "opacity": 0.75, "size": 45, **TOOLTIP},
-        "encoding": {**x, **y, **arm_encoding("color", arms), **arm_encoding("shape", arms)},
-    }
-    spec = layered_view(230, [point])
+    spec = layered_view(230, [_draw_points(x, y, arms)])
     panels = []
     for condition, group in _by_condition(results).items():
         labels: list[Label] = []
         points = [
-            {**_datum(results, progress, tried, labels), "x": round_digits(float(tried.values[name]))}
+            {**_datum(results, progress, proposal, labels), "x": round_digits(float(proposal.values[name]))}
             for progress, own in group
             if name in progress.search.space
-            for tried in _few(own)
+            for proposal in _few(own)
         ]
         description = f"{results.quantity.title.capitalize()} of each proposal against {title_text(name)}."
         panels.append(Panel(condition, description, spec, {"points": points}, labels))
@@ -235,11 +238,11 @@ def _chart_slice(results: SearchResults, name: str) -> Chart | None:
     return Chart(panels, key, ["A point is a proposal."], _numbers(results))
 
 
-def _few(own: Sequence[Point]) -> Sequence[Point]:
+def _few(own: Sequence[ProposalResult]) -> Sequence[ProposalResult]:
     """Return the proposals that are drawn: the best half of POINTS, and as many of the rest, evenly."""
     if len(own) <= POINTS:
         return own
-    ranked = sorted(own, key=lambda tried: tried.result)
+    ranked = sorted(own, key=lambda proposal: proposal.result)
     rest = ranked[POINTS // 2 :]
     return ranked[: POINTS // 2] + rest[:: -(-len(rest) // (POINTS // 2))]
 
@@ -252,16 +255,16 @@ def _colour_by_result(results: SearchResults, field: str = "r") -> Spec:
 
 def _chart_parallel(results: SearchResults) -> Chart | None:
     panels = []
-    for progress, own in results.tried:
+    for progress, own in results.searches:
         space = progress.search.space
         if len(space) < 2 or not own:
             continue
         axes = [field_title(name) for name in space]
         lines: list[Datum] = []
-        for tried in sorted(_few(own), key=lambda tried: -tried.result):  # the best on top
+        for proposal in sorted(_few(own), key=lambda proposal: -proposal.result):  # the best on top
             for axis, (name, distribution) in zip(axes, space.items(), strict=True):
-                point = {"x": axis, "y": _place(distribution, tried.values[name]), "l": tried.number}
-                lines.append({**point, "r": round_digits(tried.result)})
+                point = {"x": axis, "y": _place(distribution, proposal.values[name]), "l": proposal.number}
+                lines.append({**point, "r": round_digits(proposal.result)})
         ends = [
             {"x": axis, "y": place, "s": _end_text(distribution, place)}
             for axis, distribution in zip(axes, space.values(), strict=True)
@@ -299,7 +302,7 @@ def _end_text(distribution: Distribution, place: int) -> str:
 
 def _chart_contours(results: SearchResults) -> Chart | None:
     panels = []
-    for progress, own in results.tried:
+    for progress, own in results.searches:
         space = {name: distribution for name, distribution in progress.search.space.items() if _is_number(distribution)}
         importances = find_importances(results.findings.study, progress)
         if len(space) < 2 or not importances:
@@ -307,26 +310,31 @@ def _chart_contours(results: SearchResults) -> Chart | None:
         first, second = sorted(space, key=lambda name: -importances[name])[:2]
         panels.append(_contour_panel(results, progress, _few(own), first, second))
     notes = [
-        "A point is a proposal; the colour between them is a mean of all, weighted by the square of their nearness: a"
-        " guide for the eye."
+        "A point is a proposal; the colour between them is a mean of all, weighted by the inverse fourth power of the"
+        " distance: a guide for the eye."
     ]
     return Chart(panels, {}, notes, _numbers(results)) if panels else None
 
 
 def _contour_panel(
-    results: SearchResults, progress: SearchProgress, own: Sequence[Point], first: str, second: str
+    results: SearchResults, progress: SearchProgress, own: Sequence[ProposalResult], first: str, second: str
 ) -> Panel:
     space = progress.search.space
-    places = [(_place(space[first], one.values[first]), _place(space[second], one.values[second])) for one in own]
+    places = [
+        (_place(space[first], proposal.values[first]), _place(space[second], proposal.values[second]))
+        for proposal in own
+    ]
     cells: list[Datum] = []
     for column in range(CONTOUR_CELLS):
         for row in range(CONTOUR_CELLS):
             x, y = (column + 0.5) / CONTOUR_CELLS, (row + 0.5) / CONTOUR_CELLS
             weights = [1 / ((x - px) ** 2 + (y - py) ** 2 + 1e-3) ** 2 for px, py in places]
-            mean = sum(weight * one.result for weight, one in zip(weights, own, strict=True)) / sum(weights)
+            mean = sum(weight * proposal.result for weight, proposal in zip(weights, own, strict=True)) / sum(weights)
             cell = {"x": column / CONTOUR_CELLS, "y": row / CONTOUR_CELLS, "r": float(f"{mean:.3g}")}
             cells.append({name: round(value, 4) for name, value in cell.items()})
-    points = [{"x": px, "y": py, "r": round_digits(one.result)} for (px, py), one in zip(places, own, strict=True)]
+    points = [
+        {"x": px, "y": py, "r": round_digits(proposal.result)} for (px, py), proposal in zip(places, own, strict=True)
+    ]
 
     def axis(channel: str, name: str) -> Spec:
         return {
