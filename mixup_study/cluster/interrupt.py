@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from mixup_study.errors import Interrupted
@@ -55,14 +57,25 @@ class Interrupt:
                 signal.signal(other, leave)
             signal.signal(signal.SIGALRM, leave)
             timer = signal.setitimer(signal.ITIMER_REAL, patience)
+            _print_now(f"interrupted: trials save at the end of their epoch, for {self.grace:g} s; again to leave now")
 
         for number in heard:
             signal.signal(number, note)
         try:
             yield
+        except KeyboardInterrupt:  # Ray raises one of its own for what a handler raises while it waits
+            if self._number is None:
+                raise
+            raise Interrupted(self._number) from None
         finally:
             if self.requested:
                 signal.setitimer(signal.ITIMER_REAL, *timer)
                 signal.signal(signal.SIGALRM, alarm)
             for number in heard:
                 signal.signal(number, before[number])
+
+
+def _print_now(line: str) -> None:
+    """Print to standard error from a signal handler, which may have come in the middle of another print."""
+    with suppress(OSError, ValueError, AttributeError):  # closed, or its terminal is gone
+        os.write(sys.stderr.fileno(), f"{line}\n".encode())

@@ -86,7 +86,7 @@ def study_of(file: Path, *options: str) -> Study:
 def start_here(*arguments: str | Path) -> subprocess.Popen[str]:
     """Start ``run --local`` in a process of its own."""
     command = [sys.executable, "-m", "mixup_study.run", "--local", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> str:
@@ -96,6 +96,13 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
         if text in line:
             return line
     raise AssertionError(f"the command ended without printing {text!r}")
+
+
+def wait_for_log(process: subprocess.Popen[str], results: Path) -> None:
+    """Return once a trial of a command has begun, which opens its log."""
+    while not (results / "logs").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
 
 
 def wait_for_checkpoint(process: subprocess.Popen[str], results: Path) -> None:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -27,6 +26,7 @@ from tests.cluster.support import (
     start_here,
     study_of,
     wait_for_checkpoint,
+    wait_for_log,
 )
 
 SLOW = ["--set", "trial.epochs=200", "--set", "arms.mixup=null", "--set", "arms.short={epochs: 1}"]
@@ -298,10 +298,7 @@ def start_slow(study: Path, *options: str) -> subprocess.Popen[str]:
     """Start trials in a process of its own, and return it when one trains."""
     results = study.parent / "results"
     running = start_here(study, "--results", results, *SLOW, *options)
-    read_until(running, "to run")
-    while not (results / "logs").exists():  # which a trial opens when it begins
-        assert running.poll() is None
-        time.sleep(0.01)
+    wait_for_log(running, results)
     return running
 
 
@@ -309,7 +306,7 @@ def test_a_second_ctrl_c_leaves_at_once(tiny_study: Path) -> None:
     slower = ["--set", "trial.train_size=1437", "--set", "trial.width=32"]  # one epoch outlasts the test
     running = start_slow(tiny_study, *slower)
     running.send_signal(signal.SIGINT)
-    time.sleep(0.1)  # two signals at once would be one
+    read_until(running, "again to leave now")
     running.send_signal(signal.SIGINT)
     said = running.communicate(timeout=15)[0]
     assert running.returncode == 130
