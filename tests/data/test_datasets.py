@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import torch
+from sklearn.model_selection import train_test_split
 from torchvision import datasets as torchvision_datasets
 
 from mixup_study.data import load_labelled_set
@@ -30,6 +32,19 @@ def test_digits_are_split_once_and_for_all(tmp_path: Path) -> None:
     normal = digits.normalised(digits.train_inputs_N)
     assert normal.mean().item() == pytest.approx(0, abs=1e-4)
     assert normal.std().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_digits_are_scikit_learns(tmp_path: Path) -> None:
+    pixels, labels = sklearn.datasets.load_digits(return_X_y=True)  # 0 to 16
+    images = np.rint(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 8, 8, 1)
+    train, test = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
+    digits = load_digits(tmp_path)
+    for rows, inputs, own in (
+        (train, digits.train_inputs_N, digits.train_labels_N),
+        (test, digits.test_inputs_N, digits.test_labels_N),
+    ):
+        assert np.array_equal(inputs.numpy(), images[rows])
+        assert np.array_equal(own.numpy(), labels[rows])
 
 
 def test_a_process_reads_a_data_set_once(tmp_path: Path) -> None:
