@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,9 +77,11 @@ def _trains(process: psutil.Process) -> bool:
         return False
 
 
-def run_command(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def run_command(
+    command: Sequence[str], environment: Mapping[str, str], folder: Path = REPOSITORY
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False
+        command, env=environment, cwd=folder, capture_output=True, text=True, timeout=600, check=False
     )
 
 
@@ -113,9 +115,19 @@ def running_ray(*options: str, **variables: str) -> Iterator[RunningRay]:
             pytest.fail("".join(printed))
         yield RunningRay((folder / "ray_current_cluster").read_text().strip(), environment, head.pid, folder)
     finally:
-        head.terminate()
-        head.wait(60)
+        _kill_tree(head)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kill_tree(process: subprocess.Popen[str]) -> None:
+    """Kill a process and all that descend from it: asked to end, Ray waits for half a minute at times."""
+    processes = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    for child in processes:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    psutil.wait_procs(processes, timeout=30)
 
 
 @pytest.fixture(scope="session")

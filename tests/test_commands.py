@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -26,6 +26,7 @@ from mixup_study.store.store import ResultStore
 from mixup_study.study.json_schema import study_schema
 from mixup_study.study.study import StudyFile
 from tests.commands import REPOSITORY, call_command
+from tests.conftest import RunningRay
 from tests.fixtures import PROVENANCE
 
 COMMANDS = ["run", "plan", "fetch", "tables", "figures", "report", "query", "models", "export", "schema"]
@@ -69,7 +70,9 @@ def test_help_says_how_to_call_a_command(name: str) -> None:
     assert shown.startswith(f"usage: python -m mixup_study.{name} [-h]")
 
 
-def heavy_modules(name: str, arguments: Sequence[str | Path]) -> list[str]:
+def heavy_modules(
+    name: str, arguments: Sequence[str | Path], environment: Mapping[str, str] | None = None
+) -> list[str]:
     """Return which of HEAVY a command has imported when it ends."""
     code = (
         "import runpy, sys\n"
@@ -82,6 +85,7 @@ def heavy_modules(name: str, arguments: Sequence[str | Path]) -> list[str]:
     ended = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
         cwd=REPOSITORY,
+        env=environment,
         capture_output=True,
         text=True,
         timeout=120,
@@ -102,8 +106,9 @@ def test_asking_imports_nothing_heavy(name: str, tiny_study: Path, results: Path
     assert heavy_modules(name, [*asked, "--results", results]) == []
 
 
-def test_the_process_that_schedules_does_without_pytorch(tiny_study: Path) -> None:
-    imported = heavy_modules("run", [tiny_study, "--results", tiny_study.parent / "results"])
+def test_the_process_that_schedules_does_without_pytorch(ray_cluster: RunningRay, tiny_study: Path) -> None:
+    arguments = [tiny_study, "--results", tiny_study.parent / "results", "--address", ray_cluster.address]
+    imported = heavy_modules("run", arguments, ray_cluster.environment)
     assert imported == ["ray"]
     assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
 

@@ -32,6 +32,10 @@ from ray.cluster_utils import Cluster
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.store.store import ResultStore
+from mixup_study.study.study import StudyFile
+from mixup_study.training.task import TrialResult
+from tests.training.alone import train_alone
+from tests.training.pair import running_pair
 
 STUDY = """\
 name: chaos
@@ -108,6 +112,7 @@ class Outcome:
         return "\n".join([*lines, *self.mismatches])
 
 
+EPOCH_COLUMNS = ["epoch", "lr", "train_loss", "test_error"]
 Proposals = set[tuple[str, int, str]]
 """Search, number and values of each proposal."""
 Numbers = dict[str, tuple[dict[str, float | None], list[tuple[Any, ...]]]]
@@ -121,7 +126,7 @@ def recorded(results: Path) -> tuple[Numbers, int]:
     found: Numbers = {}
     for row in store.trials().to_pylist():
         mine = epochs[epochs["trial_id"] == row["trial_id"]].sort_values("epoch")
-        rows = list(mine[["epoch", "lr", "train_loss", "test_error"]].itertuples(index=False, name=None))
+        rows = list(mine[EPOCH_COLUMNS].itertuples(index=False, name=None))
         if row["status"] == "done":
             found[row["trial_id"]] = (
                 {metric: row[metric] for metric in CATALOGUE.tasks[row["task"]].metric_names},
@@ -129,6 +134,11 @@ def recorded(results: Path) -> tuple[Numbers, int]:
             )
     plain = pd.read_parquet(results / "trials")
     return found, len(plain) - plain["trial_id"].nunique()
+
+
+def _numbers(result: TrialResult) -> tuple[dict[str, float | None], list[tuple[Any, ...]]]:
+    """Return the same of a trial that this process has the result of."""
+    return dict(result.measurements), [tuple(row[name] for name in EPOCH_COLUMNS) for row in result.epochs]
 
 
 @dataclass(frozen=True)
@@ -192,14 +202,15 @@ class Chaos:
         return self.outcome
 
     def undisturbed(self) -> Expected:
-        """Return what the trials measure undisturbed: trained in one process, or by groups of workers."""
-        reference = self.folder / "reference"
+        """Return what the trials measure undisturbed and without Ray: trained by one process, or by two workers."""
         if self.workers > 1:
-            self.start_command(reference)
-            assert self.end_of_command() == 0
-        else:
-            command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(reference), "--local"]
-            subprocess.run([*command, "--data", str(self.folder / "data")], check=True, stdout=subprocess.DEVNULL)
+            with running_pair() as pair:
+                trials = StudyFile(self.file).load("full").trials
+                measured = {trial_id: pair.call(train_alone, trial)[0] for trial_id, trial in trials.items()}
+            return Expected({trial_id: _numbers(result) for trial_id, result in measured.items()}, set())
+        reference = self.folder / "reference"
+        command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(reference), "--local"]
+        subprocess.run([*command, "--data", str(self.folder / "data")], check=True, stdout=subprocess.DEVNULL)
         return Expected(recorded(reference)[0], proposed(reference))
 
     def study(self, results: Path, expected: Expected, kills: int) -> None:
@@ -355,7 +366,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, default=1, help="data-parallel workers of each trial")
+    parser.add_argument("--workers", type=int, default=1, choices=(1, 2), help="data-parallel workers of each trial")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         chaos = Chaos(Path(folder), options.seed, options.workers)

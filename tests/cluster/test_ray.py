@@ -137,13 +137,16 @@ def test_a_data_set_that_is_not_there_is_told_before_ray_starts(tiny_study: Path
     assert line.startswith(f"error: cifar10: not in {tmp_path / 'data'}")
 
 
+AT_ONCE = ["--set", "checkpoint_seconds=0", "--set", "retries=0"]
+
+
 @pytest.mark.slow
 def test_groups_of_workers_train_beside_single_processes(ray_cluster: Any, tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
     results.mkdir()
     (results / "checkpoints").write_text("a file where a folder belongs")
     arms = "arms={pair: {workers: 2}, alone: {}, odd: {workers: 2, train_size: 51}, last: {method: mixup, alpha: 1}}"
-    ended = ray_cluster.run(tiny_study, "--results", results, "--set", arms, "--set", "checkpoint_seconds=0")
+    ended = ray_cluster.run(tiny_study, "--results", results, "--set", arms, *AT_ONCE)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     recorded = records(results)
     assert recorded["workers"].value_counts().to_dict() == {1: 2, 2: 2}
@@ -243,37 +246,30 @@ def test_a_trial_that_keeps_losing_its_process_fails_and_the_study_goes_on(ray_c
 
 
 FLAKY = """\
-import sys
-if any(argument.endswith("default_worker.py") for argument in sys.orig_argv):
-    from mixup_study.training.tasks.classification import Classification
+from mixup_study.training.tasks.classification import Classification
 
-    train_epoch = Classification.train_epoch
+ENTRIES = []
+train_epoch = Classification.train_epoch
 
-    def flaky(run, epoch):
-        if run.trial.method == "mixup" and epoch == 1:
-            raise RuntimeError("a cable came loose")
-        return train_epoch(run, epoch)
 
-    Classification.train_epoch = flaky
+def flaky(run, epoch):
+    if run.trial.method == "mixup" and epoch == 1:
+        raise RuntimeError("a cable came loose")
+    return train_epoch(run, epoch)
+
+
+Classification.train_epoch = flaky
 """
-"""Code that lets the mixup trials of Ray's processes raise, in their second epoch."""
+"""A plugin that lets mixup trials raise in their second epoch."""
 
 
 @pytest.mark.slow
-def test_a_trial_that_goes_on_raising_is_recorded_with_its_error(tiny_study: Path) -> None:
-    (code := tiny_study.parent / "code").mkdir()
-    (code / "sitecustomize.py").write_text(FLAKY)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))}
-    command = [
-        sys.executable,
-        "-m",
-        "mixup_study.run",
-        str(tiny_study),
-        "--results",
-        str(tiny_study.parent / "results"),
-    ]
-    command += ["--cpus", "1", "--set", "arms.mixup.alpha=1", "--set", "checkpoint_seconds=0", "--set", "retries=1"]
-    ended = run_command(command, environment)
+def test_a_trial_that_goes_on_raising_is_recorded_with_its_error(ray_cluster: Any, tiny_study: Path) -> None:
+    (tiny_study.parent / "flaky.py").write_text(FLAKY)
+    options = ["--results", tiny_study.parent / "results", "--plugin", "flaky", "--set", "resources.cpus=2"]
+    options += ["--set", "arms.mixup.alpha=1", "--set", "checkpoint_seconds=0", "--set", "retries=1"]
+    command = ray_cluster.command(tiny_study, *options)
+    ended = run_command(command, ray_cluster.environment, tiny_study.parent)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert ended.stdout.count("starts again after RuntimeError: a cable came loose") == 1
     (line,) = [line for line in ended.stdout.splitlines() if line.startswith("failed: ")]

@@ -7,11 +7,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+
+from tests.conftest import RunningRay
 
 TRAINING = """\
 name: own
@@ -57,13 +60,17 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(
-    workplace: Path, command: str, *arguments: str, plugin: tuple[str, ...] = ("--plugin", "own_parts")
+    workplace: Path,
+    command: str,
+    *arguments: str,
+    plugin: tuple[str, ...] = ("--plugin", "own_parts"),
+    environment: Mapping[str, str] = os.environ,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command with the plugin in a process of its own, whose catalogue nobody else shares."""
     return subprocess.run(
         [sys.executable, "-m", f"mixup_study.{command}", *arguments, *plugin],
         cwd=workplace,
-        env={**os.environ, "COLUMNS": "160", "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**environment, "COLUMNS": "160", "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True,
         text=True,
         timeout=240,
@@ -93,8 +100,10 @@ def test_a_study_trains_with_parts_of_the_users_own(trained: Path) -> None:
     assert recorded["test_error_last"].max() < 0.3
 
 
-def test_ray_trains_the_same_with_them(trained: Path) -> None:
-    done = run(trained, "run", "own.yaml", "--data", ".", "--results", "ray", "--cpus", "1", "--set", "grid.seed=[0]")
+def test_ray_trains_the_same_with_them(ray_cluster: RunningRay, trained: Path) -> None:
+    options = ("--address", ray_cluster.address, "--set", "resources.cpus=2", "--set", "grid.seed=[0]")
+    arguments = ("own.yaml", "--data", ".", "--results", "ray", *options)
+    done = run(trained, "run", *arguments, environment=ray_cluster.environment)
     assert done.returncode == 0, done.stdout + done.stderr
     there, here = trials(trained, "ray"), trials(trained, "results")
     assert len(there) == 3
@@ -170,22 +179,43 @@ def test_a_damaged_model_is_told_and_trained_again(trained: Path) -> None:
     assert (again.stderr, "4 done already" in again.stdout) == ("", True)
 
 
-@pytest.mark.parametrize(
-    ("command", "arguments", "expected"),
-    [
-        ("plan", ("own.yaml", "--set", "trial.model=one_hiden"), "did you mean 'one_hidden'?"),
-        ("plan", ("own.yaml", "--set", "trial.hiden=3"), "did you mean 'hidden'?"),
-        ("plan", ("own.yaml", "--set", "trial.side=3"), "trial.side: 3: method erm does not take it"),
-        ("plan", ("own.yaml", "--plugin", "nowhere"), "--plugin nowhere: no such module"),
-        ("plan", ("own.yaml", "--plugin", "json"), "--plugin json: it has no ENTRIES"),
-        ("plan", ("probing.yaml", "--set", "arms.ERM.source=5"), "expected the name of a model, or its fields"),
-        ("plan", ("probing.yaml", "--set", "trial.epohcs=5"), "did you mean 'epochs'?"),
-    ],
-)
-def test_what_is_wrong_with_them_is_one_line(
-    command: str, arguments: tuple[str, ...], expected: str, workplace: Path
-) -> None:
-    refused = run(workplace, command, *arguments)
-    assert refused.returncode == 2, refused.stdout + refused.stderr
-    assert refused.stderr.count("\n") == 1
-    assert expected in refused.stderr
+WRONG = {
+    "own.yaml --set trial.model=one_hiden": "did you mean 'one_hidden'?",
+    "own.yaml --set trial.hiden=3": "did you mean 'hidden'?",
+    "own.yaml --set trial.side=3": "trial.side: 3: method erm does not take it",
+    "probing.yaml --set arms.ERM.source=5": "expected the name of a model, or its fields",
+    "probing.yaml --set trial.epohcs=5": "did you mean 'epochs'?",
+    "own.yaml --plugin json": "--plugin json: it has no ENTRIES",
+    "own.yaml --plugin nowhere": "--plugin nowhere: no such module",
+}
+"""Arguments of the command plan, and what it says of them."""
+PLANNING = """
+import subprocess, sys
+from mixup_study import plan
+from mixup_study.errors import InputError
+
+for line in sys.stdin:
+    try:
+        plan.main([*line.split(), "--plugin", "own_parts"])
+    except InputError as error:
+        print("error:", error)
+"""
+
+
+def test_what_is_wrong_with_them_is_one_line(workplace: Path) -> None:
+    lines = subprocess.run(
+        [sys.executable, "-c", PLANNING],
+        input="\n".join(WRONG),
+        cwd=workplace,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=True,
+    ).stdout.splitlines()
+    assert len(lines) == len(WRONG)
+    for line, expected in zip(lines, WRONG.values(), strict=True):
+        assert line.startswith("error: ")
+        assert expected in line
+    refused = run(workplace, "plan", "own.yaml", "--set", "trial.hiden=3")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import socket
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from mixup_study.networks import StagedNetwork, preact_resnet
 from mixup_study.study.trial import Trial
@@ -23,6 +20,7 @@ from mixup_study.training.process import settle
 from mixup_study.training.task import Environment
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import Draws
+from tests.training.pair import Pair, running_pair
 
 CPU = torch.device("cpu")
 
@@ -95,35 +93,10 @@ def stopped(trial: Trial, asked: int, folder: Path) -> str:
     return "finished"
 
 
-def join(port: int, rank: int) -> None:
-    distributed.init_process_group("gloo", f"tcp://127.0.0.1:{port}", rank=rank, world_size=2)
-
-
-class Pair:
-    """Two processes that are the workers of one trial after the other."""
-
-    def __init__(self) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        spawn = multiprocessing.get_context("spawn")
-        self.processes = [ProcessPoolExecutor(1, spawn, join, (port, rank)) for rank in range(2)]
-
-    def call(self, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-        """Call a function in both at once; return what it returns in each."""
-        calls = [process.submit(function, *arguments) for process in self.processes]
-        return [call.result(timeout=120) for call in calls]
-
-
 @pytest.fixture(scope="module")
 def pair() -> Iterator[Pair]:
-    started = Pair()
-    try:
+    with running_pair() as started:
         yield started
-        started.call(distributed.destroy_process_group)
-    finally:
-        for process in started.processes:
-            process.shutdown()
 
 
 @dataclass
