@@ -127,7 +127,7 @@ def window_search(seed: int, sampler: str = "tpe") -> Suggest:
         errors = dict(results)
         if any(earlier not in errors for earlier in range(known)):
             return None
-        history = [Observation(proposals[earlier], errors[earlier]) for earlier in range(known)]
+        history = [Observation(proposals[earlier], (errors[earlier],)) for earlier in range(known)]
         proposals.append(sample(sampler, seed, space(), history, proposals[known:]))
         return proposals[-1]
 
@@ -217,11 +217,11 @@ def search_by_halving(seed: int, surface: Surface, early: Surface) -> tuple[floa
         )
         insort(ranked, error := early(setting))
         if ranked.index(error) < math.ceil(KEEP * len(ranked)):
-            observations.append(Observation(setting, surface(setting)))
+            observations.append(Observation(setting, (surface(setting),)))
             best = min(best, observations[-1].result)
             left -= EPOCHS
         else:
-            observations.append(Observation(setting, error, PAUSE))
+            observations.append(Observation(setting, (error,), PAUSE))
             left -= PAUSE
     return best - surface.table.min(), len(observations)
 
@@ -233,7 +233,7 @@ def time_proposals() -> Iterator[list[str]]:
     for sampler, counts in (("tpe", (100, 1000)), ("gp", (100,)), ("qmc", (1000,)), ("random", (1000,))):
         for count in counts:
             settings = [sample("random", number, space(), [], []) for number in range(count)]
-            history = [Observation(setting, setting["dropout"]) for setting in settings]
+            history = [Observation(setting, (setting["dropout"],)) for setting in settings]
             seconds = []
             for seed in range(1 if sampler == "gp" else 5):
                 begun = time.perf_counter()

@@ -20,7 +20,7 @@ from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
 from mixup_study.errors import InputError, Interrupted
-from mixup_study.progress import RunProgress, counts_text
+from mixup_study.progress import RunProgress, counts_text, warn_of_search
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.logs import LogFile
@@ -215,6 +215,8 @@ def _show_plan(
         f" {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
         flush=True,
     )
+    if left and (warning := warn_of_search(study)):
+        print(warning, flush=True)
     if left and executor.dashboard is not None:
         print(f"Ray dashboard: {executor.dashboard}", flush=True)
     for trial in left:

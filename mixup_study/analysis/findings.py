@@ -20,7 +20,7 @@ from mixup_study.analysis.table import Records, TableRow, best_numbers, group_by
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import cell_labels
-from mixup_study.study.search import SearchProgress
+from mixup_study.study.search_progress import SearchProgress
 from mixup_study.study.study import Study
 
 

@@ -6,8 +6,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from mixup_study.study.labels import name_search
-from mixup_study.study.sampling import Observation, build_distributions, build_trial
-from mixup_study.study.search import SearchProgress
+from mixup_study.study.sampling import build_distributions, build_trial
+from mixup_study.study.search_progress import SearchProgress
 from mixup_study.study.study import Study
 
 if TYPE_CHECKING:
@@ -35,21 +35,20 @@ def build_optuna_study(
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     search = progress.search
-    created = optuna.create_study(storage=storage, study_name=name_study(study, progress))
+    directions = [optuna.study.StudyDirection.MINIMIZE] * len(search.options.minimise)
+    created = optuna.create_study(storage=storage, study_name=name_study(study, progress), directions=directions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        created.set_metric_names([search.options.minimise])
+        created.set_metric_names(search.options.minimise)
     distributions = build_distributions(search.space)
     for number, values in enumerate(progress.proposals):
-        result = progress.result(number)
         attributes = {"trial_ids": list(progress.list_trial_ids(number))}
         if progress.has_failed(number):
             trial = build_trial(distributions, values, state=optuna.trial.TrialState.FAIL, user_attrs=attributes)
-        elif result is None:
+        elif progress.measured(number) is None:
             trial = build_trial(distributions, values, user_attrs=attributes)
         else:
-            observation = Observation(values, result, progress.stopped_after(number))
-            trial = build_trial(distributions, observation, user_attrs=attributes)
+            trial = build_trial(distributions, progress.observe(number), user_attrs=attributes)
         created.add_trial(trial)
     return created
 

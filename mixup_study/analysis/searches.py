@@ -9,7 +9,8 @@ from dataclasses import replace
 from mixup_study.analysis.table import Records
 from mixup_study.store.ledger import collect_results
 from mixup_study.study.expand import Cell
-from mixup_study.study.search import Pauses, Results, SearchProgress
+from mixup_study.study.search import Search
+from mixup_study.study.search_progress import Pauses, Results, SearchProgress, follow_search
 from mixup_study.study.space import Values
 from mixup_study.study.study import Study
 
@@ -24,22 +25,13 @@ def follow_searches(
 
     ``read_pauses`` returns what trials measured after the epochs at which they pause.
     """
-    searches = []
-    for search in study.searches:
-        results: dict[str, float | None] = {}
-        pauses: dict[str, Mapping[int, float]] = {}
-        progress = SearchProgress(search, proposals.get(search.search_id, {}), results, pauses)
-        ids = [trial_id for number in range(len(progress.proposals)) for trial_id in progress.list_trial_ids(number)]
-        pauses |= read_pauses(ids, search.options.curve, search.options.pauses)
-        results |= _read_results(progress, records)
-        searches.append(progress)
-    return searches
 
+    def read(search: Search, trial_ids: Collection[str]) -> tuple[Results, Pauses]:
+        known = [records[trial_id] for trial_id in trial_ids if trial_id in records]
+        options = search.options
+        return collect_results(known, options.metrics), read_pauses(trial_ids, options.curve, options.pauses)
 
-def _read_results(progress: SearchProgress, records: Records) -> Results:
-    ids = (trial_id for number in range(len(progress.proposals)) for trial_id in progress.list_trial_ids(number))
-    known = [records[trial_id] for trial_id in ids if trial_id in records]
-    return collect_results(known, progress.search.options.minimise)
+    return [follow_search(search, proposals.get(search.search_id, {}), read) for search in study.searches]
 
 
 def add_search_cells(study: Study, searches: Sequence[SearchProgress]) -> Study:
@@ -54,7 +46,5 @@ def add_search_cells(study: Study, searches: Sequence[SearchProgress]) -> Study:
     shown: list[Cell] = []
     for search_id, cells in itertools.groupby(study.cells, key=lambda cell: cell.placeholder_of):
         shown += confirmations.get(search_id or "", cells)
-    proposed = [
-        cell for progress in searches for values in progress.proposals for cell in progress.search.list_cells(values)
-    ]
+    proposed = [cell for progress in searches for cell in progress.list_cells()]
     return replace(study, cells=tuple(shown), proposed=tuple(proposed))

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from mixup_study.store.checkpoints import CheckpointFile, list_checkpoints
 from mixup_study.store.record import DIVERGED, PROPOSALS
 from mixup_study.store.store import ResultStore
-from mixup_study.study.search import Pauses, Results, Search
+from mixup_study.study.search import Search
+from mixup_study.study.search_progress import Pauses, Results
 from mixup_study.study.space import Values
 
 
@@ -48,10 +49,10 @@ class ResultLedger:
         }
         self._store.write_proposal(pa.Table.from_pylist([row], schema=PROPOSALS))
 
-    def read_results(self, trial_ids: Collection[str], metric: str) -> Results:
+    def read_results(self, trial_ids: Collection[str], metrics: Sequence[str]) -> Results:
         """Return what trials measured that have ended for good; None of one that diverged. Raises StorageError."""
-        rows = self._store.find_trials(trial_ids, [metric, "error"]).to_pylist()
-        return collect_results(rows, metric)
+        rows = self._store.find_trials(trial_ids, [*metrics, "error"]).to_pylist()
+        return collect_results(rows, metrics)
 
     def read_pauses(self, trial_ids: Collection[str], curve: str, epochs: Collection[int]) -> Pauses:
         """Return a curve of trials after some epochs, as far as they are recorded. Raises StorageError."""
@@ -75,13 +76,14 @@ def collect_pauses(rows: pa.Table, curve: str, epochs: Collection[int]) -> Pause
     return pauses
 
 
-def collect_results(records: Collection[Mapping[str, object]], metric: str) -> Results:
-    """Return what trials measured by their records; None of one that diverged, and would again."""
-    results: dict[str, float | None] = {}
+def collect_results(records: Collection[Mapping[str, object]], metrics: Sequence[str]) -> Results:
+    """Return what trials measured of ``metrics`` by their records; None of one that diverged, and would again."""
+    results: dict[str, tuple[float, ...] | None] = {}
     for record in sorted(records, key=lambda record: record["status"] == "done"):
-        value, error = record[metric], record["error"]
+        values, error = [record[metric] for metric in metrics], record["error"]
         if record["status"] == "done":
-            results[str(record["trial_id"])] = None if not isinstance(value, float) or math.isnan(value) else value
+            numbers = tuple(value for value in values if isinstance(value, float) and not math.isnan(value))
+            results[str(record["trial_id"])] = numbers if len(numbers) == len(metrics) else None
         elif isinstance(error, str) and error.startswith(DIVERGED):
             results[str(record["trial_id"])] = None
     return results

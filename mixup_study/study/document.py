@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from mixup_study.catalogue import CATALOGUE
@@ -169,6 +169,23 @@ class StopOptions(BaseModel):
     )
 
 
+class RaceOptions(BaseModel):
+    """Racing the seeds of a proposal: it stops once it is significantly worse than the best that it knows."""
+
+    model_config = _STRICT
+    after: int = Field(default=4, ge=1, description="Seeds trained before the first comparison.")
+    p: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="A proposal stops where the one-sided Wilcoxon signed-rank test on the seeds has a lower p-value.",
+    )
+
+
+def _list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
 class SearchOptions(BaseModel):
     """How settings are searched for: each arm of ``space``, under each value of the grid's other fields, by itself."""
 
@@ -192,11 +209,27 @@ class SearchOptions(BaseModel):
     first: list[dict[str, Any]] = Field(
         default_factory=list, description="Settings tried first; an arm takes those of its fields."
     )
-    minimise: MetricName = Field(description="Measurement whose mean over the grid's seeds is to be lowest.")
+    minimise: Annotated[list[MetricName], BeforeValidator(_list, json_schema_input_type=MetricName)] = Field(
+        min_length=1,
+        description="Measurement whose mean over the grid's seeds is to be lowest; of several, the table shows the"
+        " setting that is best by the first, and the report those of which none is worse in all.",
+    )
+    at_most: dict[MetricName, float] = Field(
+        default_factory=dict,
+        description="Measurements that the best setting must keep below a bound, a fraction in percent.",
+    )
     on_test_set: bool = Field(
         default=False, description="Allow minimise to be measured on the test set; the table marks its arms then."
     )
     stop: StopOptions | None = Field(default=None, description="Successive halving; without it all train to the end.")
+    race: RaceOptions | None = Field(
+        default=None, description="Train the grid's seeds one after the other; without it all at once."
+    )
+    warm_start: list[str] = Field(
+        default_factory=list,
+        alias="from",
+        description="Study files, beside this one, whose trials of the same shape the sampler knows from the start.",
+    )
     confirm: dict[str, list[int]] = Field(
         default_factory=dict,
         description="Values of seeds with which the best setting is trained again, on all training data; the table"
@@ -204,9 +237,19 @@ class SearchOptions(BaseModel):
     )
 
     @property
+    def objective(self) -> str:
+        """Return the measurement that the best setting is picked by."""
+        return self.minimise[0]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Return what decides about settings: what is minimised, then what has a bound."""
+        return (*self.minimise, *self.at_most)
+
+    @property
     def curve(self) -> str:
         """Return the column of the epochs that tells after each of them what is minimised after the last."""
-        return self.minimise.rpartition("_")[0]
+        return self.objective.rpartition("_")[0]
 
     @property
     def pauses(self) -> Sequence[int]:
@@ -216,7 +259,7 @@ class SearchOptions(BaseModel):
     @property
     def uses_test_set(self) -> bool:
         """Return whether settings are picked by what is measured on the test set."""
-        return self.minimise.startswith("test_")
+        return any(metric.startswith("test_") for metric in self.metrics)
 
 
 class Document(BaseModel):
@@ -274,10 +317,12 @@ def _names(error: ValidationError) -> Sequence[str]:
         model = Pick
     elif at[:2] == ("search", "stop") and len(at) > 2:
         model = StopOptions
+    elif at[:2] == ("search", "race") and len(at) > 2:
+        model = RaceOptions
     elif at[:2] == ("search", "space") and len(at) > 4:
         model = Distribution
     elif at[:1] == ("search",):
         model = SearchOptions
     elif at[:1] == ("claims",) and len(at) > 2:
         model = Claim if len(at) == 3 else Comparison
-    return tuple(model.model_fields)
+    return tuple(field.alias or name for name, field in model.model_fields.items())

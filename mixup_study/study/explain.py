@@ -51,6 +51,8 @@ def explain(error: ValidationError, source: Source, at: KeyPath, valid: Sequence
     """
     details = choose_finding(error)
     path: KeyPath = (*at, *(part for part in details["loc"] if part != "[key]"))
+    if path and not source.holds_several(path[:-1]):  # a value in place of a list of it
+        path = path[:-1]
     problem = describe_finding(details, valid)
     if details["type"] == "missing":
         return source.error(path, problem)

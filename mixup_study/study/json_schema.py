@@ -15,6 +15,7 @@ from mixup_study.study.document import (
     Figure,
     Paper,
     Pick,
+    RaceOptions,
     Resources,
     SearchOptions,
     StopOptions,
@@ -23,7 +24,7 @@ from mixup_study.study.document import (
 from mixup_study.study.expand import LIKE
 from mixup_study.study.space import Distribution
 
-METRIC_KEYS = ("metric", "lowest", "highest", "minimise")
+METRIC_KEYS = ("metric", "lowest", "highest")
 """Keys of a study file whose value is a metric's name."""
 
 
@@ -217,7 +218,13 @@ def _search(space: dict[str, Any]) -> dict[str, Any]:
     seeds = {name: {"type": "array", "items": _value(name), "minItems": 1} for name in CATALOGUE.seeds}
     confirm = {**search["properties"]["confirm"], **_mapping(seeds)}
     stop = {**_nullable(_model(StopOptions)), "description": search["properties"]["stop"]["description"]}
-    own = {"space": of_arms, "first": first, "stop": stop, "confirm": confirm}
+    race = {**_nullable(_model(RaceOptions)), "description": search["properties"]["race"]["description"]}
+    metric = {"enum": list(CATALOGUE.metrics)}
+    several = {"type": "array", "minItems": 1, "uniqueItems": True, "items": metric}
+    minimise = {"anyOf": [metric, several], "description": search["properties"]["minimise"]["description"]}
+    at_most = {**search["properties"]["at_most"], **_mapping({name: {"type": "number"} for name in CATALOGUE.metrics})}
+    own = {"space": of_arms, "first": first, "minimise": minimise, "at_most": at_most, "stop": stop, "race": race}
+    own |= {"confirm": confirm}
     return {**search, "properties": {**search["properties"], **own}}
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.expand import Cell
-from mixup_study.study.search import Search, SearchProgress
+from mixup_study.study.search import Search
+from mixup_study.study.search_progress import SearchProgress
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial
 
@@ -74,8 +75,9 @@ def describe_search(progress: SearchProgress) -> str:
         return text
     result = progress.result(best)
     assert result is not None
-    unit = CATALOGUE.metrics[search.options.minimise].unit
-    return f"{text}, best so far {unit.text(result)}: {setting_text(progress.proposals[best])}"
+    unit = CATALOGUE.metrics[search.options.objective].unit
+    above = "" if progress.keeps_bounds(best) else " (above a bound, as all are)"
+    return f"{text}, best so far {unit.text(result)}{above}: {setting_text(progress.proposals[best])}"
 
 
 def model_labels(study: Study) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mixup_study.study.seeds import stream_seed
@@ -22,9 +23,12 @@ class Observation(NamedTuple):
     """A proposal whose trials have ended, and what they measured of what is minimised."""
 
     values: Values
-    result: float
+    objectives: tuple[float, ...]
+    """Each of what is minimised."""
     stopped_after: int | None = None
-    """The epoch after which they were stopped, where they were."""
+    """The epoch, or the number of seeds, after which they were stopped, where they were."""
+    excesses: Mapping[str, float] = MappingProxyType({})
+    """How far they are above the bound of each metric that has one; below it where negative."""
 
 
 def sample(
@@ -60,14 +64,17 @@ def build_trial(
             **{"state": TrialState.RUNNING, **more}, params=dict(proposal), distributions=dict(distributions)
         )
     stopped = proposal.stopped_after
-    return create_trial(
+    trial = create_trial(
         state=TrialState.COMPLETE if stopped is None else TrialState.PRUNED,
-        value=proposal.result,
+        values=proposal.objectives,
         params=dict(proposal.values),
         distributions=dict(distributions),
-        intermediate_values=None if stopped is None else {stopped: proposal.result},
+        intermediate_values=None if stopped is None else {stopped: proposal.objectives[0]},
         **more,
     )
+    for metric, excess in proposal.excesses.items():
+        trial.set_constraint(metric, excess)
+    return trial
 
 
 def build_distributions(space: Space) -> dict[str, BaseDistribution]:
@@ -81,7 +88,8 @@ def _ask(
     import optuna
 
     distributions = build_distributions(space)
-    study = optuna.create_study(sampler=sampler)
+    objectives = len(results[0].objectives) if results else 1
+    study = optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
     proposals: list[Observation | Values] = [*results, *pending]
     for proposal in proposals:
         study.add_trial(build_trial(distributions, proposal))

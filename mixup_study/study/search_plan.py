@@ -11,10 +11,12 @@ from mixup_study.study.expand import Cell
 from mixup_study.study.labels import describe_search, label_searched
 from mixup_study.study.packs import pack_key
 from mixup_study.study.plan import DONE, WAIT, Endings, GridPlan, Job, NextJobs, Plan
-from mixup_study.study.search import Pauses, Results, Search, SearchProgress
+from mixup_study.study.search import Search
+from mixup_study.study.search_progress import Pauses, Results, SearchProgress
 from mixup_study.study.space import Values
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial, joint_id
+from mixup_study.study.warm_start import WarmStartReader
 
 
 class Ledger(Protocol):
@@ -26,7 +28,7 @@ class Ledger(Protocol):
     def write_proposal(self, search: Search, study: str, number: int, values: Values, trial_ids: Sequence[str]) -> None:
         """Record a proposal, before a trial of it starts."""
 
-    def read_results(self, trial_ids: Collection[str], metric: str) -> Results:
+    def read_results(self, trial_ids: Collection[str], metrics: Sequence[str]) -> Results:
         """Return what trials measured that have ended for good; None of one that failed because of what it is."""
 
     def read_pauses(self, trial_ids: Collection[str], curve: str, epochs: Collection[int]) -> Pauses:
@@ -36,27 +38,52 @@ class Ledger(Protocol):
         """Remove the checkpoints of jobs that do not go on, by the names of the jobs, where there are any."""
 
 
-@dataclass
+@dataclass(frozen=True)
+class _Attempt:
+    """A search's wish for trials: they try a proposal."""
+
+    progress: SearchProgress
+    number: int
+    """Of the proposal."""
+    seed: int
+    """In a race, the place of the trial among the proposal's seeds; otherwise 0, for all of them together."""
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the proposal does not go on, or lost its race before this seed."""
+        if self.progress.search.options.race is not None:
+            return self.seed >= self.progress.count_seeds(self.number)
+        return self.progress.stopped_after(self.number) is not None
+
+    @property
+    def epochs(self) -> float:
+        """Return the epoch until which the trials are wanted, as far as is decided; infinity until the last."""
+        if self.seed >= self.progress.seeds_wanted(self.number):
+            return 0
+        return self.progress.next_pause(self.number) or math.inf
+
+
+@dataclass(eq=False)
 class _Group:
     """Trials that one process trains together, and how far they were handed out."""
 
     trial_ids: tuple[str, ...]
-    progress: SearchProgress | None = None
-    """The search that they are a proposal of; None of those that confirm what it found."""
-    number: int = 0
-    """Of the proposal."""
-    handed_out: set[int | None] = field(default_factory=set)
-    """The epochs, None for the last, until which they were."""
+    attempts: list[_Attempt] = field(default_factory=list)
+    """The searches that want them; searches of two arms may try the same trial."""
+    is_wanted_whole: bool = False
+    """Whether they also confirm what a search found."""
+    handed_out: set[float] = field(default_factory=set)
+    """The epochs, infinity for the last, until which they were."""
 
     @property
-    def until(self) -> int | None:
-        """Return the epoch after which they are to stop next; None for their last."""
-        return None if self.progress is None else self.progress.next_pause(self.number)
+    def epochs(self) -> float:
+        """Return the epoch after which they are to stop next; infinity for their last, 0 while none is wanted."""
+        return math.inf if self.is_wanted_whole else max(attempt.epochs for attempt in self.attempts)
 
     @property
     def is_stopped(self) -> bool:
-        """Return whether they do not go on after a pause."""
-        return self.progress is not None and self.progress.stopped_after(self.number) is not None
+        """Return whether they do not go on."""
+        return not self.is_wanted_whole and all(attempt.is_over for attempt in self.attempts)
 
 
 class SearchPlan:
@@ -79,9 +106,11 @@ class SearchPlan:
         """By trial_id, the trials of the grid, and of the proposals so far."""
         self.arms: dict[str, str] = dict(self._grid.arms)
         self.labels: dict[str, str] = dict(self._grid.labels)
-        self._groups: list[_Group] = []
+        self._groups: dict[_Group, None] = {}
         """Of the searches, in the order in which they are handed out; those that have ended are left out."""
-        self._results: dict[str, float | None] = {}
+        self._group_of: dict[str, _Group] = {}
+        """By trial_id, of those that have ended too."""
+        self._results: dict[str, tuple[float, ...] | None] = {}
         self._search_of: dict[str, SearchProgress] = {}
         """By trial_id, of the trials of proposals."""
         self._pending: set[str] = set()
@@ -95,12 +124,17 @@ class SearchPlan:
         """Names of jobs that do not go on, whose checkpoints are to be removed."""
         self._stopped_ids: set[str] = set()
         """trial_ids of the trials of proposals that do not go on."""
+        self._spared_ids: set[str] = set()
+        """trial_ids of those among them that never started, since their proposal lost its race."""
+        self._options = study.searches[0].options
         recorded = ledger.read_proposals()
+        reader = WarmStartReader(recorded, self._read_measured)
         self.searches = [
-            SearchProgress(search, recorded.get(search.search_id, {}), self._results, self._pauses)
+            SearchProgress(
+                search, recorded.get(search.search_id, {}), self._results, self._pauses, reader.observe(search)
+            )
             for search in study.searches
         ]
-        self._options = study.searches[0].options
         self._added = [0] * len(self.searches)
         self._confirmed: set[int] = set()
         self._add_trials()
@@ -116,7 +150,7 @@ class SearchPlan:
     @property
     def expected(self) -> int:
         """Return how many trials there will be in all, if no proposal is made twice."""
-        return len(self.trials) + sum(progress.to_come for progress in self.searches)
+        return len(self.trials) - len(self._spared_ids) + sum(progress.to_come for progress in self.searches)
 
     def list_left(self, done: Collection[str]) -> list[Trial]:
         """Return the trials that are not among ``done``; of those to come, others that take as long."""
@@ -146,9 +180,10 @@ class SearchPlan:
 
     def _next_job(self, group: _Group, ended: Endings) -> Job | None:
         """Return the job of what is left of a group until its next pause; None where that was handed out before."""
-        until = group.until
-        if until in group.handed_out:
+        epochs = group.epochs
+        if not epochs or epochs in group.handed_out:
             return None
+        until = None if math.isinf(epochs) else int(epochs)
         left = [
             trial_id
             for trial_id in group.trial_ids
@@ -156,22 +191,24 @@ class SearchPlan:
         ]
         if not left:
             return None
-        group.handed_out.add(until)
+        group.handed_out.add(epochs)
         self._until.update(dict.fromkeys(left, until))
         keep = frozenset(left) if self._study.keep_models else frozenset()
         return Job(tuple(self.trials[trial_id] for trial_id in left), keep, until)
 
     def _drop_ended(self, ended: Endings) -> None:
         """Leave out the groups that have ended, or do not go on."""
-        left = []
-        for group in self._groups:
+        for group in list(self._groups):
             if group.is_stopped:
-                self._stopped_ids.update(set(group.trial_ids) - self._grid.trials.keys())
+                self._stopped_ids.update(group.trial_ids)
                 self._pending.difference_update(group.trial_ids)
-                self._abandoned.add(joint_id([self.trials[trial_id] for trial_id in group.trial_ids]))
-            elif not all(self._has_ended(trial_id, ended) for trial_id in group.trial_ids):
-                left.append(group)
-        self._groups = left
+                if self._options.race is None:
+                    self._abandoned.add(joint_id([self.trials[trial_id] for trial_id in group.trial_ids]))
+                else:
+                    self._spared_ids.update(group.trial_ids)
+                del self._groups[group]
+            elif all(self._has_ended(trial_id, ended) for trial_id in group.trial_ids):
+                del self._groups[group]
 
     def _has_ended(self, trial_id: str, ended: Collection[str]) -> bool:
         if isinstance(ended, Mapping) and ended.get(trial_id) == "stopped":
@@ -202,9 +239,16 @@ class SearchPlan:
 
     def _read(self, trial_ids: Collection[str]) -> None:
         """Read what trials have measured by now."""
-        self._pauses |= self._ledger.read_pauses(trial_ids, self._options.curve, self._options.pauses)
-        self._results |= self._ledger.read_results(trial_ids, self._options.minimise)
+        results, pauses = self._read_measured(self._study.searches[0], trial_ids)
+        self._pauses |= pauses
+        self._results |= results
         self._pending.difference_update(self._results)
+
+    def _read_measured(self, search: Search, trial_ids: Collection[str]) -> tuple[Results, Pauses]:
+        """Return what trials have measured by now of what decides in a search, at their end and at its pauses."""
+        options = search.options
+        pauses = self._ledger.read_pauses(trial_ids, options.curve, options.pauses)
+        return self._ledger.read_results(trial_ids, options.metrics), pauses
 
     def _propose(self) -> None:
         """Make and record the proposals that are due, those of all searches in turn."""
@@ -235,13 +279,31 @@ class SearchPlan:
                 self._add_cells(progress.search.list_confirmation(progress.proposals[winner]))
 
     def _add_cells(self, cells: Sequence[Cell], progress: SearchProgress | None = None, number: int = 0) -> None:
-        new = {cell.trial.trial_id: cell for cell in cells if cell.trial.trial_id not in self.trials}
-        for trial_id, cell in new.items():
-            self.trials[trial_id] = cell.trial
-            self.arms[trial_id] = cell.arm
-            self.labels[trial_id] = label_searched(self._study, cell)
-        groups = _group([cell.trial for cell in new.values()])
-        self._groups += (_Group(trial_ids, progress, number) for trial_ids in groups)
+        """Add the trials of a proposal, or, without ``progress``, those that confirm a setting."""
+        for cell in cells:
+            trial_id = cell.trial.trial_id
+            self.labels.setdefault(trial_id, label_searched(self._study, cell))
+            self.arms.setdefault(trial_id, cell.arm)
+            self.trials.setdefault(trial_id, cell.trial)
+        racing = progress is not None and progress.search.options.race is not None
+        for seed, some in enumerate([[cell] for cell in cells] if racing else [cells]):
+            for group in self._find_groups([cell.trial for cell in some]):
+                if progress is None:
+                    group.is_wanted_whole = True
+                else:
+                    group.attempts.append(_Attempt(progress, number, seed))
+
+    def _find_groups(self, trials: Sequence[Trial]) -> Iterator[_Group]:
+        """Yield the groups of trials, to be handed out again where they had ended; those of the grid have none."""
+        own = [trial for trial in trials if trial.trial_id not in self._grid.trials]
+        for trial_ids in _group([trial for trial in own if trial.trial_id not in self._group_of]):
+            self._group_of.update(dict.fromkeys(trial_ids, _Group(trial_ids)))
+        for group in dict.fromkeys(self._group_of[trial.trial_id] for trial in own):
+            self._groups.setdefault(group)
+            self._stopped_ids.difference_update(group.trial_ids)
+            self._spared_ids.difference_update(group.trial_ids)
+            self._pending.update(set(group.trial_ids) - self._results.keys())
+            yield group
 
     def is_done(self, done: Collection[str]) -> bool:
         """Return whether nothing is left to propose or to train where the trials ``done`` are."""

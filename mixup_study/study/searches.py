@@ -131,8 +131,34 @@ def _list_first(options: SearchOptions, arm: str, source: Source) -> Iterator[Va
 
 def _check_measured(search: Search, source: Source) -> None:
     """Raise InputError for a metric that its trials do not measure, or should not be searched by."""
-    at: KeyPath = ("search", "minimise")
-    metric = search.options.minimise
+    options, trial = search.options, search.example.trial
+    several = len(options.minimise) > 1
+    places: list[tuple[KeyPath, str]] = [
+        (("search", "minimise", index) if several else ("search", "minimise"), metric)
+        for index, metric in enumerate(options.minimise)
+    ]
+    places += [(("search", "at_most", metric), metric) for metric in options.at_most]
+    for index, (at, metric) in enumerate(places):
+        if metric in [earlier for _, earlier in places[:index]]:
+            raise source.error(at, "the measurement stands in minimise already; expected it once", value=metric)
+        _check_metric(search, at, metric, source)
+    at, metric = places[0]
+    if several and (options.stop or options.race):
+        key = "race" if options.stop is None else "stop"
+        raise source.error(at[:2], f"expected one measurement beside search.{key}", value=list(options.minimise))
+    _check_race(search, source)
+    pauses = options.pauses
+    if pauses:
+        curves = [curve.name for curve in trial.components.task.curves]
+        if options.curve not in curves:
+            raise source.error(at, "it is not known before the last epoch; expected no search.stop", value=metric)
+        rising = all(earlier < later for earlier, later in itertools.pairwise([0, *pauses, trial.trained_epochs]))
+        if not rising:
+            expected = f"expected epochs from 1 to {trial.trained_epochs - 1}, rising"
+            raise source.error(("search", "stop", "after"), expected, value=list(pauses))
+
+
+def _check_metric(search: Search, at: KeyPath, metric: str, source: Source) -> None:
     trial = search.example.trial
     measured = trial.components.task.metric_names
     if metric not in measured:
@@ -141,25 +167,32 @@ def _check_measured(search: Search, source: Source) -> None:
         )
     if CATALOGUE.metrics[metric].better != "lower":
         raise source.error(at, "more of it is better; expected a measurement of which less is", value=metric)
-    if search.options.uses_test_set and not search.options.on_test_set:
+    if metric.startswith("test_") and not search.options.on_test_set:
         raise source.error(
             at,
             "a setting picked by its test error makes that error too low; expected validation_error_last, or"
             " search.on_test_set: true",
             value=metric,
         )
-    pauses = search.options.pauses
-    if pauses:
-        curves = [curve.name for curve in trial.components.task.curves]
-        if search.options.curve not in curves:
-            raise source.error(at, "it is not known before the last epoch; expected no search.stop", value=metric)
-        rising = all(earlier < later for earlier, later in itertools.pairwise([0, *pauses, trial.trained_epochs]))
-        if not rising:
-            expected = f"expected epochs from 1 to {trial.trained_epochs - 1}, rising"
-            raise source.error(("search", "stop", "after"), expected, value=list(pauses))
     dataset = trial.components.dataset
     own = dataset is not None and "validation" in dataset.provides
     if metric.startswith("validation_") and not own and not trial.validation:
         raise source.error(
             at, "nothing is held out to measure it on; expected trial.validation, as in 0.1", value=metric
+        )
+
+
+def _check_race(search: Search, source: Source) -> None:
+    """Raise InputError for a race that no proposal can lose."""
+    race, seeds = search.options.race, len(search.seeds)
+    if race is None:
+        return
+    if search.options.stop is not None:
+        raise source.error(("search", "race"), "expected it without search.stop")
+    least = max(race.after, next(count for count in itertools.count(1) if 0.5**count < race.p))
+    if seeds <= least:
+        raise source.error(
+            ("search", "race"),
+            f"no proposal can lose it at p = {race.p:g}; expected at least {least + 1} values of the grid's seeds",
+            value=seeds,
         )

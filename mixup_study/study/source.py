@@ -48,6 +48,13 @@ class Source:
                 return self.places[path[:length]]
         return self.name
 
+    def holds_several(self, path: KeyPath) -> bool:
+        """Return whether a mapping or a list was written at ``path``, or nothing was."""
+        try:
+            return isinstance(at(self.tree, path), Mapping | list)
+        except (KeyError, IndexError, TypeError):
+            return True
+
     def error(self, path: KeyPath, problem: str, *, value: object = ...) -> InputError:
         """Return the one-line error for ``path``: where, which key, which value, what is wrong with it."""
         key = dotted(path)

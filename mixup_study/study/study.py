@@ -22,6 +22,7 @@ from mixup_study.study.search import Search
 from mixup_study.study.searches import list_searches
 from mixup_study.study.source import KeyPath, Source, read, set_override
 from mixup_study.study.trial import Trial, check_field, comparable
+from mixup_study.study.warm_start import add_warm_starts
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,11 @@ class Study:
         """Return the distinct trials by trial_id, in the order of the file; arms may share one."""
         return {cell.trial.trial_id: cell.trial for cell in self.every_cell}
 
+    @property
+    def shows_settings(self) -> bool:
+        """Return whether the table says which setting of an arm it shows."""
+        return self.table.pick is not None or bool(self.searches)
+
     @cached_property
     def every_cell(self) -> tuple[Cell, ...]:
         """Return the cells that the table shows, and those that searches have tried, but for placeholders."""
@@ -71,6 +77,8 @@ class StudyFile:
 
     path: Path
     overrides: tuple[str, ...] = ()
+    loading: tuple[Path, ...] = ()
+    """The files of the studies whose searches start from this one."""
 
     @cached_property
     def _source(self) -> Source:
@@ -141,6 +149,9 @@ class StudyFile:
         document = document_of(source)
         _check_table(document, source, arms)
         searches = tuple(list_searches(document, source))
+        if document.search is not None and document.search.warm_start:
+            earlier = self._load_earlier(document.search.warm_start, profile, source)
+            searches = tuple(add_warm_starts(searches, earlier, source))
         placeholders = [cell for search in searches for cell in search.list_placeholders()]
         order = list(document.arms)
         cells = tuple(sorted((*expand(document, source), *placeholders), key=lambda cell: order.index(cell.arm)))
@@ -165,6 +176,18 @@ class StudyFile:
             as_in_paper=self._is_exact and not searches and _settings(cells) <= self._paper_settings,
             searches=searches,
         )
+
+    def _load_earlier(self, names: Sequence[str], profile: str, source: Source) -> list[Study]:
+        """Return the studies that the searches start from, under the same profile where they have it."""
+        loading = (*self.loading, self.path.resolve())
+        studies = []
+        for index, name in enumerate(names):
+            path = self.path.parent / name
+            if path.resolve() in loading:
+                raise source.error(("search", "from", index), "it starts from this study itself", value=name)
+            file = StudyFile(path, loading=loading)
+            studies.append(file.load(profile if profile in file.profiles else file.base_profile))
+        return studies
 
 
 def _settings(cells: Iterable[Cell]) -> set[tuple[Any, ...]]:

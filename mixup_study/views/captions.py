@@ -6,6 +6,7 @@ from typing import Any
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.catalogue import CATALOGUE, PERCENT
+from mixup_study.study.document import SearchOptions
 from mixup_study.study.labels import count_text, key_text
 from mixup_study.study.preferences import marked_by
 from mixup_study.study.study import Study
@@ -51,19 +52,32 @@ def _how_found(study: Study) -> str:
     if not study.searches:
         return ""
     options, trial = study.searches[0].options, study.searches[0].example.trial
-    metric = CATALOGUE.metrics[options.minimise]
+    metric = CATALOGUE.metrics[options.objective]
     held_out = f", of {key_text('validation', trial.validation)} of the training set" if trial.validation else ""
     seeds = len(study.searches[0].seeds)
     mean = f", a mean over {seeds} seeds" if seeds > 1 else ""
     text = (
         f" Settings: of {count_text(options.proposals, 'proposal')} ({options.sampler}, seed {options.seed}) for each"
-        f" arm and condition, that with the lowest {metric.title}{held_out}{mean}"
+        f" arm and condition, that with the lowest {metric.title}{held_out}{mean}{_bounds_text(options)}"
     )
+    warm_starts = [warm_start for search in study.searches for warm_start in search.warm_starts]
+    for name in dict.fromkeys(warm_start.study for warm_start in warm_starts):
+        count = sum(warm_start.count for warm_start in warm_starts if warm_start.study == name)
+        text += f"; started from {count_text(count, 'setting')} of {name}"
     if options.confirm:
         text += "; trained again with other seeds" + (" on all of it" if trial.validation else "")
     if options.uses_test_set:
         text += f". {ON_TEST_SET} Picked on the test set, on which its errors are too low for that"
     return f"{text}."
+
+
+def _bounds_text(options: SearchOptions) -> str:
+    """Return what the setting had to keep to, as ``, where train error real is at most 5.0%``."""
+    bounds = []
+    for name, bound in options.at_most.items():
+        metric = CATALOGUE.metrics[name]
+        bounds.append(f"{metric.title} is at most {metric.unit.text(bound / metric.unit.scale)}")
+    return f", where {' and '.join(bounds)}" if bounds else ""
 
 
 def table_caption(findings: Findings) -> str:

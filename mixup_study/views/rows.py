@@ -12,7 +12,7 @@ from mixup_study.study.preferences import picked_by
 
 def row_label(findings: Findings, row: TableRow) -> str:
     """Return a row's arm, with the setting where the table picks one."""
-    picked = setting_text(row.setting) if findings.study.table.pick else ""
+    picked = setting_text(row.setting) if findings.study.shows_settings else ""
     return f"{row.keys['arm']} ({picked})" if picked else str(row.keys["arm"])
 
 

@@ -43,7 +43,7 @@ def _paper_sheet(findings: Findings) -> Sheet:
         groups += ["modified"] * len(_PARTS)
     first_number = len(headings)
     for value in across:
-        for group, title in _block_headings(table, value):
+        for group, title in _block_headings(study, value):
             headings.append(title)
             groups.append(group)
     texts: list[list[str]] = []
@@ -63,7 +63,7 @@ def _paper_sheet(findings: Findings) -> Sheet:
         by_value = {row.values((table.across,) if table.across else ()): row for row in line}
         for value in across:
             row = by_value.get(value)
-            if table.pick:
+            if study.shows_settings:
                 if row is not None and (setting := _paper_setting(study, row)):
                     published[index, len(entries)] = setting
                 entries.append(_setting_entry(row))
@@ -121,9 +121,10 @@ def _label_texts(study: Study, row: TableRow) -> list[str]:
     return texts
 
 
-def _block_headings(table: Table, value: tuple[Any, ...]) -> list[tuple[str, str]]:
+def _block_headings(study: Study, value: tuple[Any, ...]) -> list[tuple[str, str]]:
     """Return group and title of the columns under one value of ``table.across``."""
-    titles = [("", _SETTING)] if table.pick else []
+    table = study.table
+    titles = [("", _SETTING)] if study.shows_settings else []
     for column in table.columns:
         titles.append((column.group, column.title))
         if _has_p(table, value):
@@ -131,7 +132,7 @@ def _block_headings(table: Table, value: tuple[Any, ...]) -> list[tuple[str, str
     if table.across is None:
         return titles
     name, text = title_text(table.across), key_text(table.across, value[0])
-    if len(table.columns) == 1 and table.pick is None and table.baseline is None:
+    if len(table.columns) == 1 and not study.shows_settings and table.baseline is None:
         return [(name, text)]
     return [(text if table.across == "arm" else f"{name} {text}", title) for _, title in titles]
 

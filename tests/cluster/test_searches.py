@@ -59,6 +59,41 @@ def test_a_search_ends_with_its_winner_in_the_table(run_here: Run, searching: Pa
     pd.testing.assert_frame_equal(proposals(results), proposed)
 
 
+def test_a_race_trains_fewer_seeds_and_leaves_nothing_open(run_here: Run, searching: Path, tmp_path: Path) -> None:
+    options = ["--set", "grid.seed=[0, 1, 2, 3, 4, 5]", "--set", "search.race={after: 3, p: 0.2}"]
+    options += ["--set", "search.proposals=10"]
+    ended = run_here(searching, *options)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    recorded, proposed = records(tmp_path / "results"), proposals(tmp_path / "results")
+    trained = proposed["trial_ids"].map(lambda ids: sum(trial_id in recorded.index for trial_id in ids))
+    assert trained.between(3, 6).all()
+    assert trained.min() < 6
+    best = recorded[recorded["seed"] >= 100].iloc[0]
+    means = proposed["trial_ids"].map(
+        lambda ids: recorded.reindex(list(ids))["validation_error_last"].mean(skipna=False)
+    )
+    assert proposed["trial_ids"].map(lambda ids: recorded.loc[ids[0], "alpha"])[means.idxmin()] == best["alpha"]
+    again = run_here(searching, *options)
+    assert f"{len(recorded)} trials: {len(recorded)} done already, 0 to run" in again.stdout
+
+
+def test_a_search_starts_from_the_results_of_another(run_here: Run, searching: Path, tmp_path: Path) -> None:
+    warm = searching.with_name("warm.yaml")
+    warm.write_text(
+        SEARCHING.replace("name: searching", "name: warm").replace("  window", "  from: [searching.yaml]\n  window")
+    )
+    refused = run_here(warm)
+    assert (refused.returncode, refused.stdout.count("\n[")) == (2, 0)
+    assert "search.from: searching: 0 of 13 proposals have ended; run that study first" in refused.stderr
+    assert run_here(searching).returncode == 0
+    ended = run_here(warm)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "started from 13 settings of searching" in " ".join(ended.stdout.split())
+    both = [pd.Series(own) for _, own in proposals(tmp_path / "results").groupby("study")["values"].apply(list).items()]
+    assert both[0][0] == both[1][0]  # what is tried first
+    assert both[0].tolist() != both[1].tolist()
+
+
 def test_it_trains_what_each_trial_alone_does(run_here: Run, searching: Path, tmp_path: Path) -> None:
     assert run_here(searching, "--set", "search.proposals=3").returncode == 0
     study = StudyFile(searching).load("full")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
+import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,10 +20,13 @@ from hypothesis import strategies as st
 from mixup_study.errors import InputError
 from mixup_study.study.plan import DONE, WAIT, Ending
 from mixup_study.study.sampling import Observation, sample
-from mixup_study.study.search import Pauses, Results, Search, SearchProgress
+from mixup_study.study.search import Search
 from mixup_study.study.search_plan import SearchPlan
+from mixup_study.study.search_progress import Pauses, Results, SearchProgress
 from mixup_study.study.space import Distribution, Values
+from mixup_study.study.stopping import is_worse
 from mixup_study.study.study import Study, StudyFile
+from mixup_study.study.warm_start import WarmStartReader
 
 SEARCHING = """\
 name: searching
@@ -51,9 +57,11 @@ Load = Callable[..., Study]
 class MemoryLedger:
     """Proposals and results in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, metrics: int = 1) -> None:
+        self.metrics = metrics
+        """How many are read."""
         self.proposals: dict[str, dict[int, Values]] = {}
-        self.recorded: dict[str, float | None] = {}
+        self.recorded: dict[str, tuple[float, ...] | None] = {}
         self.pauses: dict[str, dict[int, float]] = {}
         self.abandoned: set[str] = set()
         self.written = 0
@@ -65,7 +73,7 @@ class MemoryLedger:
         self.proposals.setdefault(search.search_id, {})[number] = values
         self.written += 1
 
-    def read_results(self, trial_ids: Collection[str], metric: str) -> Results:
+    def read_results(self, trial_ids: Collection[str], metrics: Sequence[str]) -> Results:
         return {trial_id: self.recorded[trial_id] for trial_id in trial_ids if trial_id in self.recorded}
 
     def read_pauses(self, trial_ids: Collection[str], curve: str, epochs: Collection[int]) -> Pauses:
@@ -76,28 +84,32 @@ class MemoryLedger:
 
     def record(self, trial_id: str, until: int | None, pauses: Sequence[int]) -> Ending:
         """Record what a trial measures that has trained until an epoch, and return how it ended."""
-        value = measure(trial_id)
-        if value is not None:
+        values = measure(trial_id)
+        if values is not None:
             for epoch in pauses:
                 if until is None or epoch <= until:
-                    self.pauses.setdefault(trial_id, {})[epoch] = value + 0.5 / epoch
-        if value is None or until is None:
-            self.recorded[trial_id] = value
-        return "failed" if value is None else "done" if until is None else "stopped"
+                    self.pauses.setdefault(trial_id, {})[epoch] = values[0] + 0.5 / epoch
+        if values is None or until is None:
+            self.recorded[trial_id] = None if values is None else values[: self.metrics]
+        return "failed" if values is None else "done" if until is None else "stopped"
 
 
-def measure(trial_id: str) -> float | None:
-    """Return what a trial measures; one of eight diverges."""
-    return None if int(trial_id, 16) % 8 == 0 else int(trial_id, 16) / 16**16
+def measure(trial_id: str) -> tuple[float, ...] | None:
+    """Return what a trial measures of two metrics; one of eight diverges."""
+    number = int(trial_id, 16)
+    return None if number % 8 == 0 else (number / 16**16, number % 16**8 / 16**8)
 
 
-def run_search(study: Study, slots: int, chance: random.Random, crashes: int) -> tuple[MemoryLedger, Counter[Any]]:
+def run_search(
+    study: Study, slots: int, chance: random.Random, crashes: int, ledger: MemoryLedger | None = None
+) -> tuple[MemoryLedger, Counter[Any]]:
     """Run a study to its end: trials end in any order, and the command dies ``crashes`` times.
 
     Returns the ledger, and how often each trial trained until each epoch.
     """
-    ledger, trained = MemoryLedger(), Counter[Any]()
-    pauses = study.searches[0].options.pauses
+    options = study.searches[0].options
+    ledger, trained = ledger or MemoryLedger(len(options.metrics)), Counter[Any]()
+    pauses = options.pauses
     while True:
         plan = SearchPlan(study, slots, ledger)
         ended: dict[str, Ending] = {one: "done" for one, value in ledger.recorded.items() if value is not None}
@@ -132,8 +144,33 @@ def run_search(study: Study, slots: int, chance: random.Random, crashes: int) ->
 HALVING = "search.stop={after: [1, 3], keep: 0.4}"
 
 
-@pytest.mark.parametrize("overrides", [[], [HALVING, "trial.epochs=5"]], ids=["whole", "halving"])
-@settings(max_examples=25)
+RACE = "search.race={after: 3, p: 0.2}"
+SEEDS = "grid.seed=[0, 1, 2, 3, 4, 5]"
+TWO = "search.minimise=[validation_error_last, validation_error_best]"
+BOUND = "search.at_most={validation_error_best: 40}"
+SHARED = [
+    "arms.both={}",
+    "arms.mixup=null",
+    "search.space={dropout: {dropout: {uniform: [0, 0.5]}}, both: {dropout: {uniform: [0, 0.5]}, lr: {log: [0.1, 1]}}}",
+    "search.first=[{dropout: 0.1, lr: 0.1}, {dropout: 0.2, lr: 0.1}, {dropout: 0.3, lr: 0.1}, {dropout: 0.4, lr: 0.1}]",
+]
+"""Two arms that try the same settings first."""
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        [HALVING, "trial.epochs=5"],
+        [RACE, SEEDS],
+        [TWO],
+        [BOUND],
+        [*SHARED, HALVING, "trial.epochs=5"],
+        [*SHARED, RACE, SEEDS],
+    ],
+    ids=["whole", "halving", "race", "two", "bound", "halving of shared trials", "race of shared trials"],
+)
+@settings(max_examples=8)
 @given(chance=st.randoms(use_true_random=False), slots=st.integers(1, 9), crashes=st.integers(0, 4))
 def test_proposals_depend_on_no_order_no_slots_and_no_crash(
     searching_file: Path, overrides: Sequence[str], chance: random.Random, slots: int, crashes: int
@@ -167,7 +204,7 @@ def test_halving_stops_all_but_the_best_so_far(searching_file: Path) -> None:
         for epoch in (1, 3):
             came = [number for number, stop in enumerate(stops) if stop is None or stop >= epoch]
             for index, number in enumerate(came):
-                ranked = sorted((progress._result_at(other, epoch), other) for other in came[: index + 1])
+                ranked = sorted((progress._mean_at(other, epoch), other) for other in came[: index + 1])
                 best = [other for _, other in ranked[: math.ceil(0.4 * len(ranked))]]
                 assert (stops[number] != epoch) == (number in best)
         best = progress.best()
@@ -177,6 +214,199 @@ def test_halving_stops_all_but_the_best_so_far(searching_file: Path) -> None:
     assert {search.search_id for search in whole.searches}.isdisjoint(search.search_id for search in study.searches)
     assert len(ledger.recorded) < 0.7 * len(undisturbed.recorded)
     assert ledger.abandoned
+
+
+def follow(study: Study, ledger: MemoryLedger) -> list[SearchProgress]:
+    """Return how far each search of a study is by a ledger."""
+    return [
+        SearchProgress(search, ledger.proposals[search.search_id], ledger.recorded, ledger.pauses)
+        for search in study.searches
+    ]
+
+
+def test_a_race_ends_for_those_that_are_significantly_worse(searching_file: Path) -> None:
+    study, ledger = run_undisturbed(searching_file, RACE, SEEDS)
+    lost = 0
+    for progress in follow(study, ledger):
+        progress.decide()
+        for number in range(len(progress.proposals)):
+            results = [ledger.recorded.get(trial_id, ()) for trial_id in progress.list_trial_ids(number)]
+            trained = [1.0 if values is None else values[0] for values in results if values != ()]
+            stopped = progress.stopped_after(number)
+            assert len(trained) == (stopped or 6)
+            known = [earlier for earlier in range(max(0, number - 2)) if progress.stopped_after(earlier) is None]
+            measured = {earlier: progress.result(earlier) for earlier in known}
+            best = min(known, key=lambda earlier: (measured[earlier], earlier), default=None)
+            against = (
+                None
+                if best is None
+                else [
+                    1.0 if (values := ledger.recorded[trial_id]) is None else values[0]
+                    for trial_id in progress.list_trial_ids(best)
+                ]
+            )
+            for count in range(3, len(trained) + 1):
+                worse = against is not None and count < 6 and is_worse(trained[:count], against[:count], 0.2)
+                assert worse == (count == stopped)
+            lost += stopped is not None
+        best = progress.best()
+        assert best is not None
+        assert progress.stopped_after(best) is None
+    assert lost > 10
+
+
+@settings(max_examples=30)
+@given(pairs=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=2, max_size=9))
+def test_a_race_is_decided_as_optuna_would(pairs: list[tuple[int, int]]) -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        pruner = optuna.pruners.WilcoxonPruner(p_threshold=0.1, n_startup_steps=0)
+    created = optuna.create_study(pruner=pruner)
+    best, trial = created.ask(), created.ask()
+    for step, (own, other) in enumerate(pairs):
+        best.report(other, step)
+        trial.report(own, step)
+    mean = sum(other for _, other in pairs) / len(pairs)
+    created.tell(best, mean)
+    own_mean = sum(own for own, _ in pairs) / len(pairs)
+    if own_mean > mean:  # Optuna goes on where the mean is better
+        assert is_worse(*zip(*pairs, strict=True), 0.1) == trial.should_prune()
+
+
+def test_the_front_is_what_nothing_is_better_than(searching_file: Path) -> None:
+    study, ledger = run_undisturbed(searching_file, TWO)
+    sizes = set()
+    for progress, confirmed in zip(follow(study, ledger), list_found(study, ledger), strict=True):
+        points = [progress.measured(number) for number in range(14)]
+        front = progress.list_front()
+        for number, point in enumerate(points):
+            assert point is not None
+            beaten = any(other != point and other[0] <= point[0] and other[1] <= point[1] for other in points if other)
+            assert beaten == (number not in front)
+        assert front[0] == progress.winner()
+        assert all(getattr(confirmed[0].trial, name) == v for name, v in progress.proposals[front[0]].items())
+        sizes.add(len(front))
+    assert max(sizes) > 1
+
+
+def test_the_best_keeps_to_its_bounds(searching_file: Path) -> None:
+    study, ledger = run_undisturbed(searching_file, BOUND)
+    kept = 0
+    for progress in follow(study, ledger):
+        measured = {number: progress.measured(number) or () for number in range(14)}
+        within = [number for number, (_, bounded) in measured.items() if bounded <= 0.4]
+        best = progress.winner()
+        assert best is not None
+        if within:
+            assert best == min(within, key=lambda number: (measured[number][0], number))
+        else:
+            assert best == min(measured, key=lambda number: (measured[number][1], measured[number][0]))
+        assert progress.keeps_bounds(best) == bool(within)
+        assert progress.list_front() == ([best] if within else [])
+        kept += bool(within)
+    assert kept
+
+
+def test_a_sampler_keeps_away_from_what_breaks_a_bound() -> None:
+    space = {"dropout": Distribution(uniform=[0.0, 1.0])}
+    medians = []
+    for bounded in (False, True):
+        proposals: list[Values] = []
+        for number in range(30):
+            known = max(0, number - 3)
+            observations = [
+                Observation(values, (value := values["dropout"],), None, {"bounded": 0.5 - value} if bounded else {})
+                for values in proposals[:known]
+            ]
+            proposals.append(sample("tpe", 0, space, observations, proposals[known:]))
+        medians.append(statistics.median(values["dropout"] for values in proposals[15:]))
+    assert medians[0] < 0.2 < 0.4 < medians[1]
+
+
+GRID = (
+    SEARCHING.replace("name: searching", "name: earlier").split("search:")[0]
+    + """\
+table:
+  title: Earlier
+  rows: [label_noise, arm, dropout]
+  columns: [{title: last, metric: test_error_last}]
+"""
+)
+
+
+def write_earlier(folder: Path, *, search: bool) -> None:
+    """Write a study that has trials of the shape of those searched: a grid, or a search of its own."""
+    text = GRID.replace("  dropout: {}\n  mixup: {method: mixup}", "  dropout: {dropout: [0.1, 0.3, 0.7]}")
+    if search:
+        text = SEARCHING.replace("name: searching", "name: earlier").replace("proposals: 14", "proposals: 4")
+    (folder / "earlier.yaml").write_text(text)
+    (folder / "warm.yaml").write_text(SEARCHING.replace("  window: 3", "  window: 3\n  from: [earlier.yaml]"))
+
+
+@pytest.mark.parametrize("search", [False, True], ids=["grid", "search"])
+def test_a_search_starts_from_what_another_study_measured(search: bool, tmp_path: Path) -> None:
+    write_earlier(tmp_path, search=search)
+    warm, earlier = (StudyFile(tmp_path / name).load("full") for name in ("warm.yaml", "earlier.yaml"))
+    cold = {own.search_id for own in StudyFile(tmp_path / "earlier.yaml").load("full").searches}
+    assert cold.isdisjoint(own.search_id for own in warm.searches)
+    counts = [sum(start.count for start in own.warm_starts) for own in warm.searches]
+    assert counts == ([4] * 4 if search else [2, 2, 0, 0])  # 0.7 is beyond the space
+
+    ledger = MemoryLedger()
+    unfinished = "search.from: earlier: 0 of 4 " if not search else "search.from: earlier: 0 of 4 proposals have ended"
+    with pytest.raises(InputError, match=unfinished):
+        SearchPlan(warm, 1, ledger)
+    if search:
+        ledger, _ = run_search(earlier, 2, random.Random(0), 0)
+    else:
+        ledger.recorded = {trial_id: measure(trial_id) and measure(trial_id)[:1] for trial_id in earlier.trials}
+    before = {search_id: dict(own) for search_id, own in ledger.proposals.items()}
+    reader = WarmStartReader(before, lambda own, ids: (ledger.read_results(ids, own.options.metrics), {}))
+    for own, count in zip(warm.searches, counts, strict=True):
+        observations = reader.observe(own)
+        assert len(observations) == count
+        for observation in observations:
+            trials = [cell.trial.trial_id for cell in own.list_cells(observation.values)]
+            assert observation.objectives == own.average([ledger.recorded[trial_id] for trial_id in trials])
+
+
+def test_a_warm_start_changes_what_is_proposed_and_nothing_else_does(tmp_path: Path) -> None:
+    write_earlier(tmp_path, search=True)
+    earlier = StudyFile(tmp_path / "earlier.yaml").load("full")
+    warm = StudyFile(tmp_path / "warm.yaml").load("full")
+    both = []
+    for seed in range(2):
+        ledger, _ = run_search(earlier, 3, random.Random(seed), seed)
+        own, _ = run_search(warm, 1 + seed, random.Random(seed), seed, ledger)
+        both.append({search.search_id: own.proposals[search.search_id] for search in warm.searches})
+    assert both[0] == both[1]
+    cold = run_search(load_text(tmp_path, SEARCHING), 1, random.Random(0), 0)[0].proposals
+    assert all(own not in cold.values() for own in both[0].values())
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        ("[nowhere.yaml]", "nowhere.yaml: no such file"),
+        ("[warm.yaml]", "search.from.0: 'warm.yaml': it starts from this study itself"),
+        ("[other.yaml]", "search.from.0: no trial of other, profile full, is like those of the search"),
+        ("warm.yaml", "search.from: 'warm.yaml': expected a list"),
+    ],
+)
+def test_a_warm_start_from_nothing_is_one_line(names: str, problem: str, tmp_path: Path) -> None:
+    write_earlier(tmp_path, search=False)
+    text = (tmp_path / "earlier.yaml").read_text()
+    (tmp_path / "other.yaml").write_text(text.replace("name: earlier", "name: other").replace("epochs: 2", "epochs: 3"))
+    with pytest.raises(InputError) as refused:
+        StudyFile(tmp_path / "warm.yaml", (f"search.from={names}",)).load("full")
+    assert problem in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def load_text(folder: Path, text: str) -> Study:
+    (folder / "text.yaml").write_text(text)
+    return StudyFile(folder / "text.yaml").load("full")
 
 
 def list_found(study: Study, ledger: MemoryLedger) -> list[Any]:
@@ -235,7 +465,7 @@ def test_the_best_setting_is_confirmed_on_all_training_data(searching: Study, un
         means = {}
         for number, values in undisturbed.proposals[search.search_id].items():
             measured = [undisturbed.recorded[cell.trial.trial_id] for cell in search.list_cells(values)]
-            means[number] = sum(1.0 if value is None else value for value in measured) / 2
+            means[number] = sum(1.0 if values is None else values[0] for values in measured) / 2
         best = undisturbed.proposals[search.search_id][min(means, key=lambda number: means[number])]
         assert all(getattr(found[0].trial, name) == value for name, value in best.items())
 
@@ -332,7 +562,9 @@ def test_a_proposal_is_a_function_of_the_results(sampler: str, data: st.DataObje
     for number in range(len(errors) + pending):
         proposals.append(sample("random", number, SPACE, [], []))
     stops = data.draw(st.lists(st.sampled_from([None, 1, 3]), min_size=len(errors), max_size=len(errors)))
-    results = [Observation(*tried) for tried in zip(proposals, errors, stops, strict=False)]
+    results = [
+        Observation(values, (error,), stop) for values, error, stop in zip(proposals, errors, stops, strict=False)
+    ]
     proposed = [sample(sampler, 5, SPACE, results, proposals[len(errors) :]) for _ in range(2)]
     assert proposed[0] == proposed[1]
     assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
@@ -340,7 +572,7 @@ def test_a_proposal_is_a_function_of_the_results(sampler: str, data: st.DataObje
 
 def test_a_gaussian_process_proposes_what_is_in_the_space() -> None:
     proposals = [sample("random", number, SPACE, [], []) for number in range(12)]
-    results = [Observation(values, values["dropout"]) for values in proposals]
+    results = [Observation(values, (values["dropout"],)) for values in proposals]
     proposed = [sample("gp", 0, SPACE, results, proposals[:2]) for _ in range(2)]
     assert proposed[0] == proposed[1]
     assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
@@ -351,7 +583,7 @@ def test_tpe_finds_the_better_half() -> None:
     proposals: list[Values] = []
     for number in range(40):
         known = max(0, number - 3)
-        results = [Observation(values, abs(values["dropout"] - 0.8)) for values in proposals[:known]]
+        results = [Observation(values, (abs(values["dropout"] - 0.8),)) for values in proposals[:known]]
         proposals.append(sample("tpe", 0, space, results, proposals[known:]))
     late = [values["dropout"] for values in proposals[20:]]
     assert sum(abs(value - 0.8) < 0.2 for value in late) > 15
@@ -392,6 +624,30 @@ def test_tpe_finds_the_better_half() -> None:
         (["search.stop={after: [1], keep: 1}"], "search.stop.keep"),
         (["search.stop={after: [1]}"], "search.stop"),
         (["search.stop={after: [1], kep: 0.5}"], "did you mean 'keep'?"),
+        (
+            ["search.minimise=[validation_error_last, validation_error_lst]"],
+            "search.minimise.1: 'validation_error_lst'",
+        ),
+        (["search.minimise=[validation_error_last, validation_error_last]"], "stands in minimise already"),
+        (["search.minimise=[validation_error_last, test_error_last]"], "search.on_test_set: true"),
+        (
+            ["search.minimise=[validation_error_last, validation_error_best]", "search.stop={after: [1], keep: 0.5}"],
+            "expected one measurement beside search.stop",
+        ),
+        (["search.minimise=[]"], "search.minimise"),
+        (["search.minimise=5"], "search.minimise: 5: expected text"),
+        (["search.at_most={test_error_last: 5}"], "search.at_most.test_error_last"),
+        (["search.at_most={validation_error_bst: 5}"], "did you mean 'validation_error_best'?"),
+        (["search.at_most={validation_error_last: 5}"], "stands in minimise already"),
+        (
+            ["search.at_most={validation_error_best: low}"],
+            "search.at_most.validation_error_best: 'low': expected a number",
+        ),
+        (["search.race={p: 0.1}"], "search.race: 2: no proposal can lose it at p = 0.1; expected at least 5 values"),
+        (["search.race={p: 0}"], "search.race.p"),
+        (["search.race={q: 0.1}"], "unknown key; expected one of after, p"),
+        (["search.race={p: 0.1}", "search.stop={after: [1], keep: 0.5}"], "expected it without search.stop"),
+        (["search.warm_start=[a.yaml]"], "unknown key; expected one of sampler"),
         (["table.rows=[arm]"], "label_noise"),
     ],
 )

@@ -17,7 +17,7 @@ from mixup_study.views.report.memorisation import chart_memorisation
 from mixup_study.views.report.page import render_page
 from mixup_study.views.report.search import chart_search
 from mixup_study.views.report.timeline import chart_timeline
-from mixup_study.views.search_tables import importances_sheet, picked_sheet
+from mixup_study.views.search_tables import front_sheet, importances_sheet, picked_sheet
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.trials_table import failed_sheet, slowest_sheet
 from mixup_study.views.verdicts import verdicts_title
@@ -81,6 +81,7 @@ def report_html(findings: Findings) -> str:
         curves={f"curves-{label}": label for label in curves},
         search={name: title for name, (title, _) in search.items()},
         picked=picked_sheet(findings),
+        front=front_sheet(findings),
         importances=importances_sheet(findings),
         effects={f"effect-{name}": title_text(name) for name in effects},
         claims=claims,

@@ -11,7 +11,7 @@ from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.optuna_study import find_importances
 from mixup_study.catalogue import CATALOGUE, Quantity
 from mixup_study.study.labels import describe_condition, field_title, name_search, plain, setting_text, title_text
-from mixup_study.study.search import SearchProgress
+from mixup_study.study.search_progress import SearchProgress
 from mixup_study.study.space import Distribution
 from mixup_study.views.report.charts import (
     TOOLTIP,
@@ -60,7 +60,7 @@ class SearchResults:
         """Return the searches of a study; None where none of their proposals has ended."""
         if not findings.searches:
             return None
-        quantity = CATALOGUE.metrics[findings.searches[0].search.options.minimise]
+        quantity = CATALOGUE.metrics[findings.searches[0].search.options.objective]
         searches = [(progress, _list_ended(progress, quantity)) for progress in findings.searches]
         return cls(findings, quantity, searches) if any(own for _, own in searches) else None
 
@@ -98,6 +98,7 @@ def chart_search(findings: Findings) -> dict[str, tuple[str, Chart]]:
         if chart is not None:
             charts[f"search-slice-{name}"] = (f"Over {field_title(name)}", chart)
     for key, title, build in (
+        ("search-front", "What is minimised, together", _chart_front),
         ("search-parallel", "All fields together", _chart_parallel),
         ("search-contour", "The two fields that decide most", _chart_contours),
     ):
@@ -191,6 +192,61 @@ def _chart_history(results: SearchResults) -> Chart:
         note += " of those trained to their end, the other points what was measured where they were stopped"
     notes = [f"{note}."]
     return Chart(panels, _key(results), notes, _numbers(results))
+
+
+def _chart_front(results: SearchResults) -> Chart | None:
+    """Return the proposals over both of two measurements that are minimised; None of more, or of one."""
+    minimised = results.searches[0][0].search.options.minimise
+    if len(minimised) != 2:
+        return None
+    first, second = (CATALOGUE.metrics[name] for name in minimised)
+
+    def place(progress: SearchProgress, proposal: ProposalResult) -> Datum:
+        measured = progress.observe(proposal.number).objectives
+        return {"x": round_digits(first.unit.scaled(measured[0])), "y": round_digits(second.unit.scaled(measured[1]))}
+
+    drawn = {
+        progress.search.search_id: [
+            (proposal, where)
+            for proposal in own
+            if not proposal.stopped and math.isfinite((where := place(progress, proposal))["y"])
+        ]
+        for progress, own in results.searches
+    }
+    places = [where for own in drawn.values() for _, where in own]
+    x = axis_encoding("x", "x", first.label, *_list_ends([where["x"] for where in places]))
+    y = axis_encoding("y", "y", second.label, *_list_ends([where["y"] for where in places]))
+    arms = len(results.findings.arms)
+    line = {
+        "data": {"name": "front"},
+        "transform": [VISIBLE],
+        "mark": {"type": "line", "clip": True, "interpolate": "step-after", "strokeWidth": 1.8},
+        "encoding": {**x, **y, **arm_encoding("color", arms), **arm_encoding("strokeDash", arms)},
+    }
+    spec = layered_view(260, [line, _draw_points(x, y, arms)])
+    panels = []
+    for condition, group in _by_condition(results).items():
+        labels: list[Label] = []
+        points: list[Datum] = []
+        front: list[Datum] = []
+        for progress, _ in group:
+            best = set(progress.list_front())
+            for proposal, where in drawn[progress.search.search_id]:
+                points.append({**_datum(results, progress, proposal, labels), **where})
+                if proposal.number in best:
+                    front.append({"a": results.arm(progress), **where})
+        names = ", ".join(progress.search.arm for progress, _ in group)
+        description = f"{first.title.capitalize()} and {second.title} of each proposal of {names}."
+        panels.append(Panel(condition, description, spec, {"points": points, "front": front}, labels))
+    notes = ["A point is a proposal; the line joins the Pareto front, of which no other proposal is better in both."]
+    return Chart(panels, _key(results), notes, _numbers(results))
+
+
+def _list_ends(values: Sequence[float]) -> tuple[float, float]:
+    """Return both ends of an axis that shows all of ``values``, none of which is negative."""
+    low, high = min(values, default=0.0), max(values, default=1.0)
+    margin = 0.05 * (high - low) or 1.0
+    return max(0.0, low - margin), high + margin
 
 
 def _place(distribution: Distribution, value: Any) -> float:
