@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from mixup_study import cli
 from mixup_study.study.plan import GridPlan
 from mixup_study.study.profile import choose_profile
+
+if TYPE_CHECKING:
+    from mixup_study.data import LabelledSet
+
+PROGRESS_SECONDS = 5.0
+"""Between two lines that tell how many images were read."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,7 +44,25 @@ def main(arguments: Sequence[str]) -> int:
         data = load_labelled_set(trial.dataset, options.data, torch.device("cpu"), **reading_values(trial))
         sizes = ", ".join(f"{count:,} {part}" for part, count in data.sizes.items())
         print(f"{name}: {sizes} examples of {'x'.join(map(str, data.shape))}, {data.classes} classes", flush=True)
+        if options.check_data:
+            check_inputs(name, data.with_loaders(os.cpu_count() or 1))
     return cli.DONE
+
+
+def check_inputs(name: str, data: LabelledSet) -> None:
+    """Read every input of a streamed data set once, and show how far that is. Raises InputError for a damaged one."""
+    if not data.is_streamed:
+        return
+    import torch
+
+    inputs = torch.cat([data.train_inputs_N, *(part.inputs_N for part in data.measured_parts.values())])
+    shown, count = time.monotonic(), 0
+    for images in data.read(inputs.split(data.evaluated_together)):
+        count += len(images)
+        if time.monotonic() - shown > PROGRESS_SECONDS:
+            shown = time.monotonic()
+            print(f"{name}: {count:,} of {len(inputs):,} images read", file=sys.stderr, flush=True)
+    print(f"{name}: every image can be read", flush=True)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -45,6 +73,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     cli.add_study(parser)
     cli.add_data(parser)
+    parser.add_argument(
+        "--check-data",
+        action="store_true",
+        help="decode every image of the data sets that are streamed, and name the first that is damaged",
+    )
     return cli.resolve_data(parser.parse_args(arguments))
 
 

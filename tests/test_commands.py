@@ -458,6 +458,17 @@ def test_ctrl_c_ends_a_query(tmp_path: Path) -> None:
 # fetch.
 
 
+def test_fetch_checks_that_every_image_can_be_read(tmp_path: Path) -> None:
+    arguments = ("studies/imagenet.yaml", "--profile", "quick", "--data", tmp_path, "--check-data")
+    assert printed("fetch", *arguments).splitlines()[-1] == "patches_jpeg: every image can be read"
+    damaged = next((tmp_path / "patches_jpeg" / "val").rglob("*.jpeg"))
+    damaged.write_bytes(b"")
+    ended = call_command("fetch", *arguments)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"error: {damaged}: it cannot be decoded: ")
+    assert ended.stderr.count("\n") == 1
+
+
 def test_fetch_reads_each_data_set_once_and_tells_its_size(tmp_path: Path) -> None:
     lines = printed("fetch", "studies/cifar.yaml", "--profile", "quick", "--data", tmp_path).splitlines()
     assert lines[1:] == [

@@ -15,6 +15,8 @@ TEST_SHARE = 0.2
 """Of a table's rows, the share that a split sets apart for testing, rounded up."""
 
 LABELLED_IMAGES = frozenset({"labels", "images"})
+STREAMED_IMAGES = LABELLED_IMAGES | {"streamed"}
+"""Images that are read from files each time that they are used."""
 LABELLED_SPECTROGRAMS = frozenset({"labels", "spectrograms"})
 LABELLED_TABLE = frozenset({"labels", "table"})
 DENSITY = frozenset({"density"})
@@ -86,6 +88,10 @@ def _images(name: str, build: str, *files: str) -> Dataset:
     return Dataset(name, f"mixup_study.data.{build}", LabelFields, provides=LABELLED_IMAGES, files=files)
 
 
+def _streamed(name: str, build: str, *files: str) -> Dataset:
+    return Dataset(name, f"mixup_study.data.{build}", LabelFields, provides=STREAMED_IMAGES, files=files)
+
+
 def _speech(name: str, build: str, *files: str) -> Dataset:
     return Dataset(name, f"mixup_study.data.{build}", SpeechFields, provides=LABELLED_SPECTROGRAMS, files=files)
 
@@ -106,6 +112,8 @@ DATA_SETS = (
     _images("cifar10", "downloaded:load_cifar10", "cifar-10-batches-py"),
     _images("cifar100", "downloaded:load_cifar100", "cifar-100-python"),
     _images("fashion_mnist", "downloaded:load_fashion_mnist", "FashionMNIST/raw"),
+    _streamed("imagenet", "imagenet:load_imagenet", "imagenet/val"),
+    _streamed("patches_jpeg", "patch_files:load_patch_files"),
     _speech("speech_commands", "speech_commands:load_speech_commands", "speech_commands_v0.01"),
     _speech("synthetic_speech", "synthetic_speech:load_synthetic_speech"),
     _table("iris", "embedded:load_iris", 150, 4),

@@ -46,6 +46,8 @@ class Traits:
     """A trial that has it at another value than its default is trained alone, not in a pack."""
     requires: str | None = None
     """Only trials take it whose data set provides this; all by default."""
+    unless: str | None = None
+    """Trials whose data set provides this do not take it."""
     reads: bool = False
     """The code that reads the data set takes its value."""
     needed: bool = False

@@ -33,8 +33,13 @@ class PartnerFields(Fields):
         default=False,
         description="Mix only examples of the same class (SC); those of all classes by default (AC; section 3.8).",
     )
+    mix_across_workers: Annotated[bool, Traits(caption=True, alone=True)] = Field(
+        default=True,
+        description="Data-parallel workers mix the whole minibatch; otherwise each its own part, which it has at hand.",
+    )
     neighbours: Annotated[
-        Annotated[int, Field(ge=1, le=100_000)] | None, Traits(caption=True, alone=True, requires="images")
+        Annotated[int, Field(ge=1, le=100_000)] | None,
+        Traits(caption=True, alone=True, requires="images", unless="streamed"),
     ] = Field(
         default=None,
         description="Mix with a random one of this many nearest neighbours in the training set (KNN); with random"

@@ -78,6 +78,28 @@ class DenseNetFields(DropoutFields):
     )
 
 
+class ResNetFields(Fields):
+    """Fields of the residual networks for ImageNet."""
+
+    width_per_group: Annotated[int, Traits(caption=True, cost=True)] = Field(
+        default=64,
+        ge=1,
+        le=4096,
+        description="Channels of the 3x3 convolutions in the first blocks of a ResNet, or of each group of a ResNeXt.",
+    )
+
+
+class ResNeXtFields(Fields):
+    """Fields of residual networks of grouped convolutions."""
+
+    width_per_group: Annotated[int, Traits(caption=True, cost=True)] = Field(
+        default=4,
+        ge=1,
+        le=4096,
+        description="Channels of the 3x3 convolutions in the first blocks of a ResNet, or of each group of a ResNeXt.",
+    )
+
+
 class _UnitsFields(Fields):
     units: Annotated[int, Traits(caption=True, cost=True)] = Field(
         default=512, ge=1, le=1_000_000, description="Units of the hidden linear layer of speech_lenet or vgg11."
@@ -102,6 +124,10 @@ class SpeechLeNetFields(DropoutFields, _UnitsFields):
 def _mlp_weights(trial: MLPFields, features: int) -> int:
     units = [features, *[trial.width] * trial.depth]
     return sum(left * right for left, right in itertools.pairwise(units))
+
+
+def _resnet(name: str, fields: type[Fields]) -> Network:
+    return Network(name, f"mixup_study.networks.resnet:build_{name}", fields, takes=IMAGES, layers=5)
 
 
 IMAGES, SPECTROGRAMS = frozenset({"images"}), frozenset({"spectrograms"})
@@ -143,4 +169,8 @@ NETWORKS = (
         layers=3,
     ),
     Network("vgg11", "mixup_study.networks.vgg:build_vgg11", VGGFields, takes=SPECTROGRAMS, layers=5),
+    _resnet("resnet50", ResNetFields),
+    _resnet("resnet101", ResNetFields),
+    _resnet("resnext101_32x4d", ResNeXtFields),
+    _resnet("resnext101_64x4d", ResNeXtFields),
 )

@@ -15,7 +15,9 @@ class OptimizerFields(Fields):
 
     lr: Real = Field(gt=0, description="Learning rate before the first milestone.")
     weight_decay: Annotated[Real, Traits(varies_in_pack=True)] = Field(
-        default=1e-4, ge=0, description="Weight decay on every parameter, BatchNorm included."
+        default=1e-4,
+        ge=0,
+        description="Weight decay on every parameter, BatchNorm included unless norm_decay is false.",
     )
     fused: Annotated[bool, Traits(implementation=True)] = Field(
         default=True, description="Use the fused implementation of the optimizer."
@@ -26,6 +28,7 @@ class SGDFields(OptimizerFields):
     """Fields of stochastic gradient descent."""
 
     momentum: Real = Field(default=0.9, ge=0, lt=1, description="Momentum of SGD.")
+    nesterov: bool = Field(default=False, description="Nesterov's momentum.")
 
 
 OPTIMIZERS = (

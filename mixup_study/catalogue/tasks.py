@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from mixup_study.catalogue.data_sets import LabelFields
@@ -59,6 +59,19 @@ class TrainingFields(Fields):
 class ClassificationFields(TrainingFields, LabelFields):
     """Fields of a classification."""
 
+    lr_warmup_epochs: Annotated[int, Traits(caption=True, alone=True)] = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Epochs at the beginning in which the learning rate rises to lr, linearly by steps (section 3.1).",
+    )
+    lr_warmup_from: Annotated[Real, Traits(alone=True)] = Field(
+        default=0.0, ge=0, description="Learning rate at the first step, where it rises at the beginning."
+    )
+    norm_decay: Annotated[bool, Traits(caption=True, alone=True)] = Field(
+        default=True, description="Weight decay on the scales and shifts of BatchNorm too."
+    )
+
     workers: Annotated[int, Traits(caption=True, cost=True, alone=True)] = Field(
         default=1,
         ge=1,
@@ -71,6 +84,15 @@ class ClassificationFields(TrainingFields, LabelFields):
     memory_format: Annotated[Literal["contiguous", "channels_last"], Traits(implementation=True, requires="images")] = (
         Field(default="contiguous", description="Memory layout of images and convolution weights.")
     )
+
+    @field_validator("lr_warmup_from")
+    @classmethod
+    def _rises(cls, lr_warmup_from: float, info: ValidationInfo) -> float:
+        if lr_warmup_from and not info.data.get("lr_warmup_epochs"):
+            raise PydanticCustomError(
+                "unused", "the learning rate does not rise at the beginning; expected lr_warmup_epochs beside it"
+            )
+        return lr_warmup_from
 
 
 class GANFields(TrainingFields):

@@ -133,6 +133,7 @@ def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialReco
                 build_model_saver(assignment),
                 models.load,
                 recompute=assignment.settings.resources.recompute,
+                loaders=assignment.settings.resources.loaders,
                 until=assignment.until,
             )
     except InputError:

@@ -20,6 +20,7 @@ from mixup_study.study.document import Resources
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune's own progress output
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths keep their meaning in workers
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.25",  # Train's controller notices the end of a group by this, 2 by default
     "RAY_TRAIN_V2_ENABLED": "1",
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # nor is Tune's own state needed, which nobody restores
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the results are the record; Tune's CSV and JSON would only cost time

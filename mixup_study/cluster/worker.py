@@ -144,6 +144,7 @@ def _train_as_worker(config: dict[str, Any]) -> None:
                 checkpointing,
                 build_model_saver(assignment),
                 recompute=assignment.settings.resources.recompute,
+                loaders=assignment.settings.resources.loaders,
                 until=assignment.until,
             )
         if isinstance(result, TrainingDiverged):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mixup_study.data.labelled import Inputs
 from mixup_study.study.seeds import stream_seed
 
 
@@ -45,7 +46,7 @@ class Augmentation:
         return AugmentedEpoch(self._normalised, self._padded_NHWC, rows_NH, columns_NW)
 
 
-class AugmentedEpoch:
+class AugmentedEpoch(Inputs):
     """Training images under one epoch's crops and flips."""
 
     def __init__(

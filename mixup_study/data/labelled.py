@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, Self
 
@@ -11,12 +13,34 @@ from torch import Tensor
 
 from mixup_study.study.seeds import stream_seed
 
+GATHERED_VALUES = 2**22
+"""Pixels, channels counted, that are augmented at a time: 16 MiB as float32."""
+EVALUATED_VALUES = 2**24
+"""The same of inputs that are evaluated at a time, and at most EVALUATED of them."""
+EVALUATED = 1000
 
-class Inputs(Protocol):
+
+class Inputs(ABC):
     """Training inputs as one epoch sees them."""
 
+    @abstractmethod
     def __getitem__(self, index_B: Tensor) -> Tensor:
         """Return the inputs at ``index_B`` as methods mix them, float32 (B, …)."""
+
+    def read(self, parts: Sequence[Tensor], values: int) -> Iterator[Tensor]:
+        """Yield the inputs at each of ``parts`` in turn; an input has so many ``values``."""
+        return gather(self.__getitem__, parts, values)
+
+
+def gather(look_up: Callable[[Tensor], Tensor], parts: Sequence[Tensor], values: int) -> Iterator[Tensor]:
+    """Yield what ``look_up`` returns for each of ``parts``, of which an example has so many ``values``.
+
+    Several parts are looked up at once, as far as they are small: small networks would wait for each.
+    """
+    together = max(1, GATHERED_VALUES // (len(parts[0]) * values))
+    for first in range(0, len(parts), together):
+        group = parts[first : first + together]
+        yield from look_up(torch.cat(list(group))).split([len(part) for part in group])
 
 
 class Augmented(Protocol):
@@ -73,6 +97,24 @@ class LabelledSet(ABC):
     def normalised(self, inputs_N: Tensor) -> Tensor:
         """Return stored inputs as methods mix them, float32."""
 
+    def read(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield the same of each of ``parts``."""
+        return map(self.normalised, parts)
+
+    @property
+    def evaluated_together(self) -> int:
+        """Return how many inputs are evaluated at a time."""
+        return max(1, min(EVALUATED, EVALUATED_VALUES // math.prod(self.shape)))
+
+    @property
+    def is_streamed(self) -> bool:
+        """Return whether inputs are read each time that they are used, which takes long."""
+        return False
+
+    def with_loaders(self, processes: int) -> Self:
+        """Return the data set with so many processes that read inputs, if it reads any; 0 reads in this process."""
+        return self
+
     def represent(self, inputs_B: Tensor) -> Tensor:
         """Return normalised inputs, mixed or not, as networks take them: as they are, unless a data set says more."""
         return inputs_B
@@ -109,7 +151,7 @@ class LabelledSet(ABC):
 
 
 @dataclass(frozen=True)
-class Unaugmented:
+class Unaugmented(Inputs):
     """Training inputs that are the same in every epoch."""
 
     data: LabelledSet

@@ -39,7 +39,7 @@ def load_patches(folder: Path) -> ImageSet:
     No column of a photograph is in patches of both kinds: columns are cut into bands of BAND, of which test patches
     take one half and training patches the other.
     """
-    photographs = [_read_photograph(package, file) for package, file in PHOTOGRAPHS]
+    photographs = [read_photograph(package, file) for package, file in PHOTOGRAPHS]
     parts = []
     for test, count in ((False, TRAINING), (True, TEST)):
         patches = [
@@ -71,7 +71,7 @@ def draw_places(label: int, count: int, *, test: bool) -> list[tuple[int, int]]:
     return [(place // bands, BAND * (place % bands) + (0 if test else BAND - SIDE)) for place in places.tolist()]
 
 
-def _read_photograph(package: str, file: str) -> np.ndarray:
+def read_photograph(package: str, file: str) -> np.ndarray:
     """Return the middle of a photograph, uint8 (HEIGHT, WIDTH, 3)."""
     from PIL import Image
 

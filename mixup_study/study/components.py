@@ -41,7 +41,8 @@ class Components:
             field.name
             for declared in (CoreFields, *(component.fields for component in self))
             for field in fields_of(declared)
-            if field.traits.requires is None or field.traits.requires in provided
+            if (field.traits.requires is None or field.traits.requires in provided)
+            and field.traits.unless not in provided
         )
 
     @cached_property

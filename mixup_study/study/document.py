@@ -53,6 +53,13 @@ class Resources(BaseModel):
         description="Compute activations again in the backward pass in place of keeping them: less memory, more time,"
         " the same numbers. Of networks that can: densenet_bc; others keep them.",
     )
+    loaders: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="Processes that read images for each worker, of data sets that are streamed; 0 reads them between"
+        " its steps. They take CPUs beside those of the slot.",
+    )
 
     @field_validator("gpus")
     @classmethod

@@ -6,7 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -41,13 +41,21 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class _Settings:
+    """The fields that go with a value of another, and where they were written."""
+
+    path: KeyPath
+    fields: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class _Axis:
     """A field, and the values that it takes in turn."""
 
     values: Sequence[Any]
     path: KeyPath
-    settings: Mapping[Any, Mapping[str, Any]]
-    """By value, the fields that go with it."""
+    settings: Mapping[Any, tuple[_Settings, ...]]
+    """By value, what goes with it: of an arm, beside what goes with it in the grid."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,11 @@ def expand(document: Document, source: Source) -> Iterator[Cell]:
 
 def list_settings(fields: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the fields among an arm's own that tables show as its setting."""
-    return tuple(name for name in fields if name != "method" and not _is_needed(name))
+    return tuple(
+        name
+        for name, value in fields.items()
+        if name != "method" and not _is_needed(name) and not _has_settings(name, value)
+    )
 
 
 class Axes:
@@ -97,8 +109,9 @@ class Axes:
     def __init__(self, document: Document, source: Source, arm: str, fields: Mapping[str, Any]) -> None:
         """Read them; ``fields`` are the arm's. Raises InputError for what is no value, and no list of any."""
         self._source = source
-        grid = _read_axes(document.grid, ("grid",), source, with_settings=True)
-        self._axes = {**grid, **_read_axes(fields, ("arms", arm), source, with_settings=False)}
+        grid = _read_axes(document.grid, ("grid",), source)
+        own = _read_axes(fields, ("arms", arm), source)
+        self._axes = {**grid, **{name: _over(grid.get(name), axis) for name, axis in own.items()}}
 
     @property
     def least(self) -> int:
@@ -107,13 +120,21 @@ class Axes:
 
     def combine(self) -> Iterator[Combination]:
         """Yield every combination in the order of the file."""
-        paths = {name: axis.path for name, axis in self._axes.items()}
-        for combination in itertools.product(*(axis.values for axis in self._axes.values())):
-            values = dict(zip(self._axes, combination, strict=True))
-            further = _read_settings(self._axes, values, self._source)
-            places = {**paths, **{name: axis.path for name, axis in further.items()}}
-            for more in itertools.product(*(axis.values for axis in further.values())):
-                yield Combination({**values, **dict(zip(further, more, strict=True))}, places, tuple(further))
+        yield from self._combine({}, self._axes, {})
+
+    def _combine(
+        self, known: Mapping[str, _Axis], axes: Mapping[str, _Axis], chosen: Mapping[str, Any]
+    ) -> Iterator[Combination]:
+        """Yield what values of ``axes``, and of the fields that go with them, add to those ``chosen`` of ``known``."""
+        known = {**known, **axes}
+        for combination in itertools.product(*(axis.values for axis in axes.values())):
+            values = dict(zip(axes, combination, strict=True))
+            further = _read_settings(axes, values, known, self._source)
+            if further:
+                yield from self._combine(known, further, {**chosen, **values})
+            else:
+                places = {name: axis.path for name, axis in known.items()}
+                yield Combination({**chosen, **values}, places, tuple(name for name in known if name not in self._axes))
 
 
 def _too_many(arm: str, source: Source) -> InputError:
@@ -126,18 +147,25 @@ def list_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
     for arm, fields in document.arms.items():
         values = {**document.trial, **document.grid, **fields}
         lists = {name: list(_alternatives(name, value)) for name, value in values.items()}
-        for name, value in document.grid.items():
-            if name not in fields and _has_settings(name, value):
-                for settings in value.values():
-                    for setting, alternatives in (settings or {}).items():
-                        if setting not in fields:
-                            lists[setting] = [*lists.get(setting, ()), *_alternatives(setting, alternatives)]
+        for setting, alternatives in (*_list_beside(document.grid), *_list_beside(fields)):
+            if setting not in fields:
+                lists[setting] = [*lists.get(setting, ()), *_alternatives(setting, alternatives)]
         for name in filter(_is_needed, list(values)):
             for model in lists[name]:
                 for setting, value in _model_fields(document, model).items():
                     lists[setting] = [*lists.get(setting, ()), value]
         tried[arm] = {**_defaults_among(lists), **lists}
     return tried
+
+
+def _list_beside(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the fields that go with values of ``fields``, with what stands there."""
+    for name, value in fields.items():
+        if _has_settings(name, value):
+            for settings in value.values():
+                if isinstance(settings, Mapping):
+                    yield from settings.items()
+                    yield from _list_beside(settings)
 
 
 def _defaults_among(written: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]]:
@@ -248,19 +276,17 @@ class Composer:
         return explain(error, self._source, where, tuple(CATALOGUE.fields))
 
 
-def _read_axes(fields: Mapping[str, Any], at: KeyPath, source: Source, *, with_settings: bool) -> dict[str, _Axis]:
+def _read_axes(fields: Mapping[str, Any], at: KeyPath, source: Source) -> dict[str, _Axis]:
     """Return each field's alternatives, and where they were written."""
     axes = {}
     for name, value in fields.items():
         path = (*at, name)
-        settings: Mapping[Any, Mapping[str, Any]] = {}
+        settings: dict[Any, tuple[_Settings, ...]] = {}
         if _has_settings(name, value):
-            if not with_settings:
-                raise source.error(path, "expected a value or a list of them; what goes with a value stands in grid")
-            settings = {key: {} if item is None else item for key, item in value.items()}
-            for key, item in settings.items():
-                if not isinstance(item, dict):
+            for key, item in value.items():
+                if not isinstance(item, dict | None):
                     raise source.error((*path, key), "expected the fields that go with the value", value=item)
+                settings[key] = (_Settings((*path, key), item or {}),)
         values = list(_alternatives(name, value))
         if not values:
             raise source.error(path, "expands to nothing; expected at least one value", value=value)
@@ -277,22 +303,34 @@ def _read_axes(fields: Mapping[str, Any], at: KeyPath, source: Source, *, with_s
     return axes
 
 
-def _read_settings(axes: Mapping[str, _Axis], values: Mapping[str, Any], source: Source) -> dict[str, _Axis]:
+def _over(grid: _Axis | None, own: _Axis) -> _Axis:
+    """Return an arm's axis in place of the grid's; where both have fields beside their values, with those of both."""
+    if grid is None or not grid.settings or not own.settings:
+        return own
+    settings = {
+        value: (*grid.settings.get(value, ()), *own.settings.get(value, ()))
+        for value in own.values
+        if isinstance(value, Hashable)
+    }
+    return replace(own, settings=settings)
+
+
+def _read_settings(
+    axes: Mapping[str, _Axis], values: Mapping[str, Any], known: Mapping[str, _Axis], source: Source
+) -> dict[str, _Axis]:
     """Return the axes of the fields that go with the values chosen, but for those that the arm sets itself.
 
     Raises InputError for a field that two of the values set, or that the grid varies by itself.
     """
     further: dict[str, _Axis] = {}
     for name, axis in axes.items():
-        if not axis.settings:
-            continue
-        at = (*axis.path, values[name])
-        for setting, own in _read_axes(axis.settings[values[name]], at, source, with_settings=False).items():
-            if setting in axes and axes[setting].path[0] == "arms":
-                continue
-            if setting in axes or setting in further:
-                raise source.error((*at, setting), "grid sets it elsewhere too; expected it in one place")
-            further[setting] = own
+        for settings in axis.settings.get(values[name], ()) if axis.settings else ():
+            for setting, own in _read_axes(settings.fields, settings.path, source).items():
+                if setting in known and known[setting].path[0] == "arms":
+                    continue
+                if setting in known or setting in further:
+                    raise source.error((*settings.path, setting), "it stands elsewhere too; expected it in one place")
+                further[setting] = own
     return further
 
 

@@ -51,7 +51,7 @@ def explain(error: ValidationError, source: Source, at: KeyPath, valid: Sequence
     """
     details = choose_finding(error)
     path: KeyPath = (*at, *(part for part in details["loc"] if part != "[key]"))
-    if path and not source.holds_several(path[:-1]):  # a value in place of a list of it
+    if path and isinstance(path[-1], int) and not source.holds_several(path[:-1]):  # a value in place of a list of it
         path = path[:-1]
     problem = describe_finding(details, valid)
     if details["type"] == "missing":

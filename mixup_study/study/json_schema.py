@@ -40,6 +40,7 @@ def study_schema() -> dict[str, Any]:
         "resources": _nullable(_nullable_properties(_model(Resources))),
     }
     published = {**{name: _nullable(_value(name)) for name in CATALOGUE.fields}, "arm": {"type": "string"}, **metrics}
+    published["quoted"] = {"type": "string", "minLength": 1, "description": "Whom the paper quotes these numbers from."}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A study of mixup_study",
@@ -188,7 +189,7 @@ def _field_definition(name: str) -> dict[str, Any]:
 
 def _mapping_definitions() -> dict[str, Any]:
     values = _mapping({name: _value(name) for name in CATALOGUE.fields})
-    axes = _mapping({name: _reference(f"axis {name}") for name in CATALOGUE.fields})
+    axes = _grid()
     searched = [name for name, field in CATALOGUE.fields.items() if not (field.traits.seed or field.traits.needed)]
     space = _mapping({name: _reference("distribution") for name in searched if name not in CATALOGUE.kinds})
     return {

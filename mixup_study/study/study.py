@@ -24,6 +24,9 @@ from mixup_study.study.source import KeyPath, Source, read, set_override
 from mixup_study.study.trial import Trial, check_field, comparable
 from mixup_study.study.warm_start import add_warm_starts
 
+QUOTED = "quoted"
+"""Key of a published row whose numbers the paper quotes from others: from whom."""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -294,6 +297,9 @@ def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Se
     if key == "arm":
         if not isinstance(value, str) or value not in arms:
             raise source.error(path, f"expected an arm of the study{nearest(value, arms)}", value=value)
+    elif key == QUOTED:
+        if not isinstance(value, str) or not value:
+            raise source.error(path, "expected whom the paper quotes", value=value)
     elif key in CATALOGUE.metrics:
         limit = CATALOGUE.metrics[key].unit.highest
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= (limit or math.inf):
@@ -305,5 +311,5 @@ def _check_published(at: KeyPath, key: str, value: Any, source: Source, arms: Se
         except ValidationError as error:
             raise explain(error, source, at, ()) from None
     else:
-        known = (*CATALOGUE.fields, "arm", *CATALOGUE.metrics)
+        known = (*CATALOGUE.fields, "arm", *CATALOGUE.metrics, QUOTED)
         raise source.error(path, f"unknown key; expected a field of a trial, arm or a measurement{nearest(key, known)}")

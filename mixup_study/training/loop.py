@@ -33,6 +33,7 @@ def train(
     save_model: SaveModel | None = None,
     load_model: LoadModel | None = None,
     recompute: bool = False,
+    loaders: int = 0,
     until: int | None = None,
 ) -> list[TrialResult | StoppedTrial | TrainingDiverged]:
     """Train ``trials`` to their last epoch and return what each measured, or that its loss became infinite.
@@ -47,7 +48,7 @@ def train(
     ``save_model`` is called once at the end, in the first worker alone, with each trial that did not diverge and
     its model as a state dict; ``load_model`` returns the model of a trial that one of these needs. What either raises
     ends the training. ``recompute`` has networks that can compute activations again in the backward pass, in place of
-    keeping them.
+    keeping them; ``loaders`` processes read a streamed data set.
 
     Raises ValueError for a trial that does not fit its data set, InputError where the data set is not to be
     had, and Stopped where ``checkpointing`` asks for it.
@@ -55,7 +56,7 @@ def train(
     started = time.perf_counter()
     worker = Worker.current()
     settle(device)
-    environment = Environment(folder, worker, device, recompute=recompute)
+    environment = Environment(folder, worker, device, recompute=recompute, loaders=loaders)
     if load_model is not None:
         environment = replace(environment, load_model=load_model)
     task = build_group(trials, environment)

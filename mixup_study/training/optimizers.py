@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mixup_study.catalogue.optimizers import OptimizerFields, SGDFields
@@ -15,9 +15,14 @@ from mixup_study.study.trial import Trial
 
 
 def build_sgd(parameters: Iterable[Tensor], trial: SGDFields) -> Optimizer:
-    """Return stochastic gradient descent with momentum, without Nesterov's."""
+    """Return stochastic gradient descent with momentum, by default without Nesterov's."""
     return torch.optim.SGD(
-        parameters, lr=trial.lr, momentum=trial.momentum, weight_decay=trial.weight_decay, fused=trial.fused
+        parameters,
+        lr=trial.lr,
+        momentum=trial.momentum,
+        weight_decay=trial.weight_decay,
+        nesterov=trial.nesterov,
+        fused=trial.fused,
     )
 
 
@@ -34,6 +39,20 @@ def build_optimizer(parameters: Iterable[Tensor], trial: Trial) -> Optimizer:
     return optimizer
 
 
+def group_parameters(model: nn.Module, trial: Trial) -> Iterable[Any]:
+    """Return the parameters of a model; in two groups, of which BatchNorm's have no decay, without ``norm_decay``."""
+    if trial.norm_decay:
+        return model.parameters()
+    norms = dict.fromkeys(
+        parameter
+        for module in model.modules()
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+        for parameter in module.parameters()
+    )
+    others = [parameter for parameter in model.parameters() if parameter not in norms]
+    return [{"params": others}, {"params": list(norms), "weight_decay": 0.0}]
+
+
 def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
     """Have an optimizer take over what ``state_dict`` returned.
 
@@ -46,10 +65,16 @@ def load_optimizer(optimizer: Optimizer, state: dict[str, Any]) -> None:
                 raise ValueError(f"{name} of {tuple(value.shape)}; expected {tuple(parameter.shape)}")
 
 
-def learning_rate(trial: Trial, epoch: int) -> float | None:
-    """Return the learning rate of an epoch counted from 0; None of a trial that takes none."""
+def learning_rate(trial: Trial, epoch: int, share: float = 1.0) -> float | None:
+    """Return the learning rate after ``share`` of an epoch counted from 0; None of a trial that takes none.
+
+    In the first ``lr_warmup_epochs`` it rises linearly from ``lr_warmup_from``.
+    """
     if trial.lr is None:
         return None
+    if epoch < trial.lr_warmup_epochs:
+        begin, end = float(trial.lr_warmup_from), float(trial.lr)
+        return begin + (end - begin) * (epoch + share) / int(trial.lr_warmup_epochs)
     lr: float = trial.lr * trial.lr_factor ** bisect_right(trial.milestones, epoch)
     return lr
 

@@ -50,6 +50,12 @@ class Worker:
             distributed.all_reduce(tensor)
         return tensor
 
+    def share_buffers(self, model: nn.Module) -> None:
+        """Give every worker worker 0's buffers of a model: BatchNorm's running statistics."""
+        if self.count > 1:
+            for buffer in model.buffers():
+                distributed.broadcast(buffer, src=0)
+
     def from_first(self, tensor: Tensor) -> Tensor:
         """Return worker 0's ``tensor`` on every worker."""
         if self.count > 1:

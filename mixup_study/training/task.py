@@ -37,6 +37,8 @@ class Environment:
     """Returns the model of a trial that this one needs, on the CPU."""
     recompute: bool = False
     """Whether networks that can compute activations again in the backward pass, and keep none; numbers are the same."""
+    loaders: int = 0
+    """Processes that read the inputs of a streamed data set for this one; the inputs are the same."""
 
 
 class TrainingDiverged(RuntimeError):

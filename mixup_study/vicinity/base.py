@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -30,13 +30,14 @@ class Draws:
     """False in an epoch in which nothing is mixed yet."""
 
     @classmethod
-    def for_epoch(cls, seed: int, epoch: int, device: torch.device, warmup_epochs: int = 0) -> Draws:
+    def for_epoch(cls, seed: int, epoch: int, device: torch.device, warmup_epochs: int = 0, rank: int = 0) -> Draws:
         """Return the streams of one epoch; the same arguments give the same numbers on every worker.
 
-        Nothing is mixed in the first ``warmup_epochs``.
+        Nothing is mixed in the first ``warmup_epochs``. Workers that mix their own part of a minibatch each give their
+        ``rank``, by which their partners and noise differ; lambda does not.
         """
 
-        partners, noise = (_generator(seed, purpose, epoch, device) for purpose in ("partners", "noise"))
+        partners, noise = (_generator(seed, purpose, epoch, device, rank) for purpose in ("partners", "noise"))
         return cls(_interpolation(seed, epoch), partners, noise, mixing=epoch >= warmup_epochs)
 
     def lam(self, alpha: float) -> float:
@@ -91,8 +92,8 @@ def _interpolation(seed: int, epoch: int) -> np.random.Generator:
     return np.random.default_rng(stream_seed(seed, "lambda", epoch))
 
 
-def _generator(seed: int, purpose: str, epoch: int, device: torch.device) -> torch.Generator:
-    return torch.Generator(device).manual_seed(stream_seed(seed, purpose, epoch))
+def _generator(seed: int, purpose: str, epoch: int, device: torch.device, rank: int = 0) -> torch.Generator:
+    return torch.Generator(device).manual_seed(stream_seed(seed, purpose, epoch, *([rank] if rank else [])))
 
 
 @dataclass(frozen=True)
@@ -110,18 +111,37 @@ class Examples:
 
 @dataclass(frozen=True)
 class Minibatch:
-    """A whole minibatch of training examples, whatever the number of data-parallel workers."""
+    """A minibatch of training examples, of which a data-parallel worker holds its part.
+
+    The parts are contiguous, as ``Tensor.tensor_split`` makes them. What is drawn is drawn for the whole minibatch, so
+    that it does not depend on the number of workers.
+    """
 
     inputs_B: Tensor
-    """float, augmented and normalised."""
+    """float, augmented and normalised, of this worker's part."""
     targets_BK: Tensor
-    """One-hot labels."""
+    """One-hot labels of this worker's part."""
     index_B: Tensor
-    """Rows of the training set."""
+    """Rows of the training set, of the whole minibatch."""
     look_up: Callable[[Tensor], tuple[Tensor, Tensor]]
     """Returns inputs and targets, as this epoch sees them, of any rows (N,) of the training set."""
+    rank: int = 0
     workers: int = 1
-    """Data-parallel workers that will share it, in contiguous parts as ``Tensor.tensor_split`` makes them."""
+
+    def part(self, values_B: Tensor) -> Tensor:
+        """Return this worker's part of values of the whole minibatch."""
+        return values_B if self.workers == 1 else values_B.tensor_split(self.workers)[self.rank]
+
+    def take(self, order_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets of this worker's part of the whole minibatch in another order."""
+        if self.workers == 1:
+            return self.inputs_B.index_select(0, order_B), self.targets_BK.index_select(0, order_B)
+        return self.look_up(self.index_B[self.part(order_B)])
+
+    def find_labels(self) -> Tensor:
+        """Return the labels of the whole minibatch, (B,)."""
+        targets_BK = self.targets_BK if self.workers == 1 else self.look_up(self.index_B)[1]
+        return targets_BK.argmax(1)
 
 
 @dataclass(frozen=True)
@@ -132,12 +152,7 @@ class LatentMix:
     """The input of this stage, counted from 1."""
     lam: float
     partner_B: Tensor
-    """Rows of the representation; of a whole minibatch, each lies in the part of the same worker."""
-
-    def part(self, rank: int, workers: int) -> LatentMix:
-        """Return what worker ``rank`` does to the representation of its part of the minibatch."""
-        parts = self.partner_B.tensor_split(workers)
-        return replace(self, partner_B=parts[rank] - sum(len(part) for part in parts[:rank]))
+    """Rows of the representation."""
 
     def __call__(self, latent_B: Tensor) -> Tensor:
         """Return the representation (B, …) mixed with that of the partners."""
@@ -158,7 +173,7 @@ class VicinalDistribution(Protocol):
     """Turns a minibatch of training examples into virtual ones."""
 
     def sample(self, minibatch: Minibatch, draws: Draws) -> VirtualBatch:
-        """Return one virtual example for each of the minibatch."""
+        """Return one virtual example for each of this worker's part of the minibatch."""
 
 
 def mix(own: Tensor, other: Tensor, lam: float | Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
 
 from mixup_study.catalogue.methods import DirichletMixupFields
 from mixup_study.vicinity.base import Draws, Examples, Minibatch, VirtualBatch
@@ -27,13 +26,10 @@ class DirichletMixup:
             weights = [1 / self.ways] * self.ways
         else:
             weights = draws.interpolation.dirichlet([self.alpha] * self.ways).tolist()
-        orders = [draws.permutation(len(minibatch.index_B)) for _ in weights[1:]]
-
-        def combined(own: Tensor) -> Tensor:
-            total = own * weights[0]
-            for weight, order_B in zip(weights[1:], orders, strict=True):
-                total.add_(own.index_select(0, order_B), alpha=weight)
-            return total
-
         with torch.no_grad():
-            return VirtualBatch(combined(minibatch.inputs_B), combined(minibatch.targets_BK))
+            inputs_B, targets_BK = minibatch.inputs_B * weights[0], minibatch.targets_BK * weights[0]
+            for weight in weights[1:]:
+                others_B, other_targets_BK = minibatch.take(draws.permutation(len(minibatch.index_B)))
+                inputs_B.add_(others_B, alpha=weight)
+                targets_BK.add_(other_targets_BK, alpha=weight)
+            return VirtualBatch(inputs_B, targets_BK)

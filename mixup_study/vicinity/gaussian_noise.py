@@ -19,6 +19,7 @@ class GaussianNoise:
         """Return the images with noise of their own each."""
         inputs_B = minibatch.inputs_B
         if self.sigma != 0:
-            noise_B = torch.randn(inputs_B.shape, generator=draws.noise, device=inputs_B.device, dtype=inputs_B.dtype)
-            inputs_B = inputs_B.add(noise_B, alpha=self.sigma)
+            shape = (len(minibatch.index_B), *inputs_B.shape[1:])
+            noise_B = torch.randn(shape, generator=draws.noise, device=inputs_B.device, dtype=inputs_B.dtype)
+            inputs_B = inputs_B.add(minibatch.part(noise_B), alpha=self.sigma)
         return VirtualBatch(inputs_B, minibatch.targets_BK)

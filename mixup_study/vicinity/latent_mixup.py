@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from mixup_study.catalogue.methods import LatentMixupFields
 from mixup_study.vicinity.base import Draws, Examples, LatentMix, Minibatch, VirtualBatch, mix
 
@@ -24,8 +22,7 @@ class LatentMixup:
         lam = draws.lam(self.alpha)
         if lam == 1:
             return VirtualBatch(minibatch.inputs_B, minibatch.targets_BK)
-        rows_B = torch.arange(len(minibatch.index_B), device=minibatch.index_B.device)
-        parts = rows_B.tensor_split(minibatch.workers)
-        partner_B = torch.cat([part[draws.permutation(len(part))] for part in parts])
+        sizes = [len(part) for part in minibatch.index_B.tensor_split(minibatch.workers)]
+        partner_B = [draws.permutation(size) for size in sizes][minibatch.rank]
         targets_BK = mix(minibatch.targets_BK, minibatch.targets_BK.index_select(0, partner_B), lam)
         return VirtualBatch(minibatch.inputs_B, targets_BK, LatentMix(self.layer, lam, partner_B))

@@ -16,7 +16,7 @@ class Partners(Protocol):
     """Chooses the partners of a minibatch."""
 
     def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
-        """Return the partners' images (B, C, H, W) and targets (B, K)."""
+        """Return the partners' inputs and targets, of this worker's part of the minibatch."""
 
 
 def partners_of(trial: PartnerFields, examples: Examples) -> Partners:
@@ -31,8 +31,7 @@ class Permutation:
 
     def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return the minibatch in another order."""
-        partner_B = draws.permutation(len(minibatch.index_B))
-        return minibatch.inputs_B.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
+        return minibatch.take(draws.permutation(len(minibatch.index_B)))
 
 
 class PermutationWithinClasses:
@@ -40,12 +39,12 @@ class PermutationWithinClasses:
 
     def choose(self, minibatch: Minibatch, draws: Draws) -> tuple[Tensor, Tensor]:
         """Return the minibatch with the examples of each class in another order."""
-        labels_B = minibatch.targets_BK.argmax(1)
+        labels_B = minibatch.find_labels()
         shuffled_B = draws.permutation(len(labels_B))
         by_class_B = labels_B.argsort(stable=True)
         shuffled_by_class_B = shuffled_B[labels_B[shuffled_B].argsort(stable=True)]
         partner_B = torch.empty_like(by_class_B).scatter_(0, by_class_B, shuffled_by_class_B)
-        return minibatch.inputs_B.index_select(0, partner_B), minibatch.targets_BK.index_select(0, partner_B)
+        return minibatch.take(partner_B)
 
 
 class NearestNeighbours:
@@ -60,4 +59,4 @@ class NearestNeighbours:
         index_B = minibatch.index_B
         k = self._neighbours_NK.shape[1]
         choice_B = torch.randint(k, index_B.shape, generator=draws.partners, device=index_B.device)
-        return minibatch.look_up(self._neighbours_NK[index_B, choice_B])
+        return minibatch.look_up(minibatch.part(self._neighbours_NK[index_B, choice_B]))

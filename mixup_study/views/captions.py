@@ -9,10 +9,12 @@ from mixup_study.catalogue import CATALOGUE, PERCENT
 from mixup_study.study.document import SearchOptions
 from mixup_study.study.labels import count_text, key_text
 from mixup_study.study.preferences import marked_by
-from mixup_study.study.study import Study
+from mixup_study.study.study import QUOTED, Study
 
 ON_TEST_SET = "†"
 """Mark of an arm whose setting a search picked on the test set."""
+QUOTED_MARK = "‡"
+"""Mark of a published number that the paper quotes."""
 
 
 def what_ran(findings: Findings) -> str:
@@ -106,6 +108,8 @@ def _how_to_read(findings: Findings) -> str:
         parts.append(f"{marked.capitalize()} is marked.")
     if findings.has_published:
         parts.append(f"In brackets, {describe_published(study)}.")
+        if sources := dict.fromkeys(row[QUOTED] for row in study.published if QUOTED in row):
+            parts.append(f"{QUOTED_MARK} Quoted by the paper from {' and '.join(sources)}.")
     return " ".join(parts)
 
 

@@ -11,8 +11,8 @@ from mixup_study.analysis.table import TableRow
 from mixup_study.catalogue import CATALOGUE, PERCENT
 from mixup_study.study.document import Column, Table
 from mixup_study.study.labels import ARM_SEPARATOR, key_text, plain, setting_text, title_text
-from mixup_study.study.study import Study
-from mixup_study.views.captions import ON_TEST_SET, table_caption
+from mixup_study.study.study import QUOTED, Study
+from mixup_study.views.captions import ON_TEST_SET, QUOTED_MARK, table_caption
 from mixup_study.views.sheet import Sheet
 
 NOT_PUBLISHED = "not published"
@@ -167,7 +167,7 @@ def _published_text(published: Mapping[str, Any] | None, column: Column) -> str:
         return NOT_PUBLISHED
     number = published[column.metric]
     exact = f"{number}"
-    return max(f"{number:.{column.decimals}f}", exact, key=len)
+    return max(f"{number:.{column.decimals}f}", exact, key=len) + (QUOTED_MARK if QUOTED in published else "")
 
 
 def _paper_setting(study: Study, row: TableRow) -> str:

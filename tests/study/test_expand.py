@@ -116,13 +116,14 @@ def test_profiles_and_overrides_reach_the_models(tmp_path: Path) -> None:
             GRID,
             "{milestones: [60, 120], width",
             "{milestones: [60, 120], seed",
-            ":6: grid.model.mlp.seed: grid sets it",
+            ":6: grid.model.mlp.seed: it stands elsewhere too",
         ),
         (GRID, "    mlp:", "    mlpp:", ":4: grid.model: 'mlpp': expected 'preact_resnet18'"),
         (GRID, "width: [8, 16]}", "wdth: 8}", ":6: grid.model.mlp.wdth: 8: unknown key"),
         (GRID, "width: [8, 16]}", "width: []}", ":6: grid.model.mlp.width: []: expands to nothing"),
         (GRID, "preact_resnet18: {}", "preact_resnet18: 3", ":5: grid.model.preact_resnet18: 3: expected the fields"),
-        (GRID, "long: {mil", "long: {model: {mlp: {}}, mil", ":10: arms.long.model: expected a value or a list"),
+        (GRID, "long: {mil", "long: {model: {mlp: 3}, mil", ":10: arms.long.model.mlp: 3: expected the fields"),
+        (GRID, "long: {mil", "long: {model: {mlp: {width: 3}}, mil", ":10: arms.long.model.mlp.width: it stands"),
         (EVALUATIONS, "white: {source: mixup}", "white: {source: mixpu}", ":13: arms.white.source: 'mixpu': expected"),
         (EVALUATIONS, "white: {source: mixup}", "white: {source: 3}", ":13: arms.white.source: 3: expected the name"),
         (EVALUATIONS, "{like: mixup, seed", "{like: mixup A, seed", ":11: models.mixup A.like: 'mixup A': a model is"),
@@ -150,3 +151,50 @@ def test_models_are_called_by_their_names_and_what_tells_them_apart(tmp_path: Pa
     assert "model ERM A, width=16, epochs=5" in models
     assert sum(label.startswith("model for ") for label in models) == 4  # its source has no name
     assert len(models) == len(plan.needed) == 2 * 2 + 2 + 2 * 2 + 2
+
+
+NESTED = """\
+name: nested
+trial: {dataset: digits, batch_size: 50, lr: 0.1}
+grid:
+  model:
+    preact_resnet18: &both {width: 4, epochs: {3: {milestones: [2]}, 6: {milestones: [4, 5]}}}
+    wide_resnet: {depth: 10, epochs: 3, milestones: [2]}
+arms:
+  ERM: {}
+  mixup: {method: mixup, model: {preact_resnet18: {alpha: 0.2}, wide_resnet: {alpha: [0.4, 1]}}}
+table:
+  title: Nested
+  rows: [model, epochs]
+  across: arm
+  columns: [{title: last, metric: test_error_last}]
+  pick: {lowest: test_error_last}
+"""
+
+
+def test_fields_beside_a_value_may_have_fields_beside_theirs_and_an_arm_adds_its_own(tmp_path: Path) -> None:
+    study = load(tmp_path, NESTED)
+    found = [
+        (cell.arm, cell.trial.model, cell.trial.epochs, cell.trial.milestones, cell.trial.alpha) for cell in study.cells
+    ]
+    assert found == [
+        ("ERM", "preact_resnet18", 3, (2,), None),
+        ("ERM", "preact_resnet18", 6, (4, 5), None),
+        ("ERM", "wide_resnet", 3, (2,), None),
+        ("mixup", "preact_resnet18", 3, (2,), 0.2),
+        ("mixup", "preact_resnet18", 6, (4, 5), 0.2),
+        ("mixup", "wide_resnet", 3, (2,), 0.4),
+        ("mixup", "wide_resnet", 3, (2,), 1.0),
+    ]
+    assert {cell.trial.width for cell in study.cells if cell.trial.model == "preact_resnet18"} == {4}
+    assert all("model" not in cell.settings for cell in study.cells)
+
+
+def test_the_paper_profile_of_imagenet_is_table_1() -> None:
+    study = StudyFile(Path("studies/imagenet.yaml")).load("paper")
+    assert len(study.trials) == 14
+    alphas = {(trial.model, trial.alpha) for trial in study.trials.values() if trial.method == "mixup"}
+    assert alphas == {("resnet50", 0.2), ("resnet101", 0.2), ("resnext101_32x4d", 0.4), ("resnext101_64x4d", 0.4)}
+    assert {trial.milestones for trial in study.trials.values() if trial.epochs == 200} == {(60, 120, 180)}
+    assert sum(trial.model == "resnext101_64x4d" for trial in study.trials.values()) == 2
+    assert study.as_in_paper

@@ -65,6 +65,12 @@ OTHERS: dict[str, dict[str, Any]] = {
     "precision": {"precision": "bfloat16"},
     "memory_format": {"memory_format": "channels_last"},
     "fused": {"fused": False},
+    "nesterov": {"nesterov": True},
+    "norm_decay": {"norm_decay": False},
+    "lr_warmup_epochs": {"lr_warmup_epochs": 2},
+    "lr_warmup_from": {"lr_warmup_epochs": 3, "lr_warmup_from": 0.01},
+    "mix_across_workers": {"mix_across_workers": False},
+    "width_per_group": {"model": "resnet50", "width_per_group": 8},
     "seed": {"seed": 1},
 }
 """Another valid value of every field; a method brings the hyper-parameters it needs."""
@@ -189,7 +195,9 @@ def test_what_stands_around_a_trial_does_not_change_its_id(
         {"milestones": ["1"]},
         {"method": "erm"},
         {"method": "cutout", "alpha": None},
-        {"nesterov": True},
+        {"nestrov": True},
+        {"lr_warmup_from": 0.1},
+        {"dataset": "patches_jpeg", "neighbours": 3},
     ],
     ids=str,
 )

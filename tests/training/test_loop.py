@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
+from mixup_study.data import labelled
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.task import TrainingDiverged, TrialResult
-from mixup_study.training.tasks import classification
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import VirtualBatch
 from tests.training.alone import ALONE, train_alone
@@ -161,11 +162,11 @@ def test_minibatches_are_the_same_however_many_are_gathered_at_once(
 ) -> None:
     run = Classification(trial(), ALONE)
     images = run.inputs.epoch(run.trial.seed, 3)
-    monkeypatch.setattr(classification, "GATHERED_VALUES", values)
+    monkeypatch.setattr(labelled, "GATHERED_VALUES", values)
     for index, minibatch in zip(run.order(3).split(32), run.minibatches(3), strict=True):
         assert torch.equal(minibatch.index_B, index)
         assert torch.equal(minibatch.inputs_B, images[index])
-        assert torch.equal(minibatch.targets_BK, run.targets_NK[index])
+        assert torch.equal(minibatch.targets_BK, run.targets(index))
 
 
 @pytest.mark.parametrize("method", [{}, {"method": "mixup", "alpha": 1.0}, {"dropout": 0.5}], ids=str)
@@ -191,7 +192,7 @@ def test_a_step_is_plain_sgd_on_the_mean_cross_entropy() -> None:
     images = torch.randn(8, 1, 8, 8)
     labels = torch.arange(8)
     run.model.train()
-    loss_sum = run.step(VirtualBatch(images, F.one_hot(labels, 10).float()))
+    loss_sum = run.step(VirtualBatch(images, F.one_hot(labels, 10).float()), 8)
     reference.model.train()
     loss = F.cross_entropy(reference.model(images), labels)
     parameters = list(reference.model.parameters())
@@ -223,3 +224,39 @@ def test_a_loss_that_is_not_finite_ends_the_trial_and_names_the_epoch() -> None:
 def test_the_training_loss_of_mixup_is_the_mean_over_virtual_examples() -> None:
     loss = trained(trial(method="mixup", alpha=1.0, epochs=1, lr=1e-9)).epochs[0]["train_loss"]
     assert loss == pytest.approx(math.log(10), rel=0.2)  # an untrained network on ten classes
+
+
+def test_the_learning_rate_rises_by_steps_and_then_falls_at_the_milestones() -> None:
+    warm = trial(epochs=4, lr=0.4, lr_warmup_epochs=2, lr_warmup_from=0.1, milestones=[3])
+    rates = [learning_rate(warm, epoch, share) for epoch in range(4) for share in (0, 0.5)]
+    assert rates == pytest.approx([0.1, 0.175, 0.25, 0.325, 0.4, 0.4, 0.04, 0.04])
+    assert learning_rate(warm, 0) == pytest.approx(0.25)  # at its end
+    run = Classification(warm, ALONE)
+    taken: list[float] = []
+    step = run.step
+
+    def listened(*arguments: Any) -> Any:
+        taken.append(run.optimizer.param_groups[0]["lr"])
+        return step(*arguments)
+
+    run.step = listened  # type: ignore[method-assign]
+    run.train_epoch(0)
+    assert taken == pytest.approx([0.1 + 0.15 * number / 5 for number in range(5)])
+
+
+def test_nesterov_and_the_decay_of_norms_are_pytorchs() -> None:
+    usual = Classification(trial(), ALONE).optimizer
+    assert (len(usual.param_groups), usual.param_groups[0]["nesterov"]) == (1, False)
+    run = Classification(trial(nesterov=True, norm_decay=False, weight_decay=0.1), ALONE)
+    others, norms = run.optimizer.param_groups
+    assert (others["nesterov"], others["weight_decay"], norms["weight_decay"]) == (True, 0.1, 0.0)
+    named = {id(parameter): name for name, parameter in run.model.named_parameters()}
+    assert len(others["params"]) + len(norms["params"]) == len(named)
+    scales = {id(parameter) for parameter in norms["params"]}
+    expected = {
+        id(parameter)
+        for module in run.model.modules()
+        if isinstance(module, nn.BatchNorm2d)
+        for parameter in (module.weight, module.bias)
+    }
+    assert scales == expected

@@ -149,8 +149,8 @@ def test_parameters_and_measurements_stay_equal_on_all_workers(mixup_workers: li
 
 @pytest.mark.parametrize(
     "method",
-    [{}, {"method": "mixup", "alpha": 1.0}, {"method": "latent_mixup", "alpha": 1.0, "layer": 2}],
-    ids=lambda fields: fields.get("method", "erm"),
+    [{}, {"method": "mixup", "alpha": 1.0}, {"method": "mixup", "alpha": 1.0, "same_class": True}],
+    ids=["erm", "mixup", "same class"],
 )
 def test_two_workers_learn_what_one_does_on_the_same_minibatches(method: dict[str, Any], pair: Pair) -> None:
     both = pair.call(epoch_of, trial(**method), True)

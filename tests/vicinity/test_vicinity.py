@@ -62,12 +62,14 @@ class Set:
     def look_up(self, index_M: Tensor) -> tuple[Tensor, Tensor]:
         return self.images_NHWC[index_M].permute(0, 3, 1, 2).double() / 255, self.targets_NK[index_M]
 
-    def minibatch(self, index_B: Tensor, dtype: torch.dtype = torch.float64, workers: int = 1) -> Minibatch:
+    def minibatch(
+        self, index_B: Tensor, dtype: torch.dtype = torch.float64, workers: int = 1, rank: int = 0
+    ) -> Minibatch:
         def look_up(index_M: Tensor) -> tuple[Tensor, Tensor]:
             images, targets = self.look_up(index_M)
             return images.to(dtype), targets.to(dtype)
 
-        return Minibatch(*look_up(index_B), index_B, look_up, workers)
+        return Minibatch(*look_up(index_B.tensor_split(workers)[rank]), index_B, look_up, rank, workers)
 
 
 @pytest.fixture(scope="module")
@@ -435,11 +437,30 @@ def test_latent_mixup_mixes_the_input_of_the_stage_it_names(layer: int, data: Se
 
 @pytest.mark.parametrize(("size", "workers"), [(12, 2), (11, 3), (5, 4), (7, 1)])
 def test_latent_pairs_stay_with_their_worker(size: int, workers: int, data: Set, make: Make) -> None:
-    minibatch = data.minibatch(torch.arange(size), workers=workers)
-    found = make("latent").sample(minibatch, draws())
-    assert found.latent is not None
     rows = torch.arange(size).tensor_split(workers)
     for rank, part in enumerate(rows):
-        mine = found.latent.part(rank, workers)
-        assert sorted(mine.partner_B.tolist()) == list(range(len(part)))
-        assert (mine.partner_B + part[0]).tolist() == found.latent.partner_B[part].tolist()
+        minibatch = data.minibatch(torch.arange(size), workers=workers, rank=rank)
+        found = make("latent").sample(minibatch, draws())
+        assert found.latent is not None
+        assert sorted(found.latent.partner_B.tolist()) == list(range(len(part)))
+        mixed = found.latent(data.targets_NK[part])
+        torch.testing.assert_close(found.targets_BK, mixed)
+
+
+@pytest.mark.parametrize("name", [name for name in EVERY if name != "latent"])
+@pytest.mark.parametrize(("size", "workers"), [(12, 2), (11, 3), (5, 4)])
+def test_workers_share_what_one_would_make_of_the_minibatch(
+    name: str, size: int, workers: int, data: Set, make: Make
+) -> None:
+    distribution, rows = make(name), torch.arange(size)
+    whole = distribution.sample(data.minibatch(rows), draws())
+    parts = [distribution.sample(data.minibatch(rows, workers=workers, rank=rank), draws()) for rank in range(workers)]
+    torch.testing.assert_close(torch.cat([part.inputs_B for part in parts]), whole.inputs_B)
+    torch.testing.assert_close(torch.cat([part.targets_BK for part in parts]), whole.targets_BK)
+
+
+def test_workers_that_mix_their_own_part_share_lambda_alone(data: Set, make: Make) -> None:
+    streams = [Draws.for_epoch(0, 0, CPU, rank=rank) for rank in range(3)]
+    assert len({source.lam(1.0) for source in streams}) == 1
+    assert len({tuple(source.permutation(20).tolist()) for source in streams}) == 3
+    assert torch.equal(draws().permutation(20), Draws.for_epoch(0, 0, CPU, rank=0).permutation(20))

@@ -91,7 +91,7 @@ class _Block:
         common = self._trials[0] if self._decays_P is None else self._trials[0].model_copy(update={"weight_decay": 0.0})
         self._optimizer = build_optimizer(self._parameters.values(), common)
         self._inputs_PNF = torch.stack([member.data.normalised(member.data.train_inputs_N) for member in members])
-        self._targets_PNK = torch.stack([member.targets_NK for member in members])
+        self._targets_PNK = torch.stack([member.targets(member.every_row) for member in members])
         sets = [member.data for member in members]
         self._measured = {
             name: Part(

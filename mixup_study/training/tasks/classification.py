@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,16 +11,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mixup_study.data import ImageSet
+from mixup_study.data.labelled import gather
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
-from mixup_study.training.optimizers import build_optimizer, learning_rate, load_optimizer, set_learning_rate
+from mixup_study.training.optimizers import (
+    build_optimizer,
+    group_parameters,
+    learning_rate,
+    load_optimizer,
+    set_learning_rate,
+)
 from mixup_study.training.task import Environment, Measurements, Row
 from mixup_study.training.tasks import measures, plane
 from mixup_study.training.tasks.classifier import Classifier
 from mixup_study.vicinity import Draws, Examples, Minibatch, VicinalDistribution, VirtualBatch
-
-GATHERED_VALUES = 2**22
-"""Pixels, channels counted, that are augmented at a time: 16 MiB as float32."""
 
 
 class Classification(Classifier):
@@ -31,19 +36,24 @@ class Classification(Classifier):
         method = trial.components.method
         assert method is not None
         self.labels_N = self.data.train_labels_N
-        self.targets_NK = F.one_hot(self.labels_N, self.data.classes).float()
         self.worker.check(len(self.labels_N), trial.batch_size)
         self.inputs = self.data.augmented(bool(trial.augment))
         std = self.data.std if isinstance(self.data, ImageSet) else ()
         examples = Examples(self.data.train_inputs_N, self.labels_N, std, environment.folder)
         self.method: VicinalDistribution = method.load()(trial, examples)
+        self.mixes_across_workers = bool(trial.mix_across_workers)
         self.parallel_model = self.worker.wrap(self.model)
-        self.optimizer = build_optimizer(self.model.parameters(), trial)
+        self.optimizer = build_optimizer(group_parameters(self.model, trial), trial)
 
     @property
     def examples(self) -> int:
         """Return the number of training examples, which an epoch sees once each."""
         return len(self.labels_N)
+
+    @property
+    def every_row(self) -> Tensor:
+        """Return the rows of the training set, (N,), in their order."""
+        return torch.arange(len(self.labels_N), device=self.device)
 
     def state(self) -> dict[str, Any]:
         """Return everything that later epochs depend on."""
@@ -73,47 +83,55 @@ class Classification(Classifier):
         generator = torch.Generator().manual_seed(stream_seed(self.trial.seed, "order", epoch))
         return torch.randperm(len(self.labels_N), generator=generator).to(self.device)
 
-    def minibatches(self, epoch: int) -> Iterator[Minibatch]:
-        """Yield each whole minibatch of an epoch, augmented; the last may be smaller.
+    def targets(self, index_M: Tensor) -> Tensor:
+        """Return the one-hot labels of rows of the training set, float32 (M, K)."""
+        return F.one_hot(self.labels_N[index_M], self.data.classes).float()
 
-        Several minibatches are gathered at once: small networks would wait for each gather.
-        """
-        images = self.inputs.epoch(self.trial.seed, epoch)
-        size = self.trial.batch_size
-        together = max(1, GATHERED_VALUES // (size * self.data.train_inputs_N[0].numel()))
+    def minibatches(self, epoch: int) -> Iterator[Minibatch]:
+        """Yield each minibatch of an epoch with this worker's part of it, augmented; the last may be smaller."""
+        inputs = self.inputs.epoch(self.trial.seed, epoch)
 
         def look_up(index_M: Tensor) -> tuple[Tensor, Tensor]:
-            return images[index_M], self.targets_NK[index_M]
+            return inputs[index_M], self.targets(index_M)
 
-        for index_M in self.order(epoch).split(together * size):
-            parts = (part.split(size) for part in (*look_up(index_M), index_M))
-            for inputs_B, targets_BK, index_B in zip(*parts, strict=True):
-                yield Minibatch(inputs_B, targets_BK, index_B, look_up, self.trial.workers)
+        indices = self.order(epoch).split(self.trial.batch_size)
+        parts = [self.worker.shard(index_B) for index_B in indices]
+        read = inputs.read(parts, math.prod(self.data.shape))
+        targets = gather(self.targets, parts, self.data.classes)
+        for index_B, part_B, inputs_B, targets_BK in zip(indices, parts, read, targets, strict=True):
+            if self.mixes_across_workers:
+                yield Minibatch(inputs_B, targets_BK, index_B, look_up, self.worker.rank, self.worker.count)
+            else:
+                yield Minibatch(inputs_B, targets_BK, part_B, look_up)
 
     def train_epoch(self, epoch: int) -> float:
         """Take one step per minibatch; return the mean loss over the epoch's virtual examples."""
-        set_learning_rate(self.optimizer, learning_rate(self.trial, epoch))
-        draws = Draws.for_epoch(self.trial.seed, epoch, self.device, self.trial.warmup_epochs)
+        rank = 0 if self.mixes_across_workers else self.worker.rank
+        draws = Draws.for_epoch(self.trial.seed, epoch, self.device, self.trial.warmup_epochs, rank)
+        steps = -(-len(self.labels_N) // self.trial.batch_size)
         torch.manual_seed(stream_seed(self.trial.seed, "dropout", epoch, self.worker.rank))
         self.parallel_model.train()
         loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        for minibatch in self.minibatches(epoch):
-            loss_sum += self.step(self.method.sample(minibatch, draws))
+        for number, minibatch in enumerate(self.minibatches(epoch)):
+            set_learning_rate(self.optimizer, learning_rate(self.trial, epoch, number / steps))
+            loss_sum += self.step(self.method.sample(minibatch, draws), self.size_of(number))
         return (self.worker.sum(loss_sum) / len(self.labels_N)).item()
 
-    def step(self, batch: VirtualBatch) -> Tensor:
-        """Take one optimizer step on a whole minibatch; return the sum of this worker's losses.
+    def size_of(self, number: int) -> int:
+        """Return how many examples a minibatch of an epoch has, over all workers."""
+        size: int = self.trial.batch_size
+        return min(size, len(self.labels_N) - number * size)
 
-        Each worker takes its shard of the minibatch; the gradient is that of the mean over all of it.
+    def step(self, batch: VirtualBatch, size: int) -> Tensor:
+        """Take one optimizer step on this worker's part of a minibatch; return the sum of its losses.
+
+        The gradient is that of the mean over the whole minibatch, of ``size`` examples.
         """
-        images = self.worker.shard(batch.inputs_B)
-        targets = self.worker.shard(batch.targets_BK)
-        latent = None if batch.latent is None else batch.latent.part(self.worker.rank, self.worker.count)
-        logits = self.logits(self.parallel_model, images, latent)
-        dtype = torch.promote_types(logits.dtype, targets.dtype)  # float32 at least, after bfloat16 too
-        loss = F.cross_entropy(logits.to(dtype), targets.to(dtype), reduction="sum")
+        logits = self.logits(self.parallel_model, batch.inputs_B, batch.latent)
+        dtype = torch.promote_types(logits.dtype, batch.targets_BK.dtype)  # float32 at least, after bfloat16 too
+        loss = F.cross_entropy(logits.to(dtype), batch.targets_BK.to(dtype), reduction="sum")
         self.optimizer.zero_grad()
-        (loss * (self.worker.count / len(batch.inputs_B))).backward()
+        (loss * (self.worker.count / size)).backward()
         self.optimizer.step()
         return loss.detach()
 
@@ -129,6 +147,11 @@ class Classification(Classifier):
         return errors
 
     def memorisation(self) -> dict[str, float | None]:
-        """Return the training errors on real and on corrupted examples."""
+        """Return the training errors on real and on corrupted examples.
+
+        A streamed training set without label noise is not read once more for them.
+        """
+        if self.data.is_streamed and not self.trial.label_noise:
+            return measures.no_memorisation()
         predictions = self.predict(self.data.train_inputs_N, self.labels_N)
         return measures.memorisation(predictions.class_N, self.labels_N, self.replaced_N)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple, Self
 
 import torch
@@ -17,8 +16,6 @@ from mixup_study.training.memory_layout import MemoryLayout
 from mixup_study.training.task import Environment
 from mixup_study.training.tasks import measures
 from mixup_study.vicinity import LatentMix
-
-EVALUATION_BATCH = 1000
 
 
 class Predictions(NamedTuple):
@@ -44,6 +41,7 @@ class Classifier:
         self.precision: str = trial.precision
         """``bfloat16`` where forward passes are under autocast, else ``float32``."""
         data = load_labelled_set(dataset.name, environment.folder, self.device, **reading_values(trial))
+        data = data.with_loaders(environment.loaders)
         self.data, self.replaced_N = prepare(data, trial)
         torch.manual_seed(stream_seed(trial.seed, "initial weights"))
         model: nn.Module = network.load()(trial, self.data.shape, self.data.classes)
@@ -70,22 +68,19 @@ class Classifier:
     def predict(self, inputs_N: Tensor, labels_N: Tensor) -> Predictions:
         """Return what the network says of stored inputs, in evaluation mode and without augmentation.
 
-        Worker 0 predicts and the others take that over: BatchNorm's running statistics are each worker's own.
+        The workers share the inputs, all with worker 0's running statistics of BatchNorm.
         """
-        if self.worker.rank == 0:
-            self.model.eval()
-            with torch.inference_mode():
-                parts = [torch.stack(predictions) for predictions in self._predict_parts(inputs_N, labels_N)]
-            both_2N = torch.cat(parts, dim=1)
-        else:
-            both_2N = torch.empty((2, len(inputs_N)), dtype=torch.int64, device=self.device)
-        return Predictions(*self.worker.from_first(both_2N))
-
-    def _predict_parts(self, inputs_N: Tensor, labels_N: Tensor) -> Iterator[Predictions]:
-        parts = (tensor.split(EVALUATION_BATCH) for tensor in (inputs_N, labels_N))
-        for inputs_B, labels_B in zip(*parts, strict=True):
-            logits_BK = self.logits(self.model, self.data.normalised(inputs_B))
-            yield Predictions(logits_BK.argmax(1), measures.rank_labels(logits_BK, labels_B))
+        self.worker.share_buffers(self.model)
+        self.model.eval()
+        both_2N = torch.zeros((2, len(inputs_N)), dtype=torch.int64, device=self.device)
+        rows = torch.arange(len(inputs_N), device=self.device).split(self.data.evaluated_together)
+        own = rows[self.worker.rank :: self.worker.count]
+        with torch.inference_mode():
+            for row_B, inputs_B in zip(own, self.data.read([inputs_N[row_B] for row_B in own]), strict=True):
+                logits_BK = self.logits(self.model, inputs_B)
+                both_2N[0, row_B] = logits_BK.argmax(1)
+                both_2N[1, row_B] = measures.rank_labels(logits_BK, labels_N[row_B])
+        return Predictions(*self.worker.sum(both_2N))
 
     def probabilities(self, inputs_N: Tensor) -> Tensor:
         """Return p(y=k) for each of a few normalised inputs, (N, classes)."""

@@ -55,3 +55,8 @@ def memorisation(predicted_N: Tensor, labels_N: Tensor, replaced_N: Tensor) -> d
         name: error(predicted_N[among_N], labels_N[among_N]) if among_N.any() else None
         for name, among_N in groups.items()
     }
+
+
+def no_memorisation() -> dict[str, float | None]:
+    """Return the same where the training set is not predicted: None."""
+    return {"train_error_real": None, "train_error_corrupted": None}
