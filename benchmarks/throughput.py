@@ -48,15 +48,15 @@ def quick_mixup_trial() -> Trial:
 def bare_step(run: Classification) -> Callable[[], int]:
     """One epoch's worth of optimiser steps on one fixed minibatch: nothing but the network."""
     trial = run.trial
-    images = run.inputs.epoch(0, 0)[torch.arange(trial.batch_size)].contiguous(memory_format=run.memory_format)
-    targets = run.targets_NK[: trial.batch_size]
+    rows = torch.arange(trial.batch_size)
+    images, targets = run.inputs.epoch(0, 0)[rows], run.targets(rows)
     steps = -(-len(run.labels_N) // trial.batch_size)
 
     def epoch() -> int:
         run.model.train()
         for _ in range(steps):
             run.optimizer.zero_grad()
-            F.cross_entropy(run.model(images), targets).backward()
+            F.cross_entropy(run.logits(run.model, images), targets).backward()
             run.optimizer.step()
         return steps * trial.batch_size
 

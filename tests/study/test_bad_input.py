@@ -184,7 +184,9 @@ WRITTEN = [
         ]
     ),
     case("published under no arm", "arm: ERM,", "arm: ERN,", "published.0.arm: 'ERN':", "did you mean 'ERM'?"),
-    case("quoted from nobody", "test_error_last: 5.0", "quoted: 5", "published.0.quoted: 5:", "expected whom the paper"),
+    case(
+        "quoted from nobody", "test_error_last: 5.0", "quoted: 5", "published.0.quoted: 5:", "expected whom the paper"
+    ),
     case("published as text", "test_error_last: 5.0", "test_error_last: five", "'five': expected a number in percent"),
     case(
         "an unknown measurement published",
