@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import traceback
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mixup_study.analysis.table import records_by_id
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
     import torch
 
     from mixup_study.training.task import StoppedTrial, TrialResult
+
+
+CHOOSING = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
+"""Variables by which oneDNN and MKL use other instructions than the CPU's best, so that sums are rounded otherwise."""
 
 
 def find_headlines(results: str, trials: Mapping[str, Trial], keep_models: Collection[str] = ()) -> dict[str, float]:
@@ -124,10 +132,13 @@ def build_provenance(
     assignment: Assignment, started_at: datetime, device: torch.device | None, ray_version: str | None
 ) -> Provenance:
     """Return how records of an assignment are made; ``device`` is None in a process that does not train."""
-    device_name = torch_version = None
+    device_name = torch_version = instruction_set = numpy_version = None
     if device is not None:
+        import numpy as np
         import torch
 
+        instruction_set = describe_instruction_set(torch.backends.cpu.get_cpu_capability())
+        numpy_version = np.__version__
         device_name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
         torch_version = str(torch.__version__)
     return Provenance(
@@ -138,4 +149,24 @@ def build_provenance(
         python_version=platform.python_version(),
         torch_version=torch_version,
         ray_version=ray_version,
+        cpu_model=None if device is None else read_cpu_model(),
+        instruction_set=instruction_set,
+        numpy_version=numpy_version,
     )
+
+
+def describe_instruction_set(capability: str) -> str:
+    """Return PyTorch's ``capability`` of this CPU, with the variables that have oneDNN or MKL use another one."""
+    chosen = (f"{name}={os.environ[name]}" for name in CHOOSING if os.environ.get(name))
+    return ", ".join([capability, *chosen])
+
+
+@cache
+def read_cpu_model() -> str:
+    """Return what the CPU calls itself, as ``AMD EPYC 7763 64-Core Processor``."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return " ".join(value.split())
+    return platform.processor() or platform.machine()

@@ -30,7 +30,8 @@ def trials_schema() -> pa.Schema:
     that it trained together, and ``resumed_seconds`` those of them before the checkpoint that the process of
     ``started_at`` went on from. ``data_digest`` names the content of a data set that is made or converted on the
     machine, where that may differ; ``model_digests`` are those of the models that an evaluation used, that of its
-    source first.
+    source first. ``instruction_set`` is that of PyTorch's CPU kernels, with the variables that choose another one for
+    oneDNN or MKL.
     """
     return pa.schema(
         [
@@ -47,9 +48,12 @@ def trials_schema() -> pa.Schema:
             ("model_digests", pa.list_(pa.string())),
             ("started_at", pa.timestamp("us", tz="UTC")),
             ("device", pa.string()),
+            ("cpu_model", pa.string()),
+            ("instruction_set", pa.string()),
             ("code_version", pa.string()),
             ("python_version", pa.string()),
             ("torch_version", pa.string()),
+            ("numpy_version", pa.string()),
             ("ray_version", pa.string()),
         ]
     )
@@ -126,6 +130,9 @@ class Provenance:
     python_version: str
     torch_version: str | None
     ray_version: str | None
+    cpu_model: str | None = None
+    instruction_set: str | None = None
+    numpy_version: str | None = None
 
 
 @dataclass(frozen=True)

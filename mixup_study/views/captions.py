@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mixup_study.analysis.findings import Findings
+from mixup_study.analysis.machines import find_mixed_rows
 from mixup_study.catalogue import CATALOGUE, PERCENT
 from mixup_study.study.document import SearchOptions
 from mixup_study.study.labels import count_text, key_text
@@ -110,6 +111,12 @@ def _how_to_read(findings: Findings) -> str:
         parts.append(f"In brackets, {describe_published(study)}.")
         if sources := dict.fromkeys(row[QUOTED] for row in study.published if QUOTED in row):
             parts.append(f"{QUOTED_MARK} Quoted by the paper from {' and '.join(sources)}.")
+    if mixed := find_mixed_rows(findings.rows, findings.records):
+        kinds = dict.fromkeys(kind for own in mixed.values() for kind in own)
+        parts.append(
+            f"{count_text(len(mixed), 'row')} of trials from several kinds of machine, whose numbers differ slightly:"
+            f" {'; '.join(kinds)}."
+        )
     return " ".join(parts)
 
 

@@ -10,9 +10,12 @@ from mixup_study.study.labels import time_text
 
 ORIGINS = {
     "device": "device",
+    "cpu_model": "CPU",
+    "instruction_set": "instruction set",
     "code_version": "code",
     "python_version": "Python",
     "torch_version": "PyTorch",
+    "numpy_version": "NumPy",
     "ray_version": "Ray",
 }
 """Columns that say how a record came about, and what each is called."""
