@@ -97,6 +97,15 @@ def test_plan_tells_how_far_the_searches_are(searched: Path) -> None:
     assert "search: mixup: 9/9 proposals, best so far" in shown
 
 
+def test_a_sampler_that_will_be_slow_says_so(tmp_path: Path) -> None:
+    study = ("studies/search_corrupt_labels.yaml", "--profile", "quick", "--results", tmp_path)
+    slow = call_command("plan", *study, "--set", "search.sampler=gp", "--set", "search.proposals=501").stdout
+    assert "search: gp takes seconds for each proposal beyond 500 of 501, more with each" in slow
+    for options in (["search.proposals=501"], ["search.sampler=gp", "search.proposals=500"]):
+        sets = [part for option in options for part in ("--set", option)]
+        assert "takes seconds" not in call_command("plan", *study, *sets).stdout
+
+
 def test_a_study_without_a_search_has_nothing_to_export(tmp_path: Path) -> None:
     ended = call_command("export", "studies/toy.yaml", "--optuna", tmp_path / "journal", "--results", tmp_path)
     assert (ended.returncode, ended.stderr) == (

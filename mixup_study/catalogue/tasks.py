@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from mixup_study.catalogue.data_sets import LabelFields
-from mixup_study.catalogue.entries import Curve, Metric, Task
+from mixup_study.catalogue.entries import Curve, Method, Metric, Task
 from mixup_study.catalogue.fields import Fields, Real, Seed, Traits
 from mixup_study.catalogue.units import PERCENT, PLAIN, count_of
 
@@ -78,12 +78,30 @@ class ClassificationFields(TrainingFields, LabelFields):
         le=1024,
         description="Data-parallel workers. They change BatchNorm's statistics, so they belong to the trial.",
     )
+    micro_batch: Annotated[
+        Annotated[int, Field(ge=1, le=2**31)] | None, Traits(caption=True, cost=True, alone=True)
+    ] = Field(
+        default=None,
+        description="Examples of a worker's part of a minibatch that are in the network at a time, for less memory;"
+        " their gradients are added up. All of them by default. BatchNorm's statistics are of so many, so it belongs to"
+        " the trial.",
+    )
     precision: Annotated[
         Literal["float32", "bfloat16"], Traits(implementation=True, caption=True, cost=True, alone=True)
     ] = Field(default="float32", description="bfloat16: forward passes under autocast; parameters stay float32.")
     memory_format: Annotated[Literal["contiguous", "channels_last"], Traits(implementation=True, requires="images")] = (
         Field(default="contiguous", description="Memory layout of images and convolution weights.")
     )
+
+    @field_validator("micro_batch")
+    @classmethod
+    def _mixes_outside(cls, micro_batch: int | None, info: ValidationInfo) -> int | None:
+        method: Method | None = None if info.context is None else cast(Any, info.context).method
+        if micro_batch is not None and method is not None and method.name == "latent_mixup":
+            raise PydanticCustomError(
+                "latent", "latent_mixup mixes a whole minibatch within the network; expected none"
+            )
+        return micro_batch
 
     @field_validator("lr_warmup_from")
     @classmethod

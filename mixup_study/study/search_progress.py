@@ -14,7 +14,7 @@ from mixup_study.study.expand import Cell
 from mixup_study.study.sampling import Observation, sample
 from mixup_study.study.search import Search
 from mixup_study.study.space import Values
-from mixup_study.study.stopping import UNKNOWN, Halving, Race
+from mixup_study.study.stopping import Halving, Race
 
 Results = Mapping[str, tuple[float, ...] | None]
 """By trial_id, what trials that have ended measured of the metrics that decide; None of one that failed."""
@@ -62,7 +62,7 @@ class SearchProgress:
         self._twins: list[int] = []
         """By number, the first proposal of the same values."""
         self._first_of: dict[str, int] = {}
-        self._best_known: dict[int, list[float] | None] = {}
+        self._best_known: dict[int, list[float]] = {}
         options, find_twin = search.options, self._twins.__getitem__
         self._halving = None if options.stop is None else Halving(options.stop, self._mean_at, find_twin)
         self._race: Race | None = None
@@ -161,14 +161,18 @@ class SearchProgress:
             results.append((self._results[trial_id] or self.search.worst)[0])
         return results
 
-    def _find_best_known(self, number: int) -> Sequence[float] | str | None:
-        """Return the results of every seed of the best of the proposals that a proposal knows."""
+    def _find_best_known(self, number: int) -> list[float] | None:
+        """Return the results of every seed of the best of the proposals that a proposal knows; empty without one.
+
+        None while one of them has not ended.
+        """
         if number not in self._best_known:
             known = range(self._count_known(number))
             if any(self.measured(earlier, decided=True) is None for earlier in known):
-                return UNKNOWN
+                return None
             best = self._find_best(known)
-            self._best_known[number] = None if best is None else self._list_results(best, len(self.search.seeds))
+            results = None if best is None else self._list_results(best, len(self.search.seeds))
+            self._best_known[number] = results or []
         return self._best_known[number]
 
     def measured(self, number: int, *, decided: bool = False) -> tuple[float, ...] | None:

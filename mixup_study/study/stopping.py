@@ -8,9 +8,6 @@ from collections.abc import Callable, Sequence
 
 from mixup_study.study.document import RaceOptions, StopOptions
 
-UNKNOWN = "unknown"
-"""In place of the best proposal's results while a trial of an earlier one has not ended."""
-
 
 class Halving:
     """Successive halving: a proposal pauses after some epochs and goes on where it is among the best there.
@@ -88,13 +85,13 @@ class Race:
         options: RaceOptions,
         seeds: int,
         results_of: Callable[[int, int], Sequence[float] | None],
-        best_known: Callable[[int], Sequence[float] | str | None],
+        best_known: Callable[[int], Sequence[float] | None],
         find_twin: Callable[[int], int],
     ) -> None:
         """Compare what ``results_of`` says of a proposal's first trials with the results that ``best_known`` returns.
 
         The former is None until all of them have ended; the latter returns those of every seed of the best proposal
-        that another one knows, None where it knows none, UNKNOWN while that is not certain.
+        that another one knows, empty where it knows none, None while that is not certain.
         """
         self._options = options
         self._seeds = seeds
@@ -124,9 +121,9 @@ class Race:
             return twin not in self._open
         while (count := self._wanted[number]) < self._seeds:
             results, best = self._results_of(number, count), self._best_known(number)
-            if results is None or best == UNKNOWN:
+            if results is None or best is None:
                 return False
-            if best is not None and is_worse(results, [float(value) for value in best[:count]], self._options.p):
+            if best and is_worse(results, best[:count], self._options.p):
                 self._stopped[number] = count
                 return True
             self._wanted[number] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,10 @@ class Worker:
             tensor = tensor.clone()
             distributed.all_reduce(tensor)
         return tensor
+
+    def accumulate(self, model: nn.Module) -> AbstractContextManager[None]:
+        """Return a context in which gradients of ``model``, as ``wrap`` returned it, are added up but not averaged."""
+        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def share_buffers(self, model: nn.Module) -> None:
         """Give every worker worker 0's buffers of a model: BatchNorm's running statistics."""

@@ -168,6 +168,13 @@ class VirtualBatch:
     """Each row is a probability vector."""
     latent: LatentMix | None = None
 
+    def split(self, size: int | None) -> list[VirtualBatch]:
+        """Return the same in pieces of at most ``size`` examples, whole for None; not where ``latent`` is set."""
+        if size is None or size >= len(self.inputs_B):
+            return [self]
+        pieces = zip(self.inputs_B.split(size), self.targets_BK.split(size), strict=True)
+        return [VirtualBatch(inputs_B, targets_BK) for inputs_B, targets_BK in pieces]
+
 
 class VicinalDistribution(Protocol):
     """Turns a minibatch of training examples into virtual ones."""

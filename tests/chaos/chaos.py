@@ -3,7 +3,7 @@
 Usage: python -m tests.chaos [--kills N] [--seed S] [--workers W]
 
 A study of a few short trials, of evaluations of their models, and of a search runs on a cluster of two nodes on this
-machine, on one slot or on two.
+machine, on one slot, two or four.
 Victims are the processes that train (Tune actors, Train workers), the raylet of a whole node, and the command itself;
 Ctrl-C disturbs, but is no kill. When a study is done while kills are left, it begins anew in another folder. Exit
 status 0: no trial was lost, none doubled, every measurement of every epoch and every proposal equals an undisturbed
@@ -255,7 +255,7 @@ class Chaos:
         command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(results)]
         command += ["--data", str(self.folder / "data"), "--address", self.cluster.address]
         if self.workers == 1:
-            command += ["--set", f"resources.cpus={self.random.choice((1, 2))}"]
+            command += ["--set", f"resources.cpus={self.random.choice((0.5, 1, 2))}"]
         with (self.folder / "output").open("ab") as output:
             self.command = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         self.outcome.runs += 1

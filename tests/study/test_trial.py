@@ -70,6 +70,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "lr_warmup_epochs": {"lr_warmup_epochs": 2},
     "lr_warmup_from": {"lr_warmup_epochs": 3, "lr_warmup_from": 0.01},
     "mix_across_workers": {"mix_across_workers": False},
+    "micro_batch": {"micro_batch": 10},
     "width_per_group": {"model": "resnet50", "width_per_group": 8},
     "seed": {"seed": 1},
 }
@@ -197,6 +198,8 @@ def test_what_stands_around_a_trial_does_not_change_its_id(
         {"method": "cutout", "alpha": None},
         {"nestrov": True},
         {"lr_warmup_from": 0.1},
+        {"micro_batch": 0},
+        {"method": "latent_mixup", "layer": 1, "micro_batch": 10},
         {"dataset": "patches_jpeg", "neighbours": 3},
     ],
     ids=str,

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from mixup_study.data import labelled
+from mixup_study.networks import preact_resnet
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.task import TrainingDiverged, TrialResult
@@ -260,3 +261,25 @@ def test_nesterov_and_the_decay_of_norms_are_pytorchs() -> None:
         for parameter in (module.weight, module.bias)
     }
     assert scales == expected
+
+
+class Normless(nn.Module):
+    """A network without BatchNorm, in float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, 10)).double()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.layers(images.double())
+        return logits
+
+
+@pytest.mark.parametrize("micro_batch", [1, 7, 32, 100])
+def test_pieces_of_a_minibatch_add_up_to_its_gradient(micro_batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preact_resnet, "build_preact_resnet18", lambda trial, shape, classes: Normless())
+    whole, pieces = (Classification(trial(**fields), ALONE) for fields in ({}, {"micro_batch": micro_batch}))
+    losses = [run.train_epoch(0) for run in (whole, pieces)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-9)
+    for one, other in zip(whole.model.parameters(), pieces.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)

@@ -161,6 +161,13 @@ def test_two_workers_learn_what_one_does_on_the_same_minibatches(method: dict[st
     assert both[0]["loss"] == pytest.approx(alone["loss"], rel=1e-6)
 
 
+def test_two_workers_add_up_pieces_too(pair: Pair) -> None:
+    both = pair.call(epoch_of, trial(method="mixup", alpha=1.0, micro_batch=5), True)
+    whole = epoch_of(trial(method="mixup", alpha=1.0), True)
+    for found, expected in zip(both[0]["parameters"], whole["parameters"], strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize(("examples", "batch_size", "fits"), [(64, 32, True), (65, 32, False), (66, 32, True)])
 def test_a_minibatch_too_small_for_the_workers_is_refused(examples: int, batch_size: int, fits: bool) -> None:
     workers = Worker(rank=0, count=2)

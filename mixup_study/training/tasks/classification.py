@@ -125,14 +125,25 @@ class Classification(Classifier):
     def step(self, batch: VirtualBatch, size: int) -> Tensor:
         """Take one optimizer step on this worker's part of a minibatch; return the sum of its losses.
 
-        The gradient is that of the mean over the whole minibatch, of ``size`` examples.
+        The gradient is that of the mean over the whole minibatch, of ``size`` examples. ``micro_batch`` of them are in
+        the network at a time.
         """
+        self.optimizer.zero_grad()
+        *pieces, last = batch.split(self.trial.micro_batch)
+        losses = []
+        for piece in pieces:
+            with self.worker.accumulate(self.parallel_model):
+                losses.append(self._add_gradients(piece, size))
+        losses.append(self._add_gradients(last, size))
+        self.optimizer.step()
+        return torch.stack(losses).sum()
+
+    def _add_gradients(self, batch: VirtualBatch, size: int) -> Tensor:
+        """Add this part's gradients of the mean over a whole minibatch; return the sum of its losses."""
         logits = self.logits(self.parallel_model, batch.inputs_B, batch.latent)
         dtype = torch.promote_types(logits.dtype, batch.targets_BK.dtype)  # float32 at least, after bfloat16 too
         loss = F.cross_entropy(logits.to(dtype), batch.targets_BK.to(dtype), reduction="sum")
-        self.optimizer.zero_grad()
         (loss * (self.worker.count / size)).backward()
-        self.optimizer.step()
         return loss.detach()
 
     def errors(self) -> dict[str, float]:
