@@ -197,11 +197,19 @@ class StreamedSet(LabelledSet):
         """Return what a loader is asked for each of ``parts`` in an epoch."""
         return [[Request(number, seed, epoch) for number in part.tolist()] for part in parts]
 
-    def _read(self, requests: Sequence[Sequence[Request]]) -> Iterator[Tensor]:
+    def pixels(self, inputs_N: Tensor) -> Tensor:
+        """Return the middles of images as float32 pixels in [0, 255], (N, 3, H, W)."""
+        (images,) = self.loader.read([[Request(number) for number in inputs_N.tolist()]])
+        return images.to(self._device).float()
+
+    def normalised_pixels(self, pixels_N: Tensor) -> Tensor:
+        """Return the same centred and scaled per channel."""
         shift_C, scale_C = self._normalisation
+        return torch.addcmul(shift_C, pixels_N, scale_C)
+
+    def _read(self, requests: Sequence[Sequence[Request]]) -> Iterator[Tensor]:
         for images in self.loader.read(requests):
-            moved = images.to(self._device, non_blocking=True)
-            yield torch.addcmul(shift_C, moved.float(), scale_C)
+            yield self.normalised_pixels(images.to(self._device, non_blocking=True).float())
 
     @cached_property
     def _normalisation(self) -> tuple[Tensor, Tensor]:

@@ -101,6 +101,14 @@ class LabelledSet(ABC):
         """Yield the same of each of ``parts``."""
         return map(self.normalised, parts)
 
+    def pixels(self, inputs_N: Tensor) -> Tensor:
+        """Return stored images as float32 pixels in [0, 255], in the shape that ``normalised_pixels`` takes."""
+        return inputs_N.float()
+
+    def normalised_pixels(self, pixels_N: Tensor) -> Tensor:
+        """Return pixels as methods mix them; gradients flow through it."""
+        return self.normalised(pixels_N)
+
     @property
     def evaluated_together(self) -> int:
         """Return how many inputs are evaluated at a time."""

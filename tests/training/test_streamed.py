@@ -12,6 +12,7 @@ from mixup_study.study.trial import Trial
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
 from mixup_study.training.task import Environment, TrialResult
+from mixup_study.training.tasks.attack import Attack
 from mixup_study.training.tasks.classification import Classification
 from tests.training.alone import CPU, train_alone
 from tests.training.pair import Pair, running_pair
@@ -92,3 +93,19 @@ def test_two_workers_measure_what_one_does(pair: Pair, folder: Path) -> None:
 def errors_of(trial: Trial, folder: Path) -> dict[str, float]:
     settle(CPU)
     return Classification(trial, Environment(folder, Worker.current(), CPU)).errors()
+
+
+def test_streamed_images_are_attacked(folder: Path) -> None:
+    own = trial(width=8, train_size=None, epochs=4, lr_warmup_epochs=0, dataset="patches")
+    model: dict[str, Any] = {}
+    train_alone(own, folder, save_model=lambda trial, state: model.update(state))
+    environment = Environment(folder, Worker(), CPU, load_model=lambda needed: dict(model))
+    source = own.to_dict() | {"dataset": "patches_jpeg"}
+    errors = {
+        epsilon: Attack(Trial(task="attack", source=source, epsilon=epsilon, steps=2), environment).evaluate()
+        for epsilon in (1e-4, 16.0)
+    }
+    nothing, much = (result.measurements for result in errors.values())
+    assert nothing["adversarial_error"] == nothing["clean_error"] == much["clean_error"]
+    assert nothing["adversarial_top5_error"] == much["clean_top5_error"]
+    assert much["adversarial_error"] > much["clean_error"] + 0.03  # type: ignore[operator]

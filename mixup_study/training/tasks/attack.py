@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -48,14 +48,19 @@ class Attack(Evaluation):
 
     def _predict_adversarial(self) -> Iterator[Predictions]:
         data = self._source.data
+
+        def read(parts: Sequence[Tensor]) -> Iterator[Tensor]:
+            return map(data.normalised_pixels, parts)
+
         parts = (tensor.split(ATTACK_BATCH) for tensor in (data.test_inputs_N, data.test_labels_N))
-        for images_N, labels_N in zip(*parts, strict=True):
-            changed_N = perturb(self._attacker, images_N, labels_N, self._trial.epsilon, self._trial.steps)
-            yield self._source.predict(changed_N, labels_N)
+        for inputs_N, labels_N in zip(*parts, strict=True):
+            pixels_N = data.pixels(inputs_N)
+            changed_N = perturb(self._attacker, pixels_N, labels_N, self._trial.epsilon, self._trial.steps)
+            yield self._source.predict(changed_N, labels_N, read)
 
 
 def perturb(classifier: Classifier, images_N: Tensor, labels_N: Tensor, epsilon: float, steps: int) -> Tensor:
-    """Return images that mislead a classifier, float32 in [0, 255] of the shape of ``images_N``, uint8.
+    """Return images that mislead a classifier, float32 in [0, 255] of the shape of ``images_N``, pixels too.
 
     Each step adds ``epsilon / steps`` times the sign of the gradient of the loss with the true labels to each value
     of a pixel, which stays within ``epsilon`` of what it was and within [0, 255]: before normalisation.
@@ -64,7 +69,7 @@ def perturb(classifier: Classifier, images_N: Tensor, labels_N: Tensor, epsilon:
     changed_N = clean_N
     for _ in range(steps):
         changed_N = changed_N.detach().requires_grad_()
-        logits_NK = classifier.logits(classifier.model, classifier.data.normalised(changed_N))
+        logits_NK = classifier.logits(classifier.model, classifier.data.normalised_pixels(changed_N))
         loss = F.cross_entropy(logits_NK, labels_N, reduction="sum")
         (gradient_N,) = torch.autograd.grad(loss, changed_N)
         moved_N = changed_N.detach() + (epsilon / steps) * gradient_N.sign()

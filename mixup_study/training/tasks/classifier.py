@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, Self
 
 import torch
@@ -16,6 +17,9 @@ from mixup_study.training.memory_layout import MemoryLayout
 from mixup_study.training.task import Environment
 from mixup_study.training.tasks import measures
 from mixup_study.vicinity import LatentMix
+
+Read = Callable[[Sequence[Tensor]], Iterator[Tensor]]
+"""Yields the normalised inputs of each part of what is stored."""
 
 
 class Predictions(NamedTuple):
@@ -65,18 +69,20 @@ class Classifier:
             logits: Tensor = model(inputs_B) if latent is None else model(inputs_B, latent.layer, latent)
         return logits
 
-    def predict(self, inputs_N: Tensor, labels_N: Tensor) -> Predictions:
+    def predict(self, inputs_N: Tensor, labels_N: Tensor, read: Read | None = None) -> Predictions:
         """Return what the network says of stored inputs, in evaluation mode and without augmentation.
 
-        The workers share the inputs, all with worker 0's running statistics of BatchNorm.
+        ``read`` normalises what is stored in another way than the data set does. The workers share the inputs, all
+        with worker 0's running statistics of BatchNorm.
         """
         self.worker.share_buffers(self.model)
         self.model.eval()
         both_2N = torch.zeros((2, len(inputs_N)), dtype=torch.int64, device=self.device)
         rows = torch.arange(len(inputs_N), device=self.device).split(self.data.evaluated_together)
         own = rows[self.worker.rank :: self.worker.count]
+        normalised = (read or self.data.read)([inputs_N[row_B] for row_B in own])
         with torch.inference_mode():
-            for row_B, inputs_B in zip(own, self.data.read([inputs_N[row_B] for row_B in own]), strict=True):
+            for row_B, inputs_B in zip(own, normalised, strict=True):
                 logits_BK = self.logits(self.model, inputs_B)
                 both_2N[0, row_B] = logits_BK.argmax(1)
                 both_2N[1, row_B] = measures.rank_labels(logits_BK, labels_N[row_B])
