@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,9 +13,6 @@ from mixup_study.study.profile import choose_profile
 
 if TYPE_CHECKING:
     from mixup_study.data import LabelledSet
-
-PROGRESS_SECONDS = 5.0
-"""Between two lines that tell how many images were read."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,13 +50,13 @@ def check_inputs(name: str, data: LabelledSet) -> None:
         return
     import torch
 
+    from mixup_study.data.progress import ProgressLines
+
     inputs = torch.cat([data.train_inputs_N, *(part.inputs_N for part in data.measured_parts.values())])
-    shown, count = time.monotonic(), 0
+    lines, count = ProgressLines(), 0
     for images in data.read(inputs.split(data.evaluated_together)):
         count += len(images)
-        if time.monotonic() - shown > PROGRESS_SECONDS:
-            shown = time.monotonic()
-            print(f"{name}: {count:,} of {len(inputs):,} images read", file=sys.stderr, flush=True)
+        lines.show(f"{name}: {count:,} of {len(inputs):,} images read")
     print(f"{name}: every image can be read", flush=True)
 
 

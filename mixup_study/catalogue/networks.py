@@ -78,26 +78,27 @@ class DenseNetFields(DropoutFields):
     )
 
 
-class ResNetFields(Fields):
-    """Fields of the residual networks for ImageNet."""
-
-    width_per_group: Annotated[int, Traits(caption=True, cost=True)] = Field(
-        default=64,
+WidthPerGroup = Annotated[
+    int,
+    Field(
         ge=1,
         le=4096,
         description="Channels of the 3x3 convolutions in the first blocks of a ResNet, or of each group of a ResNeXt.",
-    )
+    ),
+    Traits(caption=True, cost=True),
+]
+
+
+class ResNetFields(Fields):
+    """Fields of the residual networks for ImageNet."""
+
+    width_per_group: WidthPerGroup = 64
 
 
 class ResNeXtFields(Fields):
     """Fields of residual networks of grouped convolutions."""
 
-    width_per_group: Annotated[int, Traits(caption=True, cost=True)] = Field(
-        default=4,
-        ge=1,
-        le=4096,
-        description="Channels of the 3x3 convolutions in the first blocks of a ResNet, or of each group of a ResNeXt.",
-    )
+    width_per_group: WidthPerGroup = 4
 
 
 class _UnitsFields(Fields):

@@ -10,14 +10,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from mixup_study.data.progress import ProgressLines
+
 CHUNK = 2**20
 TIMEOUT_SECONDS = 30
 ATTEMPTS = 3
 """Connections in a row that bring nothing, before a download is given up."""
 PAUSE_SECONDS = 1.0
 """Before the next attempt; it doubles each time."""
-PROGRESS_SECONDS = 5.0
-"""Between two lines that tell how far a download is."""
 
 
 def download(url: str, path: Path, sha256: str) -> None:
@@ -66,15 +66,13 @@ def _fetch_rest(url: str, part: Path) -> None:
         begun = have if response.status == 206 else 0
         length = response.headers.get("Content-Length")
         total = None if length is None else begun + int(length)
-        shown = time.monotonic()
+        lines = ProgressLines()
         while chunk := _read_chunk(response):
             file.write(chunk)
-            if time.monotonic() - shown > PROGRESS_SECONDS:
-                _show_progress(part, file.tell(), total)
-                shown = time.monotonic()
+            lines.show(_describe_progress(part, file.tell(), total))
         if total is not None and file.tell() < total:
             raise OSError(f"{url}: the connection ended after {file.tell():,} of {total:,} bytes")
-        _show_progress(part, file.tell(), total)
+        print(_describe_progress(part, file.tell(), total), file=sys.stderr)
 
 
 def _read_chunk(response: http.client.HTTPResponse) -> bytes:
@@ -84,9 +82,9 @@ def _read_chunk(response: http.client.HTTPResponse) -> bytes:
         raise OSError(f"the connection ended early ({type(error).__name__})") from error
 
 
-def _show_progress(part: Path, size: int, total: int | None) -> None:
+def _describe_progress(part: Path, size: int, total: int | None) -> str:
     of_all = "" if total is None else f" of {total / 1e6:,.0f}"
-    print(f"{part.name.removesuffix('.part')}: {size / 1e6:,.0f}{of_all} MB", file=sys.stderr)
+    return f"{part.name.removesuffix('.part')}: {size / 1e6:,.0f}{of_all} MB"
 
 
 def _is_final(error: OSError) -> bool:

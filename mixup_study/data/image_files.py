@@ -99,10 +99,19 @@ def _build_random_cut(side: int) -> v2.Transform:
 
 def _stack(images: Sequence[Tensor | Unreadable]) -> Tensor | Unreadable:
     """Return images as one tensor, or the first that cannot be read."""
+    readable = []
     for image in images:
         if isinstance(image, Unreadable):
             return image
-    return torch.stack(list(images))  # type: ignore[arg-type]
+        readable.append(image)
+    return torch.stack(readable)
+
+
+def _check(images: Tensor | Unreadable) -> Tensor:
+    """Return images that could be read; raise InputError for one that could not."""
+    if isinstance(images, Unreadable):
+        raise InputError(f"{images.path}: it cannot be decoded: {images.reason}; expected an image")
+    return images
 
 
 class _Queue:
@@ -116,7 +125,10 @@ class _Queue:
 
 
 class Loader:
-    """Reads images, ahead of their use where processes of its own do; what it returns does not depend on them."""
+    """Reads images, ahead of their use where processes of its own do; what it returns does not depend on them.
+
+    One reading ends before the next begins: the processes work for one at a time.
+    """
 
     def __init__(self, files: ImageFiles, processes: int, pin: bool) -> None:
         """Read with so many processes, in this one with 0; ``pin`` has them in memory that a GPU copies from."""
@@ -138,10 +150,7 @@ class Loader:
     def read(self, requests: Sequence[Sequence[Request]]) -> Iterator[Tensor]:
         """Yield the images of each minibatch, uint8 (B, 3, side, side). Raises InputError for one that is damaged."""
         self._queue.requests = requests
-        for images in self._loader:
-            if isinstance(images, Unreadable):
-                raise InputError(f"{images.path}: it cannot be decoded: {images.reason}; expected an image")
-            yield images
+        return map(_check, self._loader)
 
 
 @dataclass(frozen=True)
@@ -182,8 +191,12 @@ class StreamedSet(LabelledSet):
 
     def normalised(self, inputs_N: Tensor) -> Tensor:
         """Return the middles of images as float32 (N, 3, H, W), centred and scaled per channel."""
-        (images,) = self.read([inputs_N])
-        return images
+        return self.normalised_pixels(self.pixels(inputs_N))
+
+    def look_up(self, requests: Sequence[Request]) -> Tensor:
+        """Return images read by this process, while others may read ahead, as float32 pixels (N, 3, H, W)."""
+        images = _check(_stack([self.files[request] for request in requests]))
+        return images.to(self._device).float()
 
     def read(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the same of each of ``parts``."""
@@ -199,8 +212,7 @@ class StreamedSet(LabelledSet):
 
     def pixels(self, inputs_N: Tensor) -> Tensor:
         """Return the middles of images as float32 pixels in [0, 255], (N, 3, H, W)."""
-        (images,) = self.loader.read([[Request(number) for number in inputs_N.tolist()]])
-        return images.to(self._device).float()
+        return self.look_up([Request(number) for number in inputs_N.tolist()])
 
     def normalised_pixels(self, pixels_N: Tensor) -> Tensor:
         """Return the same centred and scaled per channel."""
@@ -246,8 +258,9 @@ class StreamedEpoch(Inputs):
 
     def __getitem__(self, index_B: Tensor) -> Tensor:
         """Return the images at ``index_B`` as float32 (B, 3, H, W)."""
-        (images,) = self.read([index_B], 0)
-        return images
+        numbers = self.data.train_inputs_N[index_B].tolist()
+        requests = [Request(number, self.seed, self.number) for number in numbers]
+        return self.data.normalised_pixels(self.data.look_up(requests))
 
     def read(self, parts: Sequence[Tensor], values: int) -> Iterator[Tensor]:
         """Yield the images at each of ``parts`` in turn, read ahead."""

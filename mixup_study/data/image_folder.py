@@ -8,6 +8,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ PARTS = ("train", "val")
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp")
 INDEX = "index.npz"
 """File beside the parts that lists theirs, written when they are first listed."""
+
+DAMAGES = (OSError, KeyError, ValueError, EOFError, BadZipFile)
+"""What NumPy raises for an index that is not there, or damaged."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ def list_images(root: Path) -> FolderIndex:
             raise InputError(f"{root / 'val' / name}: a class that train has not; expected the same folders in both")
     times = np.array([own[name] for own in folders.values() for name in own], np.int64)
     file = root / INDEX
-    with suppress(OSError, KeyError, ValueError), np.load(file) as saved:  # one cut short is written anew
+    with suppress(*DAMAGES), np.load(file) as saved:  # one that is damaged is written anew
         if tuple(saved["classes"].tolist()) == classes and np.array_equal(saved["times"], times):
             return FolderIndex(classes, saved["names"], saved["labels"], int(saved["training"]))
     index = _list_files(root, folders)

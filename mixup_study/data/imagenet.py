@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tarfile
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +12,17 @@ from filelock import FileLock
 
 from mixup_study.data.image_files import StreamedSet
 from mixup_study.data.image_folder import PARTS, open_folder
+from mixup_study.data.progress import ProgressLines
 from mixup_study.errors import InputError
 
 NAME = "imagenet"
 ARCHIVES = ("ILSVRC2012_img_train.tar", "ILSVRC2012_img_val.tar", "ILSVRC2012_devkit_t12.tar.gz")
 """The official files: training images, validation images, and the labels of these."""
+TRUTH, META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
+"""Files of the development kit: the class's number of each validation image, and the name of each class."""
 CLASSES, TRAINING, TEST = 1000, 1_281_167, 50_000
 SIDE = 224
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PROGRESS_SECONDS = 5.0
-"""Between two lines that tell how far the unpacking is."""
 
 
 def load_imagenet(folder: Path) -> StreamedSet:
@@ -61,7 +60,7 @@ def _unpack(folder: Path, root: Path) -> None:
                 unpack_training(train, root / "train")
             if not (root / "val").is_dir():
                 unpack_validation(val, read_labels(devkit), root / "val")
-    except (OSError, tarfile.TarError) as error:
+    except (OSError, ValueError, tarfile.TarError) as error:
         raise InputError(f"imagenet: cannot be unpacked in {folder}: {' '.join(str(error).split())}") from None
 
 
@@ -91,12 +90,13 @@ def read_labels(devkit: Path) -> list[str]:
 
     with tarfile.open(devkit) as kit:
         by_name = {Path(member.name).name: member for member in kit if member.isfile()}
-        truth, meta = (
-            kit.extractfile(by_name[name]) for name in ("ILSVRC2012_validation_ground_truth.txt", "meta.mat")
-        )
+        for name in (TRUTH, META):
+            if name not in by_name:
+                raise ValueError(f"{devkit.name} has no {name}")
+        truth = kit.extractfile(by_name[TRUTH])
         assert truth is not None
         numbers = [int(line) for line in truth.read().split()]
-        synsets = loadmat(meta, squeeze_me=True)["synsets"]
+        synsets = loadmat(kit.extractfile(by_name[META]), squeeze_me=True)["synsets"]
     names = {int(synset["ILSVRC2012_ID"]): str(synset["WNID"]) for synset in synsets}
     return [names[number] for number in numbers]
 
@@ -120,9 +120,7 @@ def unpack_validation(archive: Path, labels: list[str], target: Path) -> None:
 
 def _show_progress(members: list[tarfile.TarInfo], noun: str) -> Iterator[tarfile.TarInfo]:
     """Yield members of an archive; tell now and then on standard error how many there were."""
-    shown = time.monotonic()
+    lines = ProgressLines()
     for number, member in enumerate(members):
-        if time.monotonic() - shown > PROGRESS_SECONDS:
-            shown = time.monotonic()
-            print(f"imagenet: {number:,} of {len(members):,} {noun} unpacked", file=sys.stderr, flush=True)
+        lines.show(f"imagenet: {number:,} of {len(members):,} {noun} unpacked")
         yield member

@@ -189,7 +189,7 @@ class RaceOptions(BaseModel):
     )
 
 
-def _list(value: Any) -> Any:
+def _wrap_in_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
 
 
@@ -216,14 +216,14 @@ class SearchOptions(BaseModel):
     first: list[dict[str, Any]] = Field(
         default_factory=list, description="Settings tried first; an arm takes those of its fields."
     )
-    minimise: Annotated[list[MetricName], BeforeValidator(_list, json_schema_input_type=MetricName)] = Field(
+    minimise: Annotated[list[MetricName], BeforeValidator(_wrap_in_list, json_schema_input_type=MetricName)] = Field(
         min_length=1,
         description="Measurement whose mean over the grid's seeds is to be lowest; of several, the table shows the"
         " setting that is best by the first, and the report those of which none is worse in all.",
     )
     at_most: dict[MetricName, float] = Field(
         default_factory=dict,
-        description="Measurements that the best setting must keep below a bound, a fraction in percent.",
+        description="The most that the best setting may measure of these; of a fraction, in percent.",
     )
     on_test_set: bool = Field(
         default=False, description="Allow minimise to be measured on the test set; the table marks its arms then."

@@ -240,8 +240,9 @@ def test_the_learning_rate_rises_by_steps_and_then_falls_at_the_milestones() -> 
         taken.append(run.optimizer.param_groups[0]["lr"])
         return step(*arguments)
 
-    run.step = listened  # type: ignore[method-assign]
-    run.train_epoch(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "step", listened)
+        run.train_epoch(0)
     assert taken == pytest.approx([0.1 + 0.15 * number / 5 for number in range(5)])
 
 

@@ -158,19 +158,23 @@ def _draw_points(x: Spec, y: Spec, arms: int) -> Spec:
     }
 
 
+def _draw_steps(data: str, x: Spec, y: Spec, arms: int) -> Spec:
+    """Return the layer of a line that goes down in steps, for each arm."""
+    return {
+        "data": {"name": data},
+        "transform": [VISIBLE],
+        "mark": {"type": "line", "clip": True, "interpolate": "step-after", "strokeWidth": 1.8},
+        "encoding": {**x, **y, **arm_encoding("color", arms), **arm_encoding("strokeDash", arms)},
+    }
+
+
 def _chart_history(results: SearchResults) -> Chart:
     arms = len(results.findings.arms)
     most = max(progress.search.options.proposals for progress, _ in results.searches)
     x = axis_encoding("x", "x", "proposal", -0.02 * most - 0.5, most - 0.5 + 0.02 * most)
     x["x"]["axis"] = {"grid": False, "tickMinStep": 1, "format": "d"}
     y = axis_encoding("y", "y", results.quantity.label, 0, _highest(results))
-    colour = arm_encoding("color", arms)
-    best = {
-        "data": {"name": "best"},
-        "transform": [VISIBLE],
-        "mark": {"type": "line", "clip": True, "interpolate": "step-after", "strokeWidth": 1.8},
-        "encoding": {**x, **y, **colour, **arm_encoding("strokeDash", arms)},
-    }
+    best = _draw_steps("best", x, y, arms)
     spec = layered_view(260, [best, _draw_points(x, y, arms)])
     panels = []
     for condition, group in _by_condition(results).items():
@@ -217,12 +221,7 @@ def _chart_front(results: SearchResults) -> Chart | None:
     x = axis_encoding("x", "x", first.label, *_list_ends([where["x"] for where in places]))
     y = axis_encoding("y", "y", second.label, *_list_ends([where["y"] for where in places]))
     arms = len(results.findings.arms)
-    line = {
-        "data": {"name": "front"},
-        "transform": [VISIBLE],
-        "mark": {"type": "line", "clip": True, "interpolate": "step-after", "strokeWidth": 1.8},
-        "encoding": {**x, **y, **arm_encoding("color", arms), **arm_encoding("strokeDash", arms)},
-    }
+    line = _draw_steps("front", x, y, arms)
     spec = layered_view(260, [line, _draw_points(x, y, arms)])
     panels = []
     for condition, group in _by_condition(results).items():
