@@ -150,7 +150,7 @@ class SearchPlan:
     @property
     def expected(self) -> int:
         """Return how many trials there will be in all, if no proposal is made twice."""
-        return len(self.trials) - len(self._spared_ids) + sum(progress.to_come for progress in self.searches)
+        return len(self.trials) - len(self._spared_ids) + len(self._list_to_come())
 
     def list_left(self, done: Collection[str]) -> list[Trial]:
         """Return the trials that are not among ``done``; of those to come, others that take as long."""
@@ -159,7 +159,12 @@ class SearchPlan:
 
     def _list_to_come(self) -> list[Trial]:
         """Return a trial in the place of each that is still to be proposed, or to confirm what is found."""
-        return [progress.search.example.trial for progress in self.searches for _ in range(progress.to_come)]
+        to_come = []
+        for place, progress in enumerate(self.searches):
+            known = progress.winner() is not None and place not in self._confirmed  # but not among the trials yet
+            count = progress.to_come + (progress.search.confirming if known else 0)
+            to_come += [progress.search.example.trial] * count
+        return to_come
 
     def next(self, ended: Endings, started: Collection[str]) -> NextJobs:
         """Return the jobs that are ready, given how trials ``ended`` and the trial_ids of those handed out before."""

@@ -112,6 +112,7 @@ def run_search(
     pauses = options.pauses
     while True:
         plan = SearchPlan(study, slots, ledger)
+        expected = plan.expected
         ended: dict[str, Ending] = {one: "done" for one, value in ledger.recorded.items() if value is not None}
         started: set[str] = set()
         under_way: set[str] = set()
@@ -138,6 +139,9 @@ def run_search(
             ended[trial_id] = ledger.record(trial_id, until, pauses)
             under_way.remove(trial_id)
             trained[trial_id, until] += 1
+            plan.describe(trial_id)  # reads what was measured, before the plan is asked again
+            assert plan.expected <= expected  # less where a proposal comes twice, or loses its race
+            expected = plan.expected
             crash_after -= 1
 
 
