@@ -218,7 +218,7 @@ def search_by_halving(seed: int, surface: Surface, early: Surface) -> tuple[floa
         insort(ranked, error := early(setting))
         if ranked.index(error) < math.ceil(KEEP * len(ranked)):
             observations.append(Observation(setting, (surface(setting),)))
-            best = min(best, observations[-1].result)
+            best = min(best, observations[-1].objectives[0])
             left -= EPOCHS
         else:
             observations.append(Observation(setting, (error,), PAUSE))
