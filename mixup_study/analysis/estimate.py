@@ -1,4 +1,4 @@
-"""How long trials may take, from what trials like them took."""
+"""How long trials may take, by what trials like them took, or by the arithmetic of their networks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
-from mixup_study.study.labels import duration_text
+from mixup_study.catalogue.fields import fields_of
+from mixup_study.study.labels import count_text, duration_text
 from mixup_study.study.trial import Trial
+
+TFLOPS = {"bfloat16": 75.0, "float32": 25.0}
+"""10^12 floating-point operations a second that a GPU is assumed to do in training, by a trial's precision.
+
+ResNet-50 at 3,000 images a second, about what is published of an H100, is 74 of them.
+"""
+TRAINING = 3
+"""Forward passes that a forward and a backward pass take."""
 
 
 def _kind(trial: Trial) -> tuple[Any, ...]:
@@ -36,22 +45,61 @@ def _seconds_per_epoch(records: Collection[Mapping[str, Any]]) -> dict[tuple[Any
     return {kind: statistics.median(values) for kind, values in alike.items()}
 
 
+def count_flop(trial: Trial) -> float | None:
+    """Return the floating-point operations of training a trial; None where nothing declares them.
+
+    Those of its test set are left out.
+    """
+    parts = trial.components
+    network, dataset = parts.network, parts.dataset
+    if network is None or dataset is None or network.arithmetic is None or not trial.trained_epochs:
+        return None
+    if dataset.examples is None or dataset.pixels is None:
+        return None
+    if any(field.traits.cost and getattr(trial, field.name) != field.default for field in fields_of(network.fields)):
+        return None
+    forward = network.arithmetic.gflop * 1e9 * dataset.pixels / network.arithmetic.pixels
+    examples: int = trial.train_size or dataset.examples
+    return TRAINING * forward * examples * trial.trained_epochs
+
+
 def estimate(trials: Sequence[Trial], records: Collection[Mapping[str, Any]], slots: int) -> str:
     """Return one line on the time that ``trials`` may take on ``slots`` slots; 0 where it is unknown how many."""
     per_epoch = _seconds_per_epoch(records)
-    total, unknown = 0.0, 0
-    for trial in trials:
-        expected = per_epoch.get(_kind(trial))
-        if expected is None:
-            unknown += 1
-        else:
-            total += expected * (trial.trained_epochs or 1) * trial.processes
-    if unknown == len(trials):
+    expected = [(trial, per_epoch[_kind(trial)]) for trial in trials if _kind(trial) in per_epoch]
+    if not expected:
         known = "no finished trial of the same data set and network in the results"
         return f"estimate: none; {known}" if trials else "nothing to run"
-    rest = f"; {unknown} trials without a comparable one not counted" if unknown else ""
-    side_by_side = (
-        f", {duration_text(round(total / slots))} on {slots} slot{'' if slots == 1 else 's'}" if slots else ""
-    )
+    total = sum(seconds * (trial.trained_epochs or 1) * trial.processes for trial, seconds in expected)
+    unknown = len(trials) - len(expected)
+    rest = f"; {count_text(unknown, 'trial')} without a comparable one not counted" if unknown else ""
+    side_by_side = f", {duration_text(round(total / slots))} on {count_text(slots, 'slot')}" if slots else ""
     devices = ", ".join(sorted({record["device"] for record in records if record["device"]})) or "an unknown device"
     return f"estimate: {duration_text(round(total))} of training{side_by_side}{rest}, going by trials on {devices}"
+
+
+def estimate_gpu_hours(
+    trials: Sequence[Trial],
+    records: Collection[Mapping[str, Any]],
+    tflops: float | None = None,
+    price: float | None = None,
+) -> str | None:
+    """Return one line on the GPU-hours of the ``trials`` that no record is comparable to; None where none is counted.
+
+    They follow from the networks' arithmetic alone, at ``tflops`` a GPU or at TFLOPS. ``price`` is of a GPU-hour.
+    """
+    per_epoch = _seconds_per_epoch(records)
+    unknown = [trial for trial in trials if _kind(trial) not in per_epoch]
+    counted = [(flop, tflops or TFLOPS[trial.precision]) for trial in unknown if (flop := count_flop(trial))]
+    if not counted:
+        return None
+    seconds = [flop / (rate * 1e12) for flop, rate in counted]
+    hours = sum(seconds) / 3600
+    cost = f", {hours * price:,.0f} at {price:g} an hour" if price is not None else ""
+    each = " to ".join(dict.fromkeys(map(duration_text, (min(seconds), max(seconds)))))
+    rates = " or ".join(f"{rate:g}" for rate in dict.fromkeys(rate for _, rate in counted))
+    left = f"; {count_text(len(unknown) - len(counted), 'trial')} not counted" if len(unknown) > len(counted) else ""
+    return (
+        f"estimate by arithmetic, not measured: {hours:,.{0 if hours > 100 else 1}f} GPU-hours{cost} for"
+        f" {count_text(len(counted), 'trial')} ({each} each) at {rates} TFLOP/s a GPU{left}"
+    )

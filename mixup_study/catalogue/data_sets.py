@@ -84,16 +84,19 @@ class SpeechFields(LabelFields):
     )
 
 
-def _images(name: str, build: str, *files: str) -> Dataset:
-    return Dataset(name, f"mixup_study.data.{build}", LabelFields, provides=LABELLED_IMAGES, files=files)
+def _images(name: str, build: str, *files: str, **sizes: Any) -> Dataset:
+    build = f"mixup_study.data.{build}"
+    return Dataset(name, build, LabelFields, provides=LABELLED_IMAGES, files=files, **sizes)
 
 
-def _streamed(name: str, build: str, *files: str) -> Dataset:
-    return Dataset(name, f"mixup_study.data.{build}", LabelFields, provides=STREAMED_IMAGES, files=files)
+def _streamed(name: str, build: str, *files: str, **sizes: Any) -> Dataset:
+    build = f"mixup_study.data.{build}"
+    return Dataset(name, build, LabelFields, provides=STREAMED_IMAGES, files=files, **sizes)
 
 
-def _speech(name: str, build: str, *files: str) -> Dataset:
-    return Dataset(name, f"mixup_study.data.{build}", SpeechFields, provides=LABELLED_SPECTROGRAMS, files=files)
+def _speech(name: str, build: str, *files: str, **sizes: Any) -> Dataset:
+    build = f"mixup_study.data.{build}"
+    return Dataset(name, build, SpeechFields, provides=LABELLED_SPECTROGRAMS, files=files, **sizes)
 
 
 def _table(name: str, build: str, rows: int, features: int) -> Dataset:
@@ -109,12 +112,18 @@ def _density(name: str, build: str) -> Dataset:
 DATA_SETS = (
     _images("digits", "digits:load_digits"),
     _images("patches", "patches:load_patches"),
-    _images("cifar10", "downloaded:load_cifar10", "cifar-10-batches-py"),
-    _images("cifar100", "downloaded:load_cifar100", "cifar-100-python"),
-    _images("fashion_mnist", "downloaded:load_fashion_mnist", "FashionMNIST/raw"),
-    _streamed("imagenet", "imagenet:load_imagenet", "imagenet/val"),
+    _images("cifar10", "downloaded:load_cifar10", "cifar-10-batches-py", examples=50_000, pixels=32 * 32),
+    _images("cifar100", "downloaded:load_cifar100", "cifar-100-python", examples=50_000, pixels=32 * 32),
+    _images("fashion_mnist", "downloaded:load_fashion_mnist", "FashionMNIST/raw", examples=60_000, pixels=28 * 28),
+    _streamed("imagenet", "imagenet:load_imagenet", "imagenet/val", examples=1_281_167, pixels=224 * 224),
     _streamed("patches_jpeg", "patch_files:load_patch_files"),
-    _speech("speech_commands", "speech_commands:load_speech_commands", "speech_commands_v0.01"),
+    _speech(
+        "speech_commands",
+        "speech_commands:load_speech_commands",
+        "speech_commands_v0.01",
+        examples=51_088,
+        pixels=161 * 101,
+    ),
     _speech("synthetic_speech", "synthetic_speech:load_synthetic_speech"),
     _table("iris", "embedded:load_iris", 150, 4),
     _table("wine", "embedded:load_wine", 178, 13),

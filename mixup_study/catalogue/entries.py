@@ -161,6 +161,9 @@ class Dataset(Component):
     """What it has that tasks, networks and fields may require: ``labels``; ``images``, ``table`` or ``density``."""
     shape: TableShape | None = field(default=None, kw_only=True)
     """The size of a table."""
+    examples: int | None = field(default=None, kw_only=True)
+    """Training examples, and below the pixels of each, by which ``plan`` estimates; None where nobody needs that."""
+    pixels: int | None = field(default=None, kw_only=True)
     files: tuple[str, ...] = field(default=(), kw_only=True)
     """Names in the data folder, one of which is there once the data set is; none of one that needs no download."""
 
@@ -173,6 +176,16 @@ class Dataset(Component):
     def is_split(self) -> bool:
         """Return whether it has no test set of its own, so that trials split it by their seeds."""
         return "split_seed" in self.reading_fields
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What a network computes for an example in a forward pass, with the default values of its own fields."""
+
+    gflop: float
+    """10^9 floating-point operations; a multiplication and an addition are two."""
+    pixels: int
+    """Of the inputs that this is of; a convolutional network needs as many more as there are more of them."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +205,8 @@ class Network(Component):
     """Layers whose input can be mixed (section 3.8): a number, or what counts them by a trial's fields."""
     weights: Callable[[Any, int], int] | None = field(default=None, kw_only=True)
     """Returns the number of weights for a trial and so many input features; None of a network that no pack trains."""
+    arithmetic: Arithmetic | None = field(default=None, kw_only=True)
+    """By which ``plan`` estimates how long trials take that nothing was measured of; None for no such estimate."""
 
     def count_layers(self, values: Mapping[str, Any]) -> int:
         """Return how many layers a network has, whose trial has these values of fields."""

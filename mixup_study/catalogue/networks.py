@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from mixup_study.catalogue.entries import Network
+from mixup_study.catalogue.entries import Arithmetic, Network
 from mixup_study.catalogue.fields import Fields, Real, Traits
 
 
@@ -127,8 +127,9 @@ def _mlp_weights(trial: MLPFields, features: int) -> int:
     return sum(left * right for left, right in itertools.pairwise(units))
 
 
-def _resnet(name: str, fields: type[Fields]) -> Network:
-    return Network(name, f"mixup_study.networks.resnet:build_{name}", fields, takes=IMAGES, layers=5)
+def _resnet(name: str, fields: type[Fields], gflop: float) -> Network:
+    build = f"mixup_study.networks.resnet:build_{name}"
+    return Network(name, build, fields, takes=IMAGES, layers=5, arithmetic=Arithmetic(gflop, 224 * 224))
 
 
 IMAGES, SPECTROGRAMS = frozenset({"images"}), frozenset({"spectrograms"})
@@ -140,6 +141,7 @@ NETWORKS = (
         WidthFields,
         takes=IMAGES | SPECTROGRAMS,
         layers=5,
+        arithmetic=Arithmetic(1.11, 32 * 32),
     ),
     Network(
         "mlp",
@@ -154,6 +156,7 @@ NETWORKS = (
         WideResNetFields,
         takes=IMAGES | SPECTROGRAMS,
         layers=4,
+        arithmetic=Arithmetic(10.49, 32 * 32),
     ),
     Network(
         "densenet_bc",
@@ -161,6 +164,7 @@ NETWORKS = (
         DenseNetFields,
         takes=IMAGES | SPECTROGRAMS,
         layers=4,
+        arithmetic=Arithmetic(18.60, 32 * 32),
     ),
     Network(
         "speech_lenet",
@@ -168,10 +172,18 @@ NETWORKS = (
         SpeechLeNetFields,
         takes=SPECTROGRAMS,
         layers=3,
+        arithmetic=Arithmetic(0.11, 161 * 101),
     ),
-    Network("vgg11", "mixup_study.networks.vgg:build_vgg11", VGGFields, takes=SPECTROGRAMS, layers=5),
-    _resnet("resnet50", ResNetFields),
-    _resnet("resnet101", ResNetFields),
-    _resnet("resnext101_32x4d", ResNeXtFields),
-    _resnet("resnext101_64x4d", ResNeXtFields),
+    Network(
+        "vgg11",
+        "mixup_study.networks.vgg:build_vgg11",
+        VGGFields,
+        takes=SPECTROGRAMS,
+        layers=5,
+        arithmetic=Arithmetic(4.65, 161 * 101),
+    ),
+    _resnet("resnet50", ResNetFields, 8.18),
+    _resnet("resnet101", ResNetFields, 15.60),
+    _resnet("resnext101_32x4d", ResNeXtFields, 15.94),
+    _resnet("resnext101_64x4d", ResNeXtFields, 30.92),
 )

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mixup_study.analysis.estimate import estimate
+from mixup_study.analysis.estimate import count_flop, estimate, estimate_gpu_hours
 from mixup_study.store.record import TrialRecord
 from mixup_study.study.trial import Trial
 
@@ -103,3 +103,43 @@ def test_an_evaluation_may_take_what_others_of_models_like_its_own_did(record: R
         assert expected(evaluation, took) in (seconds, seconds.replace(".0", ""))
     assert expected(Trial(task="attack", source=trial(width=32)), took) == "none"
     assert expected(Trial(task="attack", source=trial(width=8), steps=10), took) == "none"
+
+
+FULL = {"dataset": "imagenet", "model": "resnet50", "precision": "bfloat16", "batch_size": 256}
+
+
+def full(**fields: Any) -> Trial:
+    return Trial(**{**FULL, "epochs": 90, "lr": 0.1, **fields})
+
+
+def test_the_arithmetic_of_a_trial_follows_from_its_network_its_examples_and_its_epochs() -> None:
+    assert count_flop(full()) == pytest.approx(3 * 8.18e9 * 1_281_167 * 90)
+    assert count_flop(full(epochs=45, train_size=1000)) == pytest.approx(3 * 8.18e9 * 1000 * 45)
+    assert count_flop(full(dataset="cifar10")) == pytest.approx(3 * 8.18e9 * 50_000 * 90 * 32 * 32 / 224 / 224)
+
+
+def test_it_is_not_known_of_another_width_nor_of_data_without_a_size(trial: TrialMaker) -> None:
+    assert count_flop(full(width_per_group=32)) is None
+    assert count_flop(full(dataset="digits")) is None
+    assert count_flop(trial(model="mlp")) is None
+    assert count_flop(Trial(task="attack", source=full(), epsilon=8)) is None
+
+
+def test_what_nothing_was_measured_of_is_estimated_by_its_arithmetic(trial: TrialMaker) -> None:
+    assert (
+        estimate_gpu_hours([full(), full(seed=1, epochs=180), trial()], [], tflops=100, price=2)
+        == "estimate by arithmetic, not measured: 23.6 GPU-hours, 47 at 2 an hour for 2 trials (7 h 51 min to 15 h 43"
+        " min each) at 100 TFLOP/s a GPU; 1 trial not counted"
+    )
+    assert (
+        estimate_gpu_hours([full(), full(precision="float32")], [])
+        == "estimate by arithmetic, not measured: 41.9 GPU-hours for 2 trials (10 h 28 min to 1 d 7 h each) at 75 or 25"
+        " TFLOP/s a GPU"
+    )
+    assert estimate_gpu_hours([trial()], []) is None
+
+
+def test_what_was_measured_is_not_estimated_by_arithmetic(record: RecordMaker) -> None:
+    took = rows(record(full(), train_seconds=3600))
+    assert estimate_gpu_hours([full(seed=1)], took) is None
+    assert "1 trial" in (estimate_gpu_hours([full(seed=1), full(model="resnet101")], took) or "")
