@@ -293,8 +293,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         type=cli.at_least(0),
         default=8,
         metavar="SECONDS",
-        help="after Ctrl-C, SIGTERM or SIGHUP, let the trials under way reach the end of an epoch and save for so long"
-        " (default: %(default)s)",
+        help="after Ctrl-C, SIGTERM or SIGHUP, let the trials under way save for so long (default: %(default)s)",
     )
     parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
     options = parser.parse_args(arguments)

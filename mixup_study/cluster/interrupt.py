@@ -57,7 +57,7 @@ class Interrupt:
                 signal.signal(other, leave)
             signal.signal(signal.SIGALRM, leave)
             timer = signal.setitimer(signal.ITIMER_REAL, patience)
-            _print_now(f"interrupted: trials have {self.grace:g} s to end their epoch and save; again to leave now")
+            _print_now(f"interrupted: trials have {self.grace:g} s to save; again to leave now")
 
         for number in heard:
             signal.signal(number, note)

@@ -123,7 +123,7 @@ def _train_as_worker(config: dict[str, Any]) -> None:
         device = get_device()
         warnings: list[Message] = []
         send = throttle(
-            partial(_send_to_group, warnings), GROUP_REPORT_SECONDS, lambda due: worker.first_says(due, device)
+            partial(_send_to_group, warnings), GROUP_REPORT_SECONDS, lambda due: worker.agree([due], device) == [True]
         )
         check_usable(device)
         started_at = datetime.now(UTC)
@@ -210,9 +210,13 @@ def throttle(send: Send, seconds: float, agree: Callable[[bool], bool] = bool) -
 def find_cause(error: ray_train.TrainingFailedError) -> Exception:
     """Return what a worker's training function raised, where it was that which failed.
 
-    Of several, bad input comes first and RuntimeError last: a worker that lost its peers raises that.
+    Of several, bad input comes first and RuntimeError last: a worker that lost its peers raises that. Of a worker that
+    Train found to be gone, it is what Ray says of its process.
     """
-    failures: dict[int, Exception] = getattr(error, "worker_failures", {})
+    failures: dict[int, Exception] = {
+        rank: getattr(failure, "health_check_failure", failure)
+        for rank, failure in getattr(error, "worker_failures", {}).items()
+    }
     ranked = sorted(
         failures.values(), key=lambda failure: (not isinstance(failure, InputError), isinstance(failure, RuntimeError))
     )

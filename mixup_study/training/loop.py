@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +13,19 @@ from torch import Tensor
 
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.study.trial import Trial, joint_id
-from mixup_study.training.checkpoint import Checkpointing, Rows, Stopped, restore
+from mixup_study.training.checkpoint import Checkpointing, History, Saver, restore
 from mixup_study.training.optimizers import learning_rate
 from mixup_study.training.parallel import Worker
 from mixup_study.training.process import settle
-from mixup_study.training.task import Environment, LoadModel, StoppedTrial, TrainingDiverged, TrialResult, build_group
+from mixup_study.training.task import (
+    Environment,
+    LoadModel,
+    StoppedTrial,
+    TrainingDiverged,
+    TrialResult,
+    build_group,
+    go_on,
+)
 
 Report = Callable[[Trial, Mapping[str, Any], int], None]
 SaveModel = Callable[[Trial, Mapping[str, Tensor]], None]
@@ -40,10 +47,10 @@ def train(
 
     With ``until``, they stop after that epoch, with a checkpoint to go on from.
 
-    They begin with their first epoch, or after the one that their checkpoint was saved at; what they measure is
-    the same. Several are trained as one batched model: they must have one ``pack_key``. ``folder`` holds the data
-    sets. Within a process group of torch's, every worker calls this with the same trial and a device of its own,
-    and all of them return the same measurements. ``report`` is called after every epoch with each trial, its row
+    They begin with their first epoch, or where their checkpoint was saved, perhaps in the middle of one; what they
+    measure is the same. Several are trained as one batched model: they must have one ``pack_key``. ``folder`` holds
+    the data sets. Within a process group of torch's, every worker calls this with the same trial and a device of its
+    own, and all of them return the same measurements. ``report`` is called after every epoch with each trial, its row
     (epoch from 1, lr, seconds, and what its task tells) and the training examples that the epoch saw.
     ``save_model`` is called once at the end, in the first worker alone, with each trial that did not diverge and
     its model as a state dict; ``load_model`` returns the model of a trial that one of these needs. What either raises
@@ -53,59 +60,53 @@ def train(
     Raises ValueError for a trial that does not fit its data set, InputError where the data set is not to be
     had, and Stopped where ``checkpointing`` asks for it.
     """
-    started = time.perf_counter()
+    history = History([[] for _ in trials])
     worker = Worker.current()
     settle(device)
     environment = Environment(folder, worker, device, recompute=recompute, loaders=loaders)
     if load_model is not None:
         environment = replace(environment, load_model=load_model)
     task = build_group(trials, environment)
-    kind = {"trial_id": joint_id(trials), "torch": str(torch.__version__), "device": device.type}
-    rows: list[Rows] = [[] for _ in trials]
-    before = 0.0
-    saved = None if checkpointing is None else checkpointing.load(kind)
-    if checkpointing is not None and saved is not None:
-        try:
-            rows, before = restore(task, saved, trials)
-        except FileUnusable as error:
-            checkpointing.warn_unused(error)
-            task = build_group(trials, environment)
-    first = max(map(len, rows))
+    saver = None
+    if checkpointing is not None:
+        kind = {"trial_id": joint_id(trials), "torch": str(torch.__version__), "device": device.type}
+        saved = checkpointing.load(kind)
+        if saved is not None:
+            try:
+                history = restore(task, saved, trials)
+            except FileUnusable as error:
+                checkpointing.warn_unused(error)
+                task = build_group(trials, environment)
+        saver = Saver(checkpointing, task, kind, history, worker, device)
+    first = history.epochs
     epochs = trials[0].trained_epochs if until is None else min(until, trials[0].trained_epochs)
     for epoch in range(first, epochs):
-        begun = time.perf_counter()
-        measured = task.run_epoch(epoch)
-        seconds = (time.perf_counter() - begun) / len(trials)
-        for trial, own, row in zip(trials, rows, measured, strict=True):
+        history.begin_epoch()
+        measured = task.run_epoch(epoch, saver.pause if saver else go_on)
+        epoch_seconds = history.end_epoch() / len(trials)
+        for trial, own, row in zip(trials, history.rows, measured, strict=True):
             if _divergence(own) is None:
-                own.append({"epoch": epoch + 1, "lr": learning_rate(trial, epoch), **row, "seconds": seconds})
+                own.append({"epoch": epoch + 1, "lr": learning_rate(trial, epoch), **row, "seconds": epoch_seconds})
                 if _divergence(own) is None:
                     report(trial, own[-1], task.examples)
-        if all(_divergence(own) for own in rows):
+        if all(_divergence(own) for own in history.rows):
             break
-        if checkpointing is not None and epoch + 1 < epochs:
-            stop = worker.first_says(worker.rank == 0 and checkpointing.stop_requested(), device)
-            if worker.rank == 0 and (stop or checkpointing.due()):
-                so_far = before + time.perf_counter() - started
-                checkpointing.save({**kind, **task.state(), "rows": rows, "seconds": so_far})
-            if stop:
-                raise Stopped(f"after epoch {epoch + 1}")
-    if epochs < trials[0].trained_epochs and not all(_divergence(own) for own in rows):
-        so_far = before + time.perf_counter() - started
-        if checkpointing is not None and worker.rank == 0 and first < epochs:
-            checkpointing.save({**kind, **task.state(), "rows": rows, "seconds": so_far})
-        own_seconds = so_far / len(trials), before / len(trials)
-        return [_divergence(own) or StoppedTrial(own, *own_seconds) for own in rows]
-    outcomes = task.measure(rows)
-    seconds = (before + time.perf_counter() - started) / len(trials)
+        if saver and epoch + 1 < epochs:
+            saver.ask()
+    if epochs < trials[0].trained_epochs and not all(_divergence(own) for own in history.rows):
+        if saver and first < epochs:
+            saver.save()
+        seconds = history.seconds / len(trials), history.seconds_before / len(trials)
+        return [_divergence(own) or StoppedTrial(own, *seconds) for own in history.rows]
+    outcomes = task.measure(history.rows)
+    seconds = history.seconds / len(trials), history.seconds_before / len(trials)
     if save_model is not None and worker.rank == 0:
-        for trial, own, model in zip(trials, rows, task.model_states(), strict=True):
+        for trial, own, model in zip(trials, history.rows, task.model_states(), strict=True):
             if _divergence(own) is None:
                 save_model(trial, model)
     return [
-        _divergence(own)
-        or TrialResult(outcome.measurements, own, seconds, outcome.points, before / len(trials), outcome.data_digest)
-        for own, outcome in zip(rows, outcomes, strict=True)
+        _divergence(own) or TrialResult(outcome.measurements, own, *seconds, outcome.points, outcome.data_digest)
+        for own, outcome in zip(history.rows, outcomes, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
@@ -67,6 +68,16 @@ class Worker:
             distributed.broadcast(tensor, src=0)
         return tensor
 
-    def first_says(self, answer: bool, device: torch.device) -> bool:
-        """Return worker 0's ``answer`` on every worker, by way of its ``device``."""
-        return answer if self.count == 1 else bool(self.from_first(torch.tensor(answer, device=device)))
+    def agree(self, numbers: list[int], device: torch.device) -> list[int]:
+        """Return worker 0's ``numbers`` on every worker, by way of its ``device``."""
+        if self.count == 1:
+            return numbers
+        agreed: list[int] = self.from_first(torch.tensor(numbers, device=device)).tolist()
+        return agreed
+
+    def gather(self, value: Any) -> list[Any]:
+        """Return every worker's ``value`` in the order of their ranks, on every worker."""
+        values = [value] * self.count
+        if self.count > 1:
+            distributed.all_gather_object(values, value)
+        return values

@@ -17,8 +17,14 @@ from mixup_study.training.parallel import Worker
 Row = Mapping[str, float]
 """What an epoch measured of a trial, by the names of the columns of EPOCHS."""
 LoadModel = Callable[[Trial], Mapping[str, Tensor]]
+Pause = Callable[[], None]
+"""Called between two steps of a long epoch, on all workers after the same: it may save the state, and raise Stopped."""
 Points = Mapping[str, np.ndarray]
 """Points in the plane that a trial keeps, by the names of the columns of POINTS; arrays of one length."""
+
+
+def go_on() -> None:
+    """Be a Pause in which nothing happens."""
 
 
 def _load_nothing(trial: Trial) -> Mapping[str, Tensor]:
@@ -67,14 +73,17 @@ class Measurements:
 
 
 class Task(Protocol):
-    """A trial that learns, between two epochs."""
+    """A trial that learns, between two epochs or in a pause of one."""
 
     @property
     def examples(self) -> int:
         """Return the training examples that the trial sees in an epoch, on all its workers together."""
 
-    def run_epoch(self, epoch: int) -> Row:
-        """Train for an epoch, counted from 0, and return what it measured."""
+    def run_epoch(self, epoch: int, pause: Pause = go_on) -> Row:
+        """Train for an epoch, counted from 0, or for what is left of it; return what it measured.
+
+        Epochs that may be long have pauses.
+        """
 
     def measure(self, rows: Sequence[Row]) -> Measurements:
         """Return what the trial measured, given its rows of all epochs."""
@@ -83,21 +92,24 @@ class Task(Protocol):
         """Return the model as trained so far: its weights and buffers by plain names."""
 
     def state(self) -> dict[str, Any]:
-        """Return everything that later epochs depend on; all random numbers come from the seed and the epoch."""
+        """Return everything that training depends on from here; all random numbers come from the seed and the epoch.
+
+        Every worker calls this, and worker 0's is everything.
+        """
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over what ``state`` returned."""
 
 
 class TaskGroup(Protocol):
-    """Trials that learn together in this process, between two epochs; what a Task is of one, in their order."""
+    """Trials that learn together in this process; what a Task is of one, in their order."""
 
     @property
     def examples(self) -> int:
         """Return the training examples that each trial sees in an epoch."""
 
-    def run_epoch(self, epoch: int) -> Sequence[Row]:
-        """Train for an epoch, counted from 0, and return a row for each trial."""
+    def run_epoch(self, epoch: int, pause: Pause = go_on) -> Sequence[Row]:
+        """Train for an epoch, counted from 0, or for what is left of it; return a row for each trial."""
 
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:
         """Return what each trial measured, given its rows of all epochs."""
@@ -106,7 +118,7 @@ class TaskGroup(Protocol):
         """Return the model of each trial as trained so far."""
 
     def state(self) -> dict[str, Any]:
-        """Return everything that later epochs depend on."""
+        """Return everything that training depends on from here."""
 
     def load(self, state: dict[str, Any]) -> None:
         """Take over what ``state`` returned."""
@@ -124,9 +136,9 @@ class Alone:
         """Return the training examples that the trial sees in an epoch."""
         return self._task.examples
 
-    def run_epoch(self, epoch: int) -> Sequence[Row]:
+    def run_epoch(self, epoch: int, pause: Pause = go_on) -> Sequence[Row]:
         """Train for an epoch and return the trial's row."""
-        return [self._task.run_epoch(epoch)]
+        return [self._task.run_epoch(epoch, pause)]
 
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:
         """Return what the trial measured."""
@@ -137,7 +149,7 @@ class Alone:
         return [self._task.model_state()]
 
     def state(self) -> dict[str, Any]:
-        """Return everything that later epochs depend on."""
+        """Return everything that training depends on from here."""
         return self._task.state()
 
     def load(self, state: dict[str, Any]) -> None:
@@ -164,8 +176,8 @@ class TrialResult:
     measurements: Mapping[str, float | None]
     epochs: list[dict[str, Any]]
     seconds: float
-    points: Points = field(default_factory=dict)
     resumed_seconds: float = 0.0
     """Of ``seconds``, those before the checkpoint that it went on from."""
+    points: Points = field(default_factory=dict)
     data_digest: str | None = None
     """As in ``Measurements``."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -39,6 +39,20 @@ class Draws:
 
         partners, noise = (_generator(seed, purpose, epoch, device, rank) for purpose in ("partners", "noise"))
         return cls(_interpolation(seed, epoch), partners, noise, mixing=epoch >= warmup_epochs)
+
+    def state(self) -> dict[str, Any]:
+        """Return how far the streams are."""
+        return {
+            "interpolation": self.interpolation.bit_generator.state,
+            "partners": self.partners.get_state(),
+            "noise": self.noise.get_state(),
+        }
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Have the streams go on from what ``state`` returned."""
+        self.interpolation.bit_generator.state = state["interpolation"]
+        self.partners.set_state(state["partners"])
+        self.noise.set_state(state["noise"])
 
     def lam(self, alpha: float) -> float:
         """Return lambda ~ Beta(alpha, alpha): 1/2 for infinity, 1 without a draw for 0 and where nothing is mixed."""

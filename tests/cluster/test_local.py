@@ -16,6 +16,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.networks.densenet_bc import DenseLayer
 from mixup_study.study.trial import Trial
+from mixup_study.training.task import Pause
 from mixup_study.training.tasks.classification import Classification
 from tests.cluster.support import (
     Run,
@@ -184,10 +185,10 @@ def let_fail(patch: pytest.MonkeyPatch, times: int) -> None:
     train_epoch = Classification.train_epoch
     failures = iter(range(times))
 
-    def flaky(self: Classification, epoch: int) -> float:
+    def flaky(self: Classification, epoch: int, pause: Pause) -> float:
         if self.trial.method == "mixup" and epoch == 1 and next(failures, None) is not None:
             raise RuntimeError("a cable came loose")
-        return train_epoch(self, epoch)
+        return train_epoch(self, epoch, pause)
 
     patch.setattr(Classification, "train_epoch", flaky)
 
@@ -204,9 +205,9 @@ def test_a_trial_that_raises_starts_again_from_its_checkpoint(
     epochs: list[tuple[str, int]] = []
     train_epoch = Classification.train_epoch
 
-    def noted(self: Classification, epoch: int) -> float:
+    def noted(self: Classification, epoch: int, pause: Pause) -> float:
         epochs.append((self.trial.method, epoch))
-        return train_epoch(self, epoch)
+        return train_epoch(self, epoch, pause)
 
     monkeypatch.setattr(Classification, "train_epoch", noted)
     ended = run_here(tiny_study, *FLAKY)
@@ -352,9 +353,9 @@ def test_two_commands_at_once_count_each_trial_once(tiny_study: Path) -> None:
 def test_what_a_trial_prints_is_seen_and_kept(run_here: Run, tiny_study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     train_epoch = Classification.train_epoch
 
-    def talking(self: Classification, epoch: int) -> float:
+    def talking(self: Classification, epoch: int, pause: Pause) -> float:
         print(f"epoch {epoch} of {self.trial.method}")
-        return train_epoch(self, epoch)
+        return train_epoch(self, epoch, pause)
 
     monkeypatch.setattr(Classification, "train_epoch", talking)
     ended = run_here(tiny_study, "--set", "arms.mixup=null")

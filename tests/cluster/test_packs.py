@@ -15,6 +15,7 @@ from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study
 from mixup_study.training.packs.pack import Pack
+from mixup_study.training.task import Pause
 from tests.cluster.support import (
     LONG,
     ONE_PACK,
@@ -117,10 +118,10 @@ def let_fail(patch: pytest.MonkeyPatch, epoch: int, times: int) -> None:
     run_epoch = Pack.run_epoch
     failures = iter(range(times))
 
-    def flaky(self: Pack, number: int) -> Any:
+    def flaky(self: Pack, number: int, pause: Pause) -> Any:
         if number == epoch and next(failures, None) is not None:
             raise RuntimeError("a cable came loose")
-        return run_epoch(self, number)
+        return run_epoch(self, number, pause)
 
     patch.setattr(Pack, "run_epoch", flaky)
 

@@ -97,6 +97,32 @@ def test_a_resumed_trial_equals_the_undisturbed_one_to_the_bit(fields: dict[str,
     assert last.epochs == [4]
 
 
+STEPS = 5
+"""Of an epoch of 130 examples in minibatches of 32."""
+
+
+@pytest.mark.parametrize("fields", METHODS, ids=str)
+def test_a_trial_stopped_within_an_epoch_goes_on_from_that_step_to_the_bit(fields: dict[str, Any]) -> None:
+    whole = train_alone(trial(**fields))
+    file = Memory()
+    asked = iter(range(1000))
+    processes = 0
+    while True:
+        processes += 1
+        epochs: list[int] = []
+        stops = Checkpointing(file, 3600, lambda: next(asked) % 3 == 2, pytest.fail)
+        try:
+            measured = train_alone(trial(**fields), FOLDER, lambda row, epochs=epochs: epochs.append(1), stops)
+        except Stopped:
+            torch.rand(5)  # what else a process drew must not matter
+            continue
+        break
+    assert processes == 1 + (4 * STEPS - 1) // 3  # stopped after every third step, of which none was taken twice
+    assert numbers(measured) == numbers(whole)
+    assert measured.seconds > measured.resumed_seconds > 0
+    assert sum(row["seconds"] for row in measured.epochs) < measured.seconds
+
+
 def test_a_trial_that_stops_on_the_way_goes_on_to_the_same_numbers() -> None:
     file = Memory()
     undisturbed = train_alone(trial(method="mixup", alpha=1))
@@ -143,7 +169,7 @@ def test_a_checkpoint_is_saved_when_the_last_is_old_enough(seconds: float, saved
 
 def test_there_is_no_checkpoint_after_the_last_epoch() -> None:
     file = Memory()
-    assert Run(file, stop_after=1).train(trial(epochs=1)).epochs
+    assert Run(file, stop_after=1, seconds=3600).train(trial(epochs=1)).epochs
     assert file.content is None
 
 
@@ -164,7 +190,7 @@ def checkpoint() -> bytes:
         (lambda content: ENVELOPE.first_line, "it is damaged"),
         (lambda content: b"", "it is not a checkpoint of mixup_study"),
         (lambda content: b"PK\x03\x04 something else", "it is not a checkpoint of mixup_study"),
-        (lambda content: content.replace(b"checkpoint 2\n", b"checkpoint 1\n", 1), "it has another format"),
+        (lambda content: content.replace(b"checkpoint 3\n", b"checkpoint 2\n", 1), "it has another format"),
         (lambda content: pack({**unpack(content), "trial_id": "0" * 16}), "it is of trial_id 0000000000000000, not "),
         (lambda content: pack({**unpack(content), "torch": "1.0"}), "it is of torch 1.0, not "),
         (lambda content: pack({**unpack(content), "device": "cuda"}), "it is of device cuda, not cpu"),
@@ -214,6 +240,43 @@ MISFITS: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def checkpoint_within() -> bytes:
+    file = Memory()
+    asked = iter(range(100))
+    with pytest.raises(Stopped):
+        train_alone(trial(), checkpointing=Checkpointing(file, 3600, lambda: next(asked) == STEPS + 1, pytest.fail))
+    assert file.content is not None
+    return file.content
+
+
+MISFITS_WITHIN: dict[str, Callable[[dict[str, Any]], object]] = {
+    "another epoch": lambda state: state.update(epoch=2),
+    "no epoch": lambda state: state.update(epoch="second"),
+    "all steps": lambda state: state.update(steps=STEPS),
+    "steps are text": lambda state: state.update(steps="three"),
+    "two workers": lambda state: state["workers"].append(state["workers"][0]),
+    "no worker": lambda state: state["workers"].clear(),
+    "a loss that is text": lambda state: state["workers"][0].update(loss_sum="little"),
+    "no draws": lambda state: without(state["workers"][0], "draws"),
+    "another stream": lambda state: state["workers"][0]["draws"].update(interpolation={"bit_generator": "MT19937"}),
+    "half a stream": lambda state: state["workers"][0].update(dropout=torch.zeros(7, dtype=torch.uint8)),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS_WITHIN)
+def test_nor_is_one_from_within_an_epoch(name: str, checkpoint_within: bytes) -> None:
+    state = unpack(checkpoint_within)
+    assert (len(state["rows"][0]), state["epoch"], state["steps"]) == (1, 1, 2)
+    MISFITS_WITHIN[name](state)
+    run = Run(Memory(pack(state)))
+    measured = run.train(trial())
+    assert run.epochs == [1, 2, 3, 4]
+    (line,) = run.warnings
+    assert line.startswith("checkpoint not used, training starts over: it does not fit the trial (")
+    assert numbers(measured) == numbers(train_alone(trial()))
+
+
 @pytest.mark.parametrize("name", MISFITS)
 def test_a_checkpoint_of_the_right_digest_that_does_not_fit_is_not_used(name: str, checkpoint: bytes) -> None:
     state = unpack(checkpoint)
@@ -239,7 +302,7 @@ def test_a_resumed_trial_tells_what_it_trained_before() -> None:
 def test_a_full_disk_costs_only_the_checkpoint() -> None:
     run = Run(Memory(full=True))
     assert numbers(run.train(trial())) == numbers(train_alone(trial()))
-    assert run.warnings == ["no checkpoint saved: [Errno 28] No space left on device"] * 3
+    assert run.warnings == ["no checkpoint saved: [Errno 28] No space left on device"]
 
 
 class Dangerous:

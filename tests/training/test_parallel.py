@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mixup_study.networks import StagedNetwork, preact_resnet
 from mixup_study.study.trial import Trial
+from mixup_study.training import checkpoint
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
@@ -20,6 +21,7 @@ from mixup_study.training.process import settle
 from mixup_study.training.task import Environment
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.vicinity import Draws
+from tests.training.alone import train_alone
 from tests.training.pair import Pair, running_pair
 
 CPU = torch.device("cpu")
@@ -76,7 +78,7 @@ def epoch_of(trial: Trial, float64: bool = False) -> dict[str, Any]:
 
 
 def stopped(trial: Trial, asked: int, folder: Path) -> str:
-    """Train as one of the workers of which only ``asked`` is told to stop; return when it did, and save its model."""
+    """Train as one of the workers of which only ``asked`` is told to stop; return what came, and save its model."""
     rank = Worker.current().rank
     checkpointing = Checkpointing(Kept(folder / "checkpoint"), 1e9, lambda: rank == asked, print)
     try:
@@ -88,9 +90,31 @@ def stopped(trial: Trial, asked: int, folder: Path) -> str:
             checkpointing,
             lambda trial, model: torch.save(dict(model), folder / f"{rank}.model"),
         )
-    except Stopped as stop:
-        return str(stop)
+    except Stopped:
+        return "stopped"
     return "finished"
+
+
+def stopped_again_and_again(trial: Trial, folder: Path) -> tuple[int, list[Any]]:
+    """Train as one of the workers that are all stopped after every third step; return how often, and the numbers."""
+    asked = iter(range(1000))
+    stops = 0
+    while True:
+        checkpointing = Checkpointing(Kept(folder / "checkpoint"), 1e9, lambda: next(asked) % 3 == 2, print)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(checkpoint, "ASK_SECONDS", 0)  # after every step
+            try:
+                measured = train_alone(trial, folder, checkpointing=checkpointing)
+            except Stopped:
+                stops += 1
+                torch.rand(5 + Worker.current().rank)  # what else a process drew must not matter
+                continue
+        return stops, [measured.measurements, [row | {"seconds": 0} for row in measured.epochs]]
+
+
+def undisturbed(trial: Trial) -> list[Any]:
+    measured = train_alone(trial)
+    return [measured.measurements, [row | {"seconds": 0} for row in measured.epochs]]
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +136,21 @@ class Kept:
         self.path.write_bytes(content)
 
 
-@pytest.mark.parametrize(("asked", "said"), [(0, "after epoch 1"), (1, "finished")])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"method": "mixup", "alpha": 1.0, "dropout": 0.2},
+        {"method": "mixup", "alpha": 1.0, "mix_across_workers": False, "augment": False},
+        {"method": "gaussian_noise", "sigma": 0.2, "micro_batch": 8},
+    ],
+    ids=str,
+)
+def test_workers_stopped_within_an_epoch_go_on_to_the_bit(fields: dict[str, Any], pair: Pair, tmp_path: Path) -> None:
+    whole = pair.call(undisturbed, trial(epochs=3, **fields))
+    assert pair.call(stopped_again_and_again, trial(epochs=3, **fields), tmp_path) == [(4, whole[0])] * 2
+
+
+@pytest.mark.parametrize(("asked", "said"), [(0, "stopped"), (1, "finished")])
 def test_all_workers_stop_when_the_first_is_told_to_and_it_has_saved(
     asked: int, said: str, pair: Pair, tmp_path: Path
 ) -> None:

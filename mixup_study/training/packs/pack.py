@@ -25,7 +25,7 @@ from mixup_study.study.packs import pack_key
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import build_optimizer, learning_rate, load_optimizer, set_learning_rate
 from mixup_study.training.packs.replay import Replay, record
-from mixup_study.training.task import Environment, Measurements, Row
+from mixup_study.training.task import Environment, Measurements, Pause, Row, go_on
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.training.tasks.measures import TOP5_CLASSES, rank_labels
 from mixup_study.vicinity.base import Minibatch, PairDraws, VirtualBatch, pair_draws
@@ -64,8 +64,8 @@ class Pack:
         """Return each trial's network by itself, named as that of a trial alone."""
         return [member.model.state_dict() for member in self._members_trained()]
 
-    def run_epoch(self, epoch: int) -> Sequence[Row]:
-        """Train for an epoch; return each trial's training loss and errors."""
+    def run_epoch(self, epoch: int, pause: Pause = go_on) -> Sequence[Row]:
+        """Train for an epoch, without a pause; return each trial's training loss and errors."""
         return [row for block in self._blocks for row in block.run_epoch(epoch)]
 
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:

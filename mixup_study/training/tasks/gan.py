@@ -16,7 +16,7 @@ from mixup_study.networks.mlp import MLP
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 from mixup_study.training.optimizers import build_optimizer, learning_rate, load_optimizer, set_learning_rate
-from mixup_study.training.task import Environment, Measurements, Row
+from mixup_study.training.task import Environment, Measurements, Pause, Row, go_on
 from mixup_study.vicinity.base import Draws, mix
 
 STEPS = 100
@@ -79,8 +79,8 @@ class GAN:
             for name, tensor in network.state_dict().items()
         }
 
-    def run_epoch(self, epoch: int) -> Row:
-        """Take STEPS steps of the generator; return both mean losses, and how well its samples fit the modes."""
+    def run_epoch(self, epoch: int, pause: Pause = go_on) -> Row:
+        """Take STEPS steps of the generator, without a pause; return the mean losses, and how well its samples fit."""
         trial = self._trial
         for optimizer in self._optimizers.values():
             set_learning_rate(optimizer, learning_rate(trial, epoch))
