@@ -62,17 +62,17 @@ class RunningRay:
     def command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "mixup_study.run", *map(str, arguments), "--address", self.address]
 
-    def training(self) -> list[psutil.Process]:
-        """The processes that train a trial."""
-        return [process for process in psutil.Process(self.pid).children(recursive=True) if _trains(process)]
+    def training(self, name: str = "ImplicitFunc") -> list[psutil.Process]:
+        """The processes that train: Tune's actors, or the workers of a group by the name ``RayTrainWorker``."""
+        return [process for process in psutil.Process(self.pid).children(recursive=True) if _is_named(process, name)]
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         return run_command(self.command(*arguments), self.environment)
 
 
-def _trains(process: psutil.Process) -> bool:
+def _is_named(process: psutil.Process, name: str) -> bool:
     try:
-        return "ImplicitFunc" in " ".join(process.cmdline())
+        return name in " ".join(process.cmdline())
     except psutil.Error:
         return False
 

@@ -108,6 +108,7 @@ def test_asking_imports_nothing_heavy(name: str, tiny_study: Path, results: Path
 
 def test_the_process_that_schedules_does_without_pytorch(ray_cluster: RunningRay, tiny_study: Path) -> None:
     arguments = [tiny_study, "--results", tiny_study.parent / "results", "--address", ray_cluster.address]
+    arguments += ["--set", "resources.cpus=2"]  # one slot, so that one process starts
     imported = heavy_modules("run", arguments, ray_cluster.environment)
     assert imported == ["ray"]
     assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)

@@ -62,7 +62,7 @@ table:
 
 ONE_PACK = ["--set", "arms.mixup=null", "--set", "resources.cpus=2"]
 """One pack on one slot, also where there are two CPUs."""
-LONG = [*ONE_PACK, "--set", "trial.epochs=1500", "--set", "checkpoint_seconds=0.3"]
+LONG = [*ONE_PACK, "--set", "trial.epochs=800", "--set", "checkpoint_seconds=0.3"]
 """A pack that takes several seconds, and saves meanwhile."""
 
 
@@ -98,9 +98,9 @@ def read_until(process: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"the command ended without printing {text!r}")
 
 
-def wait_for_log(process: subprocess.Popen[str], results: Path) -> None:
-    """Return once a trial of a command has begun, which opens its log."""
-    while not (results / "logs").exists():
+def wait_for_log(process: subprocess.Popen[str], results: Path, trial_id: str = "*") -> None:
+    """Return once a trial of a command, perhaps a certain one, has begun, which opens its log."""
+    while not list((results / "logs").glob(f"{trial_id}.log")):
         assert process.poll() is None
         time.sleep(0.01)
 

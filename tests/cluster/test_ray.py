@@ -31,6 +31,8 @@ from tests.cluster.support import (
     wait_for_log,
 )
 from tests.conftest import run_command
+from tests.training.alone import train_alone
+from tests.training.pair import running_pair
 
 VARYING = ["train_seconds", "resumed_seconds", "started_at", "ray_version", "device", "torch_version"]
 """Columns of a record that do not depend on the trial alone."""
@@ -145,18 +147,18 @@ def test_groups_of_workers_train_beside_single_processes(ray_cluster: Any, tiny_
     results = tiny_study.parent / "results"
     results.mkdir()
     (results / "checkpoints").write_text("a file where a folder belongs")
-    arms = "arms={pair: {workers: 2}, alone: {}, odd: {workers: 2, train_size: 51}, last: {method: mixup, alpha: 1}}"
+    arms = "arms={pair: {workers: 2}, odd: {workers: 2, train_size: 51}, alone: {}}"
     ended = ray_cluster.run(tiny_study, "--results", results, "--set", arms, *AT_ONCE)
     assert ended.returncode == 1, ended.stdout + ended.stderr
     recorded = records(results)
-    assert recorded["workers"].value_counts().to_dict() == {1: 2, 2: 2}
+    assert recorded["workers"].value_counts().to_dict() == {1: 1, 2: 2}
     assert recorded.loc[recorded["status"] == "failed", "train_size"].tolist() == [51]
-    assert len(pd.read_parquet(results / "epochs")) == 3 * 2
-    assert len(re.findall(r"^\[\d/4\] ", ended.stdout, re.MULTILINE)) == 4
+    assert len(pd.read_parquet(results / "epochs")) == 2 * 2
+    assert len(re.findall(r"^\[\d/3\] ", ended.stdout, re.MULTILINE)) == 3
 
     pair = next(trial_id for trial_id, row in recorded.iterrows() if row["workers"] == 2 and row["train_size"] == 100)
     warnings = [line for line in ended.stdout.splitlines() if "no checkpoint saved: --results" in line]
-    assert len(warnings) == 3  # of the group too, and once each
+    assert len(warnings) == 2  # of the group too, and once each
     assert sum(line.startswith(str(pair)) for line in warnings) == 1
 
     (failed,) = [line for line in ended.stdout.splitlines() if line.startswith("failed: ")]
@@ -165,6 +167,24 @@ def test_groups_of_workers_train_beside_single_processes(ray_cluster: Any, tiny_
     logs = [path.read_text() for path in (Path(log), Path(log).with_suffix(".rank1.log")) if path.exists()]
     raised = "\nValueError: a minibatch of 1"
     assert any(raised in text and " of 2\n" in text for text in logs)  # the first to raise ends the group
+
+
+@pytest.mark.slow
+def test_a_group_that_loses_a_worker_goes_on_from_its_checkpoint(ray_cluster: Any, tiny_study: Path) -> None:
+    results = tiny_study.parent / "results"
+    options = ["--set", "arms={pair: {workers: 2, epochs: 60}}", "--set", "checkpoint_seconds=0"]
+    running = start(ray_cluster, tiny_study, "--results", results, *options)
+    wait_for_checkpoint(running, results)
+    ray_cluster.training("RayTrainWorker")[0].kill()
+    said = running.communicate(timeout=300)[0]
+    assert running.returncode == 0, said
+    assert said.count("starts again after ") == 1
+    recorded = records(results)
+    (trial_id,) = recorded.index
+    assert 0 < recorded.loc[trial_id, "resumed_seconds"] < recorded.loc[trial_id, "train_seconds"]
+    with running_pair() as pair:
+        alone = pair.call(train_alone, study_of(tiny_study, *options).trials[trial_id])[0]
+    assert measurements_of(recorded, trial_id) == dict(alone.measurements)
 
 
 def start(ray_cluster: Any, *arguments: str | Path) -> subprocess.Popen[str]:
@@ -177,14 +197,14 @@ def start(ray_cluster: Any, *arguments: str | Path) -> subprocess.Popen[str]:
     )
 
 
-SLOW = ["--set", "trial.epochs=200", "--set", "arms.mixup=null", "--set", "arms.short={epochs: 1}"]
-"""A trial that takes long enough to be disturbed, and one that shows that training goes on."""
+SLOW = ["--set", "resources.cpus=2", "--set", "arms={short: {epochs: 1}, long: {epochs: 120}}"]
+"""On one slot, a trial that shows that training goes on, and one that takes long enough to be disturbed."""
 
 
 def test_sigterm_saves_checkpoints_and_the_same_command_goes_on_from_them(ray_cluster: Any, tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
     running = start(ray_cluster, tiny_study, "--results", results, *SLOW)
-    read_until(running, "[1/2]")
+    wait_for_log(running, results, list(study_of(tiny_study, *SLOW).trials)[1])
     running.send_signal(signal.SIGTERM)
     said = running.communicate(timeout=15)[0]
     assert running.returncode == 143
@@ -232,11 +252,9 @@ def test_a_killed_process_is_replaced_and_its_pack_measures_the_same(ray_cluster
 def test_a_trial_that_keeps_losing_its_process_fails_and_the_study_goes_on(ray_cluster: Any, tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
     running = start(ray_cluster, tiny_study, "--results", results, *SLOW, "--set", "retries=0")
-    read_until(running, "[1/2]")
-    trainers = ray_cluster.training()
-    assert trainers
-    for process in trainers:
-        process.kill()
+    wait_for_log(running, results, list(study_of(tiny_study, *SLOW).trials)[1])
+    (process,) = ray_cluster.training()
+    process.kill()
     said = running.communicate(timeout=120)[0]
     assert running.returncode == 1, said
     assert re.search(r"failed: \w+ .*: its process died", said)
@@ -252,10 +270,10 @@ ENTRIES = []
 train_epoch = Classification.train_epoch
 
 
-def flaky(run, epoch):
+def flaky(run, epoch, pause):
     if run.trial.method == "mixup" and epoch == 1:
         raise RuntimeError("a cable came loose")
-    return train_epoch(run, epoch)
+    return train_epoch(run, epoch, pause)
 
 
 Classification.train_epoch = flaky

@@ -81,7 +81,9 @@ from pathlib import Path
 from ray.cluster_utils import Cluster
 
 study, results = sys.argv[1:]
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False})
+soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
+head = {"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, "_system_config": soon}
+cluster = Cluster(initialize_head=True, head_node_args=head)
 node = cluster.add_node(num_cpus=1, num_gpus=0)
 command = [sys.executable, "-m", "mixup_study.run", study, "--results", results, "--address", cluster.address]
 with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
@@ -102,7 +104,7 @@ sys.exit(run.returncode)
 @pytest.mark.slow
 def test_a_run_whose_last_node_is_lost_waits_for_another_and_says_so(tiny_study: Path) -> None:
     text = tiny_study.read_text().replace("arms:\n  ERM: {}\n  mixup: {method: mixup, alpha: [1, 8]}\n", "")
-    tiny_study.write_text(f"{text}arms: {{short: {{epochs: 1}}, long: {{epochs: 200}}}}\ncheckpoint_seconds: 0\n")
+    tiny_study.write_text(f"{text}arms: {{short: {{epochs: 1}}, long: {{epochs: 60}}}}\ncheckpoint_seconds: 0.2\n")
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     command = [sys.executable, "-c", LOSING, str(tiny_study), str(tiny_study.parent / "results")]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)

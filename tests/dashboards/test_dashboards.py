@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 STUDY = """\
 name: watched
 trial:
-  {dataset: digits, train_size: 400, augment: false, model: preact_resnet18, width: 4, epochs: 60, batch_size: 50,
+  {dataset: digits, train_size: 400, augment: false, model: preact_resnet18, width: 4, epochs: 30, batch_size: 50,
    lr: 0.1}
 grid: {label_noise: [0.5], seed: [0]}
 arms:
@@ -213,7 +213,7 @@ def test_the_metrics_tell_how_the_study_went(watched: Prometheus) -> None:
     (progress,) = watched.now('max(max_over_time(ray_mixup_study_progress_ratio{study="watched"}[10m]))')
     assert float(progress["value"][1]) == 1
     epochs = watched.now('max by (trial_id) (max_over_time(ray_mixup_study_trial_epoch{study="watched"}[10m]))')
-    assert [float(one["value"][1]) for one in epochs] == [60, 60, 60]
+    assert [float(one["value"][1]) for one in epochs] == [30, 30, 30]
     assert watched.ever('ALERTS{alertname="TrialsFail", alertstate="firing", study="watched", arm="too large"}')
 
 
