@@ -13,11 +13,13 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
     findings = cli.read_findings(options)
-    if not findings.study.figures:
-        raise InputError(f"{options.study}: lists no figures; expected a key figures, as in studies/toy.yaml")
+    from mixup_study.views.figures import list_figures, write_figures  # imports matplotlib, which --help does without
 
-    from mixup_study.views.figures import write_figures  # imports matplotlib, which --help does without
-
+    if not list_figures(findings):
+        raise InputError(
+            f"{options.study}: lists no figures, and no trial has curves yet; expected a key figures, as in"
+            " studies/toy.yaml"
+        )
     for path in write_figures(findings, options.out):
         print(path)
     return cli.DONE

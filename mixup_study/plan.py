@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 from mixup_study import cli
 from mixup_study.analysis.estimate import estimate, estimate_gpu_hours
-from mixup_study.progress import counts_text, warn_of_search
+from mixup_study.progress import counts_text
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.models import list_models
 from mixup_study.study.labels import describe_search, name_search
 from mixup_study.study.search_plan import build_plan
+from mixup_study.study.warnings import list_warnings
 from mixup_study.views.render import FORMATS, render
 from mixup_study.views.trials_table import trials_sheet
 
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
         slots = options.slots or study.resources.fitting(os.cpu_count() or 1, cli.local_gpus())
         print(f"\n{study.name}, profile {study.profile}: {findings.reason}")
         print(counts_text(plan, done, retrained))
-        if left and (warning := warn_of_search(study)):
+        for warning in list_warnings(study) if left else ():
             print(warning)
         for progress in findings.searches:
             print(f"search: {name_search(study, progress.search)}: {describe_search(progress)}")

@@ -15,12 +15,9 @@ from rich.table import Table
 
 from mixup_study.study.labels import count_text, headline_text
 from mixup_study.study.plan import Job, Plan
-from mixup_study.study.study import Study
 
 SHOWN = 20
 """Trials under way that are listed at most; a pack may hold hundreds."""
-SLOW_FOR_GP = 500
-"""Results from which on a Gaussian process is slow."""
 
 
 def counts_text(plan: Plan, done: Collection[str], retrained: Collection[str]) -> str:
@@ -44,17 +41,6 @@ def counts_text(plan: Plan, done: Collection[str], retrained: Collection[str]) -
         ends = "kept no model and trains again" if len(retrained) == 1 else "kept no models and train again"
         text += f"; {count_text(len(retrained), 'finished trial')} {ends}"
     return text
-
-
-def warn_of_search(study: Study) -> str | None:
-    """Return what is slow about how a study searches, in one line; None where nothing is."""
-    options = study.searches[0].options if study.searches else None
-    if options is None or options.sampler != "gp" or options.proposals <= SLOW_FOR_GP:
-        return None
-    return (
-        f"search: gp takes seconds for each proposal beyond {SLOW_FOR_GP} of {options.proposals:,}, more with each;"
-        " tpe takes a tenth of a second at 1,000"
-    )
 
 
 @dataclass

@@ -20,7 +20,7 @@ from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
 from mixup_study.errors import InputError, Interrupted
-from mixup_study.progress import RunProgress, counts_text, warn_of_search
+from mixup_study.progress import RunProgress, counts_text
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.logs import LogFile
@@ -31,6 +31,7 @@ from mixup_study.study.plan import Ending, Plan
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.search_plan import build_plan
 from mixup_study.study.study import Study, StudyFile
+from mixup_study.study.warnings import list_warnings
 from mixup_study.views.render import render
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.verdicts import verdict_lines
@@ -100,6 +101,8 @@ def main(arguments: Sequence[str]) -> int:
         done = recorded - retrained
         _show_plan(plan, study, reason, executor, done, retrained)
         if options.dry_run:
+            for trial in plan.list_left(done):
+                print(f"{trial.trial_id}  {plan.labels[trial.trial_id]}")
             return cli.DONE
         outcome = None if plan.is_done(done) else _train(plan, study, executor, store, options.data, done)
         if isinstance(outcome, Interrupted):
@@ -215,7 +218,7 @@ def _show_plan(
         f" {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
         flush=True,
     )
-    if left and (warning := warn_of_search(study)):
+    for warning in list_warnings(study) if left else ():
         print(warning, flush=True)
     if left and executor.dashboard is not None:
         print(f"Ray dashboard: {executor.dashboard}", flush=True)
@@ -295,7 +298,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="SECONDS",
         help="after Ctrl-C, SIGTERM or SIGHUP, let the trials under way save for so long (default: %(default)s)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="print the plan and stop")
+    parser.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
     options = parser.parse_args(arguments)
     if options.address and (options.cpus is not None or options.gpus is not None):
         raise InputError("--address joins a cluster as it is; expected it without --cpus and --gpus")

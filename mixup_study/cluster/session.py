@@ -8,8 +8,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import ray
 from ray.job_config import JobConfig
@@ -101,6 +102,12 @@ def _dashboard(url: str | None) -> str | None:
     return f"http://{url} (asks once for the cluster's token, which keeps strangers out: it stands in {place})"
 
 
+def _protect_token() -> None:
+    """Keep the token that Ray wrote for this user from others of the machine."""
+    with suppress(OSError):  # there is none, or it is another's
+        Path("~/.ray/auth_token").expanduser().chmod(0o600)
+
+
 def count_nodes() -> tuple[tuple[float, float], ...]:
     """Return the CPUs and GPUs of each node of the cluster that is alive."""
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -134,6 +141,7 @@ def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: s
         raise InputError(
             f"--address {address}: no Ray cluster to work on: {' '.join(str(error).split())[:300]}"
         ) from error
+    _protect_token()
     try:
         yield Cluster(count_nodes(), _dashboard(context.dashboard_url))
     finally:

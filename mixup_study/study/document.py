@@ -305,9 +305,13 @@ def document_of(source: Source) -> Document:
         return Document.model_validate(source.tree)
     except ValidationError as error:
         finding = choose_finding(error)
-        if finding["type"] == "extra_forbidden" and finding["loc"][0] in CATALOGUE.fields:
-            name = str(finding["loc"][0])
-            raise source.error((name,), f"a field of a trial; expected trial.{name}, grid.{name} or an arm's") from None
+        if finding["type"] == "extra_forbidden":
+            *above, name = map(str, finding["loc"])
+            if not above and name in CATALOGUE.fields:
+                problem = f"a field of a trial; expected trial.{name}, grid.{name} or an arm's"
+                raise source.error((name,), problem) from None
+            if above == ["table"] and name in Column.model_fields:
+                raise source.error(("table", name), "a key of a column; expected it in table.columns") from None
         raise explain(error, source, (), _names(error)) from None
 
 

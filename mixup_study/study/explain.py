@@ -30,6 +30,8 @@ _EXPECTED = {
     "string_too_short": "expected some text",
     "string_pattern_mismatch": "expected up to 64 letters, digits, - and _, the first a letter or a digit",
 }
+_MEANT: dict[Hashable, str] = {"margin": "by", "ratio": "times"}
+"""Keys under names that others use, by those names."""
 _LIMITS = {
     "greater_than_equal": ("≥", "ge"),
     "greater_than": (">", "gt"),
@@ -65,7 +67,7 @@ def describe_finding(details: ErrorDetails, valid: Sequence[str]) -> str:
     context: dict[str, Any] = details.get("ctx", {})
     if kind == "extra_forbidden":
         name: Hashable = details["loc"][-1]
-        return f"unknown key; expected one of {', '.join(valid)}{nearest(name, valid)}"
+        return f"unknown key; expected one of {', '.join(valid)}{nearest(_MEANT.get(name, name), valid)}"
     if kind == "literal_error":
         names = re.findall(r"'([^']*)'", context["expected"])
         return f"expected {context['expected']}{nearest(details['input'], names)}"

@@ -178,7 +178,7 @@ def test_a_group_that_loses_a_worker_goes_on_from_its_checkpoint(ray_cluster: An
     ray_cluster.training("RayTrainWorker")[0].kill()
     said = running.communicate(timeout=300)[0]
     assert running.returncode == 0, said
-    assert said.count("starts again after ") == 1
+    assert said.count("starts again after its process died") == 1
     recorded = records(results)
     (trial_id,) = recorded.index
     assert 0 < recorded.loc[trial_id, "resumed_seconds"] < recorded.loc[trial_id, "train_seconds"]
@@ -360,6 +360,9 @@ def test_a_dry_run_starts_no_cluster(tiny_study: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert "3 trials: 0 done already, 3 to run, on 1 slot of 1 CPU" in ended.stdout
+    labels = [line.split("  ") for line in ended.stdout.splitlines()[2:]]
+    assert [label for _, label in labels] == [f"label noise 50%, {arm}" for arm in ("ERM", "mixup, α=1", "mixup, α=8")]
+    assert [trial_id for trial_id, _ in labels] == list(study_of(tiny_study).trials)
     assert "starting" not in ended.stdout
     assert "dashboard" not in ended.stdout
     assert not results.exists()

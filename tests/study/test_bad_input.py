@@ -124,6 +124,12 @@ WRITTEN = [
         "did you mean 'label_noise'?",
     ),
     case("rows without arm", "rows: [label_noise, arm]", "rows: [seed]", "table.rows: ['seed']: expected arm"),
+    case(
+        "a column's key in the table",
+        "title: Small",
+        "title: Small\n  mark_lowest: true",
+        "table.mark_lowest: a key of a column; expected it in table.columns",
+    ),
     case("no rows", "rows: [label_noise, arm]", "rows: []", "table.rows: []:", "expected at least one entry"),
     case("rows as text", "rows: [label_noise, arm]", "rows: arm", "table.rows: 'arm': expected a list"),
     case(

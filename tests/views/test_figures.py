@@ -487,7 +487,18 @@ def test_a_study_without_figures_is_one_line(tiny_study: Path, tmp_path: Path) -
     ended = call_command("figures", tiny_study, "--results", tmp_path / "results")
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
-    assert line.startswith(f"error: {tiny_study}: lists no figures; expected ")
+    assert line.startswith(f"error: {tiny_study}: lists no figures, and no trial has curves yet; expected ")
+
+
+def test_a_study_without_figures_is_drawn_as_its_curves(
+    tiny_study: Path, written: Writer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study = StudyFile(tiny_study).load("full")
+    assert not study.figures
+    written(study)
+    assert main([str(tiny_study), "--results", str(tmp_path / "results")]) == 0
+    assert [Path(line).name for line in capsys.readouterr().out.splitlines()] == ["tiny_curves.png", "tiny_curves.svg"]
+    assert "Learning curves" in texts_of((tmp_path / "results/figures/tiny_curves.svg").read_text(encoding="utf-8"))
 
 
 def test_a_place_that_cannot_be_written_is_one_line(plane_study: Path, tmp_path: Path) -> None:

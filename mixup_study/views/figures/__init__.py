@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 from matplotlib.figure import Figure as PrintedFigure
@@ -37,20 +37,27 @@ def draw_figure(findings: Findings, figure: Figure) -> PrintedFigure:
     with apply_style():
         page = Page()
         notes = FIGURES[figure.kind](page, findings)
-        number = study.paper.figure if study.paper and figure is study.figures[0] else None
+        number = study.paper.figure if study.paper and study.figures and figure is study.figures[0] else None
         title = f"Figure {number}: {figure.title}" if number else figure.title
         return page.finish(title, f"{what_ran(findings)} {notes}".strip())
 
 
+def list_figures(findings: Findings) -> Sequence[Figure]:
+    """Return the figures that a study lists; of one that lists none, its learning curves, if it has any by now."""
+    if findings.study.figures or not any(group.curves for group in findings.curves):
+        return findings.study.figures
+    return [Figure(kind="curves", title="Learning curves")]
+
+
 def write_figures(findings: Findings, out: str | None = None) -> list[str]:
-    """Draw every figure of the study as PNG and as SVG; return where each file stands, without secrets.
+    """Draw every figure of ``list_figures`` as PNG and as SVG; return where each file stands, without secrets.
 
     They go to the folder or URL ``out``, by default to ``figures/`` in the results. The same results give the same
     bytes. Raises InputError where that is not possible.
     """
     study, store = findings.study, findings.store
     files = {}
-    for figure in study.figures:
+    for figure in list_figures(findings):
         printed = draw_figure(findings, figure)
         for format in FORMATS:
             files[f"{study.name}_{figure.kind}.{format}"] = _file_content(printed, format)
