@@ -82,8 +82,20 @@ class Component:
     """The code, as ``package.module:attribute``."""
     fields: type[Fields] = Fields
     """The fields that a trial takes which chooses it."""
-    version: int = field(default=1, kw_only=True)
-    """Raised when a change of its code, or of a default, changes what its trials measure; enters their ids above 1."""
+    version: int | None = field(default=None, kw_only=True)
+    """Raised when a change of its code, or of a default, changes what its trials measure; enters their ids above 1.
+
+    Where a plugin declares none, its source enters them.
+    """
+    source: str | None = field(default=None, kw_only=True)
+    """16 hexadecimal digits that name the source of a plugin's component; None of this package's own."""
+
+    @property
+    def revision(self) -> int | str | None:
+        """Return what enters its trials' ids of how its code changed: the version above 1, or else the source."""
+        if self.version is None:
+            return self.source
+        return self.version if self.version > 1 else None
 
     def load(self) -> Any:
         """Import and return the code."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 from mixup_study.catalogue.data_sets import DATA_SETS
@@ -22,6 +26,9 @@ ENTRY_POINTS = "mixup_study"
 """The group of entry points by which installed packages name modules with entries."""
 ENTRIES = "ENTRIES"
 """The list of such a module that holds its entries."""
+
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed packages."""
 
 _C = TypeVar("_C", bound=Component)
 
@@ -183,7 +190,31 @@ def _add_module(name: str, source: str) -> None:
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, Component) for entry in entries):
         raise InputError(f"{source}: it has no {ENTRIES}; expected there a list of catalogue entries")
     for entry in entries:
-        CATALOGUE.add(entry)
+        CATALOGUE.add(replace(entry, source=_digest_source(name, entry)))
+
+
+def _digest_source(plugin: str, entry: Component) -> str:
+    """Return 16 hexadecimal digits that name the source of a plugin's module, and of that which builds its entry.
+
+    The source of other installed packages does not count, nor that of this one: their releases have versions.
+    """
+    digest = hashlib.sha256()
+    for module in dict.fromkeys((plugin, entry.build.partition(":")[0])):
+        package, file = module.partition(".")[0], _find_source(module)
+        if file is None or package == __name__.partition(".")[0]:
+            continue
+        if package == plugin.partition(".")[0] or not _INSTALLED & set(file.parts):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _find_source(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):  # told of when the entry is built
+        return None
+    file = Path(spec.origin) if spec is not None and spec.origin is not None else None
+    return file if file is not None and file.is_file() else None
 
 
 CATALOGUE = Catalogue(CoreFields, (*TASKS, *EVALUATIONS, *DATA_SETS, *NETWORKS, *METHODS, *OPTIMIZERS))

@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from mixup_study.catalogue import CATALOGUE
+from mixup_study.errors import InputError
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Job, Plan
 from mixup_study.study.study import Study
@@ -98,6 +99,16 @@ class Assignment(BaseModel):
     def workers(self) -> int:
         """Return the number of data-parallel workers, the same for all trials of a job."""
         return next(iter(self.trials.values())).processes
+
+    def check_components(self) -> None:
+        """Raise InputError where a trial's components are not here what they are where the command runs."""
+        for trial_id, trial in self.trials.items():
+            if trial.trial_id != trial_id:
+                names = ", ".join(trial.components.revisions)
+                raise InputError(
+                    f"{self.labels[trial_id]}: its code on this node is not what the command read ({names}); expected"
+                    " the same files of plugins everywhere, unchanged while a study runs"
+                )
 
     def without(self, trial_ids: Collection[str]) -> Self:
         """Return the assignment of the other trials."""

@@ -83,6 +83,7 @@ def run_assignment(
     """
     settings = assignment.settings
     try:
+        assignment.check_components()
         if stop_requested():
             raise Stopped("before its first epoch")
         headlines = find_headlines(settings.results, assignment.trials, assignment.keep_models)

@@ -115,6 +115,7 @@ def _train_as_worker(config: dict[str, Any]) -> None:
     """
     load_plugins(config["plugins"])
     assignment = Assignment.model_validate_json(config["assignment"])
+    assignment.check_components()
     (trial,) = assignment.trials.values()
     worker = Worker.current()
     log = f"{assignment.log}.rank{worker.rank}" if worker.rank else assignment.log

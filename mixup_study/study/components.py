@@ -62,9 +62,9 @@ class Components:
         return tuple(field.name for field in fields_of(self.task.fields) if field.traits.needed)
 
     @cached_property
-    def versions(self) -> dict[str, int]:
-        """Return the versions above 1, by kind and name."""
-        return {f"{entry.kind} {entry.name}": entry.version for entry in self if entry.version > 1}
+    def revisions(self) -> dict[str, int | str]:
+        """Return the revisions of those that have any, by kind and name."""
+        return {f"{entry.kind} {entry.name}": entry.revision for entry in self if entry.revision is not None}
 
     def accept(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values of the fields that a trial of these components takes.

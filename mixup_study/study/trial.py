@@ -97,8 +97,8 @@ class Trial(CoreFields):
         alone; changing a default raises the version of the component that declares it.
         """
         content: list[Any] = [FORMAT, self.model_dump(mode="json", exclude_defaults=True)]
-        if self.components.versions:
-            content.append(self.components.versions)
+        if self.components.revisions:
+            content.append(self.components.revisions)
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 

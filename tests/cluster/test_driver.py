@@ -7,13 +7,16 @@ import math
 import pickle
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.cluster.assignment import Assignment, RunSettings
 from mixup_study.cluster.driver import Driver, JobFailure
+from mixup_study.cluster.execution import run_assignment
 from mixup_study.cluster.local import LocalExecutor
 from mixup_study.cluster.messages import (
     EpochEnded,
@@ -118,6 +121,23 @@ def test_an_assignment_survives_its_way_to_a_worker(load: Callable[..., Study], 
     assignment = Assignment.from_job(Job((averaging,), frozenset({"a"})), plan, settings_of(study, tmp_path))
     assert Assignment.model_validate_json(assignment.model_dump_json()) == assignment
     assert assignment.title == "driven: mixup, α=∞"
+
+
+def test_a_job_whose_code_is_another_on_this_node_trains_nothing(load: Callable[..., Study], tmp_path: Path) -> None:
+    study = load(STUDY)
+    plan = GridPlan(study, 1)
+    trial = next(iter(study.trials.values()))
+    assignment = Assignment.from_job(Job((trial,)), plan, settings_of(study, tmp_path))
+    network = replace(CATALOGUE.networks["mlp"], source="0123456789abcdef")  # as a plugin's has
+    elsewhere = trial.model_copy()
+    elsewhere.__dict__["components"] = replace(trial.components, network=network)
+    elsewhere.__dict__.pop("trial_id", None)
+    there = assignment.model_copy(update={"trials": {trial.trial_id: elsewhere}})
+    sent: list[Message] = []
+    run_assignment(there, sent.append, lambda: False, lambda left: pytest.fail("it trained"))
+    (message,) = sent
+    assert isinstance(message, InputUnusable)
+    assert message.reason.startswith("ERM: its code on this node is not what the command read (model mlp); expected ")
 
 
 # Which job comes next.

@@ -100,6 +100,19 @@ def test_a_study_trains_with_parts_of_the_users_own(trained: Path) -> None:
     assert recorded["test_error_last"].max() < 0.3
 
 
+def test_a_change_of_their_code_trains_anew_what_chooses_them(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    unchanged = run(tmp_path, "plan", "own.yaml", "--results", "results")
+    assert "6 trials: 6 done already, 0 to run" in unchanged.stdout
+    source = tmp_path / "own_parts.py"
+    source.write_text(f"{source.read_text()}\n# another line\n")
+    changed = run(tmp_path, "plan", "own.yaml", "--results", "results")
+    assert "6 trials: 0 done already, 6 to run" in changed.stdout
+    ours = str(Path(__file__).parents[2] / "studies" / "toy.yaml")
+    ids = [run(place, "plan", ours, "--format", "csv").stdout for place in (trained, tmp_path)]
+    assert ids[0] == ids[1] != ""  # of trials that choose nothing of the plugin's
+
+
 def test_ray_trains_the_same_with_them(ray_cluster: RunningRay, trained: Path) -> None:
     options = ("--address", ray_cluster.address, "--set", "resources.cpus=2", "--set", "grid.seed=[0]")
     arguments = ("own.yaml", "--data", ".", "--results", "ray", *options)

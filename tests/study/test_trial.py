@@ -378,4 +378,4 @@ def test_a_components_version_enters_the_ids_of_its_own_trials_above_1() -> None
 
     ids = [trial().trial_id, *(raise_version(kind) for kind in ("task", "dataset", "network", "method", "optimizer"))]
     assert len(set(ids)) == len(ids)
-    assert trial().components.versions == {}
+    assert trial().components.revisions == {}
