@@ -11,7 +11,7 @@ import sys
 import threading
 import webbrowser
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
@@ -21,6 +21,7 @@ from mixup_study.errors import InputError, Interrupted, one_line
 from mixup_study.store.place import Place, without_secrets
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.study import Study, StudyFile
+from mixup_study.study.trial import Trial
 
 if TYPE_CHECKING:
     from mixup_study.analysis.findings import Findings
@@ -105,6 +106,16 @@ def resolve_data(options: argparse.Namespace) -> argparse.Namespace:
     except RuntimeError as error:  # of ~someone whom nobody knows
         raise InputError(f"--data {options.data}: {error}; expected a folder") from None
     return options
+
+
+def list_missing(trials: Iterable[Trial], folder: Path) -> list[str]:
+    """Return the names of the data sets that ``trials`` train on and ``folder`` does not hold."""
+    chosen = dict.fromkeys(trial.components.dataset for trial in trials)
+    return [
+        dataset.name
+        for dataset in chosen
+        if dataset is not None and dataset.files and not any((folder / name).exists() for name in dataset.files)
+    ]
 
 
 def add_open(arguments: argparse.ArgumentParser) -> None:

@@ -34,6 +34,8 @@ def main(arguments: Sequence[str]) -> int:
         slots = options.slots or study.resources.fitting(os.cpu_count() or 1, cli.local_gpus())
         print(f"\n{study.name}, profile {study.profile}: {findings.reason}")
         print(counts_text(plan, done, retrained))
+        if missing := cli.list_missing(left, options.data):
+            print(f"not in {options.data} yet: {', '.join(missing)}; run brings them there, and so does fetch")
         for warning in list_warnings(study) if left else ():
             print(warning)
         for progress in findings.searches:
@@ -49,6 +51,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = cli.parser("plan", "Show a study's trials, which of them are left, and how long those may take.")
     cli.add_study(parser)
     cli.add_results(parser)
+    cli.add_data(parser)
     parser.add_argument(
         "--slots",
         type=cli.at_least(1),
@@ -64,7 +67,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--gpu-hour-price", type=cli.positive, metavar="PRICE", help="tell what that estimate costs")
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
-    return parser.parse_args(arguments)
+    return cli.resolve_data(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -162,10 +162,7 @@ def _fetch_missing(options: argparse.Namespace, file: StudyFile, store: ResultSt
     gpus = cli.local_gpus() if options.gpus is None else options.gpus
     profile, _ = choose_profile(file, options.profile, gpus, "this machine")
     left = build_plan(file.load(profile), 1, ResultLedger(store)).list_left(store.done())
-    missing = []
-    for dataset in dict.fromkeys(trial.components.dataset for trial in left):
-        if dataset is not None and dataset.files and not any((options.data / name).exists() for name in dataset.files):
-            missing.append(dataset.name)
+    missing = cli.list_missing(left, options.data)
     if not missing:
         return cli.DONE
     print(f"not in {options.data} yet: {', '.join(missing)}", flush=True)

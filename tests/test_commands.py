@@ -243,6 +243,15 @@ def test_plan_of_table_5(profile: str, count: int, tmp_path: Path) -> None:
     assert f"{count} trials: 0 done already, {count} to run" in shown
 
 
+def test_plan_names_the_data_sets_that_are_not_there(tmp_path: Path) -> None:
+    asked = ["studies/cifar.yaml", "--profile", "paper", "--results", tmp_path / "results", "--data", tmp_path]
+    assert f"not in {tmp_path} yet: cifar10, cifar100; " in call_command("plan", *asked).stdout
+    (tmp_path / "cifar-10-batches-py").mkdir()
+    assert f"not in {tmp_path} yet: cifar100; " in call_command("plan", *asked).stdout
+    (tmp_path / "cifar-100-python").mkdir()
+    assert "yet: " not in call_command("plan", *asked).stdout
+
+
 def test_plan_follows_the_overrides(tiny_study: Path, results: Path) -> None:
     shown = printed("plan", tiny_study, "--results", results, "--set", "grid.seed=[0, 1]", "--set", "arms.ERM=null")
     assert "4 trials: 1 done already, 3 to run" in shown
