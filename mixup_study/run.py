@@ -32,6 +32,7 @@ from mixup_study.study.profile import choose_profile
 from mixup_study.study.search_plan import build_plan
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.warnings import list_warnings
+from mixup_study.time_limit import duration, ending_after, time_of_day
 from mixup_study.views.render import render
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.verdicts import verdict_lines
@@ -104,7 +105,8 @@ def main(arguments: Sequence[str]) -> int:
             for trial in plan.list_left(done):
                 print(f"{trial.trial_id}  {plan.labels[trial.trial_id]}")
             return cli.DONE
-        outcome = None if plan.is_done(done) else _train(plan, study, executor, store, options.data, done)
+        with ending_after(options.time_limit):
+            outcome = None if plan.is_done(done) else _train(plan, study, executor, store, options.data, done)
         if isinstance(outcome, Interrupted):
             return outcome.status
     store.compact()
@@ -294,6 +296,17 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         default=8,
         metavar="SECONDS",
         help="after Ctrl-C, SIGTERM or SIGHUP, let the trials under way save for so long (default: %(default)s)",
+    )
+    limits = parser.add_mutually_exclusive_group()
+    limits.add_argument(
+        "--for",
+        dest="time_limit",
+        type=duration,
+        metavar="DURATION",
+        help="end so long after training has begun, as after SIGTERM: 90m, 2h, 1h30m",
+    )
+    limits.add_argument(
+        "--until", dest="time_limit", type=time_of_day, metavar="TIME", help="end then: 18:00, or 2026-01-31T18:00"
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
     options = parser.parse_args(arguments)

@@ -105,9 +105,9 @@ def wait_for_log(process: subprocess.Popen[str], results: Path, trial_id: str = 
         time.sleep(0.01)
 
 
-def wait_for_checkpoint(process: subprocess.Popen[str], results: Path) -> None:
-    """Return once a command has saved a checkpoint."""
-    while not list((results / "checkpoints").glob("*.checkpoint")):
+def wait_for_checkpoint(process: subprocess.Popen[str], results: Path, trial_id: str = "*") -> None:
+    """Return once a command has saved a checkpoint, perhaps of a certain trial."""
+    while not list((results / "checkpoints").glob(f"{trial_id}.checkpoint")):
         assert process.poll() is None
         time.sleep(0.01)
 

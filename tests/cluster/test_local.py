@@ -276,7 +276,7 @@ def test_a_signal_saves_a_checkpoint_and_the_same_command_goes_on_from_it(
     options = ["--set", "arms.mixup=null", "--set", "checkpoint_seconds=0.1", *order]
     running = start_here(tiny_study, "--results", results, *options)
     read_until(running, "[1/2]")
-    wait_for_checkpoint(running, results)
+    wait_for_checkpoint(running, results, list(study_of(tiny_study, *options).trials)[1])
     running.send_signal(number)
     said = running.communicate(timeout=30)[0]
     assert running.returncode == 128 + number
@@ -293,6 +293,14 @@ def test_a_signal_saves_a_checkpoint_and_the_same_command_goes_on_from_it(
     assert recorded.loc[checkpoint.name.split(".")[0], "resumed_seconds"] > 0
     for trial_id, measured in measurements_alone(study_of(tiny_study, *options), tiny_study.parent).items():
         assert measurements_of(recorded, trial_id) == measured
+
+
+def test_a_time_limit_ends_a_run_as_sigterm_does(tiny_study: Path) -> None:
+    endless = ["--set", "arms={long: {epochs: 100000}}"]
+    running = start_here(tiny_study, "--results", tiny_study.parent / "results", *endless, "--for", "2s")
+    said = running.communicate(timeout=60)[0]
+    assert running.returncode == 143
+    assert "interrupted: 0 of 1 trials finished" in said
 
 
 def start_slow(study: Path, *options: str) -> subprocess.Popen[str]:
