@@ -83,11 +83,14 @@ def _bounds_text(options: SearchOptions) -> str:
     return f", where {' and '.join(bounds)}" if bounds else ""
 
 
-def table_caption(findings: Findings) -> str:
-    """Return the caption of the study's table."""
-    study = findings.study
-    title = "Table" if study.paper is None or study.paper.table is None else f"Table {study.paper.table}"
-    return f"{title}: {study.table.title}. {what_ran(findings)} {_how_to_read(findings)}"
+def table_source(study: Study) -> str:
+    """Return which table of the paper the study's own follows, as ``Table 2``; empty where it follows none."""
+    return "" if study.paper is None or study.paper.table is None else f"Table {study.paper.table}"
+
+
+def table_notes(findings: Findings) -> str:
+    """Return what the caption of the study's table says after its title: what ran, and how to read the numbers."""
+    return f"{what_ran(findings)} {_how_to_read(findings)}"
 
 
 def marked_text(study: Study) -> str:

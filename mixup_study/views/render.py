@@ -6,13 +6,14 @@ import csv
 import io
 import shutil
 import textwrap
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Literal, get_args
 
 from rich import box
 from rich.console import Console
 from rich.table import Table as TextTable
 
+from mixup_study.views.latex import render_latex
 from mixup_study.views.sheet import Row, Sheet
 
 Format = Literal["text", "markdown", "latex", "csv"]
@@ -57,38 +58,6 @@ def _markdown(sheet: Sheet) -> str:
     return f"{sheet.caption}\n\n{body}\n" if sheet.caption else f"{body}\n"
 
 
-def _latex(sheet: Sheet) -> str:
-    def line(row: Row, marked: Collection[int] = ()) -> str:
-        entries = [_latex_escaped(entry) for entry in row]
-        texts = [rf"\textbf{{{entry}}}" if column in marked else entry for column, entry in enumerate(entries)]
-        return "    " + " & ".join(texts) + r" \\"
-
-    alignment = "".join("r" if index in sheet.numeric else "l" for index in range(len(sheet.headings)))
-    rows = []
-    for index, row in enumerate(sheet.texts()):
-        rows += [r"    \midrule"] if index in sheet.breaks else []
-        marked = {column for column in range(len(row)) if (index, column) in sheet.marked}
-        rows.append(line(row, marked))
-    caption = [rf"  \caption{{{_latex_escaped(sheet.caption)}}}"] if sheet.caption else []
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs,amssymb}",
-            r"\begin{table}",
-            r"  \centering",
-            *caption,
-            rf"  \begin{{tabular}}{{{alignment}}}",
-            r"    \toprule",
-            line(_one_line_headings(sheet)),
-            r"    \midrule",
-            *rows,
-            r"    \bottomrule",
-            r"  \end{tabular}",
-            r"\end{table}",
-            "",
-        ]
-    )
-
-
 def _csv(sheet: Sheet) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -114,40 +83,11 @@ def _one_line_headings(sheet: Sheet) -> Row:
     ]
 
 
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "α": r"$\alpha$",
-    "±": r"$\pm$",
-    "×": r"$\times$",
-    "ε": r"$\epsilon$",
-    "σ": r"$\sigma$",
-    "∞": r"$\infty$",
-    "✓": r"$\checkmark$",
-    "✗": r"$\times$",
-    "–": "--",
-    "·": r"$\cdot$",
-    "\n": " ",
-}
-
-
-def _latex_escaped(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
 _LINE_BREAKS: dict[Format, str] = {"text": r"\n", "markdown": " ", "latex": " ", "csv": "\n"}
 """What stands for a line break in an entry; CSV keeps it, in quotes."""
 _RENDERERS: dict[Format, Callable[[Sheet], str]] = {
     "text": _text,
     "markdown": _markdown,
-    "latex": _latex,
+    "latex": render_latex,
     "csv": _csv,
 }

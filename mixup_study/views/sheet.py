@@ -10,6 +10,12 @@ from mixup_study.errors import escape_controls
 
 Row = Sequence[str]
 
+PAPER = " (paper)"
+"""What ends the heading of a column in which the paper's entries stand in brackets."""
+
+NOT_PUBLISHED = "not published"
+"""What stands in brackets where the paper has no number."""
+
 
 @dataclass(frozen=True)
 class Sheet:
@@ -19,7 +25,13 @@ class Sheet:
     rows: Sequence[Row]
     groups: Row = ()
     """A second line of headings over the first; neighbours of the same name belong together."""
-    caption: str = ""
+    name: str = ""
+    """What LaTeX refers to the table by: the study's name."""
+    title: str = ""
+    source: str = ""
+    """The table of the paper that this one follows, as ``Table 2``."""
+    notes: str = ""
+    """What stands in the caption after the title."""
     numeric: frozenset[int] = field(default=frozenset())
     """Columns to align right."""
     breaks: frozenset[int] = field(default=frozenset())
@@ -28,6 +40,13 @@ class Sheet:
     """Entries to stand out, by row and column."""
     published: Mapping[tuple[int, int], str] = field(default_factory=dict)
     """What the paper has for an entry, by row and column; it stands in brackets after it."""
+
+    @property
+    def caption(self) -> str:
+        """Return the title and the notes, after the paper's number of the table; empty where there is no title."""
+        if not self.title:
+            return ""
+        return " ".join(filter(None, [f"{self.source or 'Table'}: {self.title}.", self.notes]))
 
     def texts(self, mark: Callable[[str], str] = str) -> list[list[str]]:
         """Return the rows, the paper's entries included, with ``mark`` applied to the entries that stand out."""
@@ -41,18 +60,22 @@ class Sheet:
     def escaped(self, line_break: str) -> Sheet:
         """Return the sheet with what a terminal would obey written as escapes, and ``line_break`` for line breaks.
 
-        Line breaks of the caption stay.
+        Line breaks of the title and the notes stay.
         """
 
         def escape(row: Row) -> list[str]:
             return [line_break.join(map(escape_controls, entry.split("\n"))) for entry in row]
+
+        def escape_lines(text: str) -> str:
+            return "\n".join(escape(text.splitlines()))
 
         return replace(
             self,
             headings=escape(self.headings),
             rows=[escape(row) for row in self.rows],
             groups=escape(self.groups),
-            caption="\n".join(escape(self.caption.splitlines())),
+            title=escape_lines(self.title),
+            notes=escape_lines(self.notes),
             published={place: escape([entry])[0] for place, entry in self.published.items()},
         )
 

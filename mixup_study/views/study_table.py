@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from mixup_study.analysis.findings import Findings
@@ -12,10 +13,9 @@ from mixup_study.catalogue import CATALOGUE, PERCENT
 from mixup_study.study.document import Column, Table
 from mixup_study.study.labels import ARM_SEPARATOR, key_text, plain, setting_text, title_text
 from mixup_study.study.study import QUOTED, Study
-from mixup_study.views.captions import ON_TEST_SET, QUOTED_MARK, table_caption
-from mixup_study.views.sheet import Sheet
+from mixup_study.views.captions import ON_TEST_SET, QUOTED_MARK, table_notes, table_source
+from mixup_study.views.sheet import NOT_PUBLISHED, PAPER, Sheet
 
-NOT_PUBLISHED = "not published"
 _P = "p"
 _PARTS = ("input", "target")
 _SETTING = "setting"
@@ -26,7 +26,11 @@ def study_sheet(findings: Findings, *, spread: bool = False) -> Sheet:
 
     With ``spread``, for CSV, every row names all its keys and each number stands alone in its column.
     """
-    return _spread_sheet(findings) if spread else _paper_sheet(findings)
+    study = findings.study
+    sheet = _spread_sheet(findings) if spread else _paper_sheet(findings)
+    return replace(
+        sheet, name=study.name, title=study.table.title, source=table_source(study), notes=table_notes(findings)
+    )
 
 
 def _paper_sheet(findings: Findings) -> Sheet:
@@ -83,17 +87,16 @@ def _paper_sheet(findings: Findings) -> Sheet:
     groups.append("")
     words = {index for index, heading in enumerate(headings) if heading == _SETTING}
     beside = {column for (_, column), text in published.items() if text != NOT_PUBLISHED}
-    headings = [f"{heading} (paper)" if column in beside else heading for column, heading in enumerate(headings)]
+    headings = [f"{heading}{PAPER}" if column in beside else heading for column, heading in enumerate(headings)]
     numeric = frozenset(range(first_number, len(headings))) - words
     return Sheet(
         headings,
         texts,
         groups,
-        table_caption(findings),
-        numeric,
-        frozenset(breaks),
-        frozenset(marked),
-        {place: text for place, text in published.items() if place[1] in beside},
+        numeric=numeric,
+        breaks=frozenset(breaks),
+        marked=frozenset(marked),
+        published={place: text for place, text in published.items() if place[1] in beside},
     )
 
 
@@ -195,4 +198,4 @@ def _spread_sheet(findings: Findings) -> Sheet:
             if study.table.baseline is not None:
                 entries.append(plain(p))
         texts.append([*entries, str(row.done), str(row.failed), str(row.total)])
-    return Sheet([*headings, "done", "failed", "trials"], texts, caption=table_caption(findings))
+    return Sheet([*headings, "done", "failed", "trials"], texts)

@@ -14,7 +14,7 @@ from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.expand import Cell
 from mixup_study.study.study import Study
-from mixup_study.views.captions import table_caption
+from mixup_study.views.captions import table_notes
 from mixup_study.views.study_table import study_sheet
 from tests.fixtures import PROVENANCE, findings_of
 
@@ -86,4 +86,4 @@ def test_each_task_has_curves_of_its_own(several: Findings) -> None:
 
 
 def test_the_caption_names_the_quantities_of_each_task(several: Findings) -> None:
-    assert table_caption(several).endswith("Errors and shares in percent.")
+    assert table_notes(several).endswith("Errors and shares in percent.")

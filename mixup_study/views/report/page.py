@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from mixup_study.views.report.charts import Chart, arm_look
-from mixup_study.views.study_table import NOT_PUBLISHED
+from mixup_study.views.sheet import NOT_PUBLISHED
 from mixup_study.views.style import COLOURS, DARK, LIGHT
 
 VEGA_LITE = "6.4"
