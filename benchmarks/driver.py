@@ -112,6 +112,9 @@ class Starts:
     def waited(self, line: str) -> None:
         pass
 
+    def interrupted(self, line: str) -> None:
+        pass
+
     def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
         pass
 
@@ -131,7 +134,7 @@ class Simulation:
         self.starts = Starts()
         driver = Driver(plan, settings, SLOTS, (), [self.progress, StudyMetrics(plan, ()), self.starts])
         board: Any = Board()
-        interrupt = Interrupt()
+        interrupt = Interrupt(0, ())
         self.searcher = PlanSearcher(driver, board, interrupt)
         self.callbacks = TuneCallbacks(driver, board, interrupt, RunStopper(driver))
         self.number = 0

@@ -43,6 +43,9 @@ class Clock:
     def waited(self, line: str) -> None:
         raise SystemExit(line)
 
+    def interrupted(self, line: str) -> None:
+        pass
+
     def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
         raise SystemExit(trial_id)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from mixup_study import cli
 from mixup_study.analysis.estimate import estimate, estimate_gpu_hours
 from mixup_study.progress import counts_text
+from mixup_study.store.checkpoints import read_entries
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.models import list_models
 from mixup_study.study.labels import describe_search, name_search
@@ -29,7 +30,8 @@ def main(arguments: Sequence[str]) -> int:
     retrained = plan.list_retrained(recorded, models)
     done = recorded - retrained
     left = plan.list_left(done)
-    print(render(trials_sheet(findings), options.format), end="")
+    checkpoints = read_entries(findings.store.location, {trial.trial_id for trial in left})
+    print(render(trials_sheet(findings, checkpoints), options.format), end="")
     if options.format != "csv":
         slots = options.slots or study.resources.fitting(os.cpu_count() or 1, cli.local_gpus())
         print(f"\n{study.name}, profile {study.profile}: {findings.reason}")

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from mixup_study.cluster.interrupt import print_now
 from mixup_study.study.labels import count_text, headline_text
 from mixup_study.study.plan import Job, Plan
 
@@ -69,6 +70,8 @@ class RunProgress:
         self._running: dict[str, None] = {}
         """trial_ids of the trials under way, in the order of their starts."""
         self._begun = time.monotonic()
+        self._notice = ""
+        """What the view shows below the trials."""
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -79,7 +82,7 @@ class RunProgress:
             console=console,
         )
         self._task = self._bar.add_task("trials", total=self.total)
-        self._live = Live(get_renderable=self.view, console=console, refresh_per_second=2)
+        self._live = Live(get_renderable=self.view, console=console, refresh_per_second=2, transient=True)
         self._ended = 0
         self._stopped: set[str] = set()
         self.train_seconds = 0.0
@@ -101,6 +104,11 @@ class RunProgress:
     def total(self) -> int:
         """Return how many trials the run has to train, as far as can be known."""
         return self._plan.expected - self._done_before
+
+    @property
+    def done(self) -> Collection[str]:
+        """Return the trial_ids of the trials that are done, those from before the run included."""
+        return self._done
 
     @property
     def completed(self) -> int:
@@ -142,6 +150,13 @@ class RunProgress:
     def waited(self, line: str) -> None:
         """Print what the run waits for."""
         self._console.print(line, highlight=False, soft_wrap=True)
+
+    def interrupted(self, line: str) -> None:
+        """Show that a signal asked the run to end: in the live view, which the next refresh does, or at once."""
+        if self._live.is_started:
+            self._notice = line
+        else:
+            print_now(line)
 
     def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
         """Count a trial that was stopped after some of its epochs as completed, as long as it does not go on."""
@@ -198,4 +213,6 @@ class RunProgress:
         if count := sum(map(bool, waiting)):
             models = len({needed for needed_ids in waiting for needed in needed_ids})
             table.add_row("", f"{count_text(count, 'evaluation')} waiting for {count_text(models, 'model')}")
+        if self._notice:
+            table.add_row("", self._notice)
         return Group(self._bar, table)

@@ -21,10 +21,12 @@ from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
 from mixup_study.errors import InputError, Interrupted
 from mixup_study.progress import RunProgress, counts_text
+from mixup_study.store.checkpoints import CheckpointEntry, read_entries
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.logs import LogFile
 from mixup_study.store.models import ModelFile, list_models
+from mixup_study.store.place import StorageError
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import count_text
 from mixup_study.study.plan import Ending, Plan
@@ -238,12 +240,34 @@ def _train(
         finished = progress.completed - len(progress.failures)
         print(
             f"interrupted: {finished} of {progress.total} trials finished and recorded in {store.shown};"
-            " the same command runs the rest",
+            f" {_describe_saved(plan, progress.done, store)}the same command runs the rest",
             flush=True,
         )
         return interrupted
     logs = {trial_id: LogFile(store.location, name) for trial_id, name in progress.log_names.items()}
     return Outcome(progress, plan, logs, executor.slots(study.resources), progress.seconds)
+
+
+def _find_checkpoints(plan: Plan, done: Collection[str], store: ResultStore) -> Mapping[str, CheckpointEntry]:
+    """Return by trial_id the checkpoints that the trials left go on from; none where that cannot be seen."""
+    try:
+        return read_entries(store.location, {trial.trial_id for trial in plan.list_left(done)})
+    except StorageError:  # training goes on without checkpoints as well
+        return {}
+
+
+def _describe_saved(plan: Plan, done: Collection[str], store: ResultStore) -> str:
+    """Return which of the trials left go on from a checkpoint; empty where none does."""
+    entries = _find_checkpoints(plan, done, store)
+    if not entries:
+        return ""
+    *others, last = sorted({entry.epoch for entry in entries.values()})
+    where = f"epoch {last}"
+    if others:
+        where = (
+            f"epochs {', '.join(map(str, others))} and {last}" if len(others) < 3 else f"epochs {others[0]} to {last}"
+        )
+    return f"{count_text(len(entries), 'trial')} saved at {where}; "
 
 
 def _show_results(

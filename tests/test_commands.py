@@ -20,6 +20,7 @@ import pytest
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.store import sql as store_sql
+from mixup_study.store.checkpoints import CheckpointEntry, CheckpointFile, seal_checkpoint
 from mixup_study.store.models import ModelFile, seal_model
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
@@ -229,6 +230,14 @@ def test_plan_counts_what_is_done_and_what_is_left(tiny_study: Path, results: Pa
     ]
     states = [line.split()[-2:] for line in lines if line.split()[1:2] in (["ERM"], ["mixup"])]
     assert states == [["done", "60.0"], ["done", "60.0"], ["failed", "1.0"]]
+
+
+def test_plan_says_how_far_the_checkpoints_are(tiny_study: Path, tmp_path: Path) -> None:
+    erm, *pack = StudyFile(tiny_study).load("full").trials
+    for name, entry in ((erm, CheckpointEntry((erm,), 1, False)), ("0" * 16, CheckpointEntry(tuple(pack), 0, True))):
+        CheckpointFile(str(tmp_path), name).write(seal_checkpoint(entry, b"state"))
+    rows = list(csv.DictReader(io.StringIO(printed("plan", tiny_study, "--results", tmp_path, "--format", "csv"))))
+    assert [row["state"] for row in rows] == ["epoch 1 of 2 saved", *["part of epoch 1 of 2 saved"] * 2]
 
 
 def test_plan_of_nothing_run_yet_has_everything_left(tmp_path: Path) -> None:

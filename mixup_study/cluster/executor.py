@@ -32,6 +32,9 @@ class Listener(Protocol):
     def waited(self, line: str) -> None:
         """Take note of what the run waits for that trains nothing, or that it goes on."""
 
+    def interrupted(self, line: str) -> None:
+        """Take note that a signal asked the run to end; called within its handler, so it must wait for nothing."""
+
     def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
         """Take note that a trial was stopped after some of its epochs; it may be started again, to go on."""
 

@@ -6,10 +6,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from mixup_study.cluster.executor import Listener
 from mixup_study.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -19,9 +20,13 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class Interrupt:
     """Whether a signal asked the run to end."""
 
-    def __init__(self, grace: float) -> None:
-        """Begin without; the trials under way have ``grace`` seconds to save from the first signal on."""
+    def __init__(self, grace: float, listeners: Sequence[Listener]) -> None:
+        """Begin without; the trials under way have ``grace`` seconds to save from the first signal on.
+
+        ``listeners`` are told of that signal.
+        """
         self.grace = grace
+        self._listeners = listeners
         self._number: int | None = None
 
     @property
@@ -57,7 +62,8 @@ class Interrupt:
                 signal.signal(other, leave)
             signal.signal(signal.SIGALRM, leave)
             timer = signal.setitimer(signal.ITIMER_REAL, patience)
-            _print_now(f"interrupted: trials have {self.grace:g} s to save; again to leave now")
+            for listener in self._listeners:
+                listener.interrupted(f"interrupted: trials have {self.grace:g} s to save; again to leave now")
 
         for number in heard:
             signal.signal(number, note)
@@ -75,7 +81,7 @@ class Interrupt:
                 signal.signal(number, before[number])
 
 
-def _print_now(line: str) -> None:
+def print_now(line: str) -> None:
     """Print to standard error from a signal handler, which may have come in the middle of another print."""
     with suppress(OSError, ValueError, AttributeError):  # closed, or its terminal is gone
         os.write(sys.stderr.fileno(), f"{line}\n".encode())

@@ -47,7 +47,7 @@ class LocalExecutor:
     def run(self, plan: Plan, settings: RunSettings, done: Collection[str], listeners: Sequence[Listener]) -> None:
         """Train what ``plan`` hands out, as an Executor does; a signal waits for the end of the epoch."""
         driver = Driver(plan, settings, 1, done, listeners)
-        interrupt = Interrupt(self.grace)
+        interrupt = Interrupt(self.grace, listeners)
         with interrupt.listening(self.grace):
             while not (interrupt.requested or driver.bad_input or driver.exhausted):
                 job = driver.next_job()

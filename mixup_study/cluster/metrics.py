@@ -221,6 +221,9 @@ class StudyMetrics(_Gauges):
     def waited(self, line: str) -> None:
         """Show nothing: that no trial runs is seen."""
 
+    def interrupted(self, line: str) -> None:
+        """Show nothing of a signal."""
+
     def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
         """Show that a trial is done, unless it is started again."""
         with self._lock:

@@ -70,7 +70,7 @@ class RayExecutor:
         """Train what ``plan`` hands out, as an Executor does."""
         slots = self.slots(settings.resources)
         board = Board()
-        interrupt = Interrupt(self.grace)
+        interrupt = Interrupt(self.grace, listeners)
         try:
             with interrupt.listening(self.grace + LEAVING_SECONDS), StudyMetrics(plan, done) as metrics:
                 driver = Driver(plan, settings, slots, done, [*listeners, metrics], ray.__version__)

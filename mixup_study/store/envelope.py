@@ -27,9 +27,12 @@ class Envelope:
         """Return the line that such a file begins with."""
         return f"mixup_study {self.kind} {self.version}\n".encode()
 
-    def seal(self, content: bytes) -> bytes:
-        """Return the file that holds ``content``."""
-        return b"".join([self.first_line, hashlib.sha256(content).hexdigest().encode(), content])
+    def seal(self, *content: bytes) -> bytes:
+        """Return the file that holds the parts of ``content`` one after the other."""
+        digest = hashlib.sha256()
+        for part in content:
+            digest.update(part)
+        return b"".join([self.first_line, digest.hexdigest().encode(), *content])
 
     def digest(self, file: bytes) -> str:
         """Return the digest that a file says it has: what ``open`` checks."""

@@ -132,6 +132,18 @@ class Place:
             content: bytes = file.read()
         return content
 
+    def read_start(self, path: str, size: int) -> bytes | None:
+        """Return the first ``size`` bytes of a file, or all; None where there is none. Raises StorageError."""
+        if not self.exists(path):
+            return None
+        with self.reading():
+            try:
+                with self.fs.open_input_file(path) as file:
+                    content: bytes = file.read(size)
+            except FileNotFoundError:  # removed since
+                return None
+        return content
+
     def write(self, path: str, content: bytes | pa.Buffer) -> None:
         """Write a file, whole or not at all. Raises StorageError."""
         with self.writing():

@@ -10,13 +10,12 @@ from typing import Any, Protocol
 
 import torch
 
-from mixup_study.store.envelope import Envelope, FileUnusable
+from mixup_study.store.checkpoints import CheckpointEntry, open_checkpoint, seal_checkpoint
+from mixup_study.store.envelope import FileUnusable
 from mixup_study.study.trial import Trial
 from mixup_study.training.parallel import Worker
 from mixup_study.training.state_bytes import load_state, save_state
 from mixup_study.training.task import TaskGroup
-
-ENVELOPE = Envelope("checkpoint", 3)
 
 ASK_SECONDS = 1.0
 """Data-parallel workers agree about this often, in an epoch, on whether to save."""
@@ -60,10 +59,13 @@ class Checkpointing:
         """Return whether the last save is old enough for the next."""
         return time.monotonic() - self._last >= self.seconds
 
-    def save(self, state: dict[str, Any]) -> None:
-        """Save ``state``; where that fails, training goes on without, which is told once for each reason."""
+    def save(self, state: dict[str, Any], entry: CheckpointEntry) -> None:
+        """Save ``state``, of which ``entry`` says how far it is.
+
+        Where that fails, training goes on without, which is told once for each reason.
+        """
         begun = time.perf_counter()
-        content = ENVELOPE.seal(save_state(state))
+        content = seal_checkpoint(entry, save_state(state))
         try:
             self.file.write(content)
         except OSError as error:
@@ -81,7 +83,7 @@ class Checkpointing:
         if content is None:
             return None
         try:
-            state = load_state(ENVELOPE.open(content))
+            state = load_state(open_checkpoint(content))
             for name, value in expected.items():
                 if state.get(name) != value:
                     raise FileUnusable(f"it is of {name} {state.get(name)}, not {value}")
@@ -139,14 +141,16 @@ class Saver:
         checkpointing: Checkpointing,
         task: TaskGroup,
         kind: Mapping[str, Any],
+        trials: Sequence[Trial],
         history: History,
         worker: Worker,
         device: torch.device,
     ) -> None:
-        """Save ``task`` with its ``history``, and with ``kind``, which says what a checkpoint is of."""
+        """Save ``task``, which trains ``trials``, with its ``history``, and with ``kind``: what a checkpoint is of."""
         self._checkpointing = checkpointing
         self._task = task
         self._kind = kind
+        self._trial_ids = tuple(trial.trial_id for trial in trials)
         self._history = history
         self._worker = worker
         self._device = device
@@ -186,7 +190,8 @@ class Saver:
         state = self._task.state()
         if self._worker.rank == 0:
             times = {"seconds": self._history.seconds, "epoch_seconds": self._history.epoch_seconds}
-            self._checkpointing.save({**self._kind, **state, "rows": self._history.rows, **times})
+            entry = CheckpointEntry(self._trial_ids, self._history.epochs, "epoch" in state)
+            self._checkpointing.save({**self._kind, **state, "rows": self._history.rows, **times}, entry)
 
 
 def restore(task: TaskGroup, state: dict[str, Any], trials: Sequence[Trial]) -> History:

@@ -77,7 +77,7 @@ def train(
             except FileUnusable as error:
                 checkpointing.warn_unused(error)
                 task = build_group(trials, environment)
-        saver = Saver(checkpointing, task, kind, history, worker, device)
+        saver = Saver(checkpointing, task, kind, trials, history, worker, device)
     first = history.epochs
     epochs = trials[0].trained_epochs if until is None else min(until, trials[0].trained_epochs)
     for epoch in range(first, epochs):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import cell_ids
+from mixup_study.store.checkpoints import CheckpointEntry
 from mixup_study.study.expand import Cell
 from mixup_study.study.labels import list_varied, plain, time_text
 from mixup_study.study.plan import GridPlan
@@ -16,10 +18,11 @@ FAILED = 200
 """Trials listed."""
 
 
-def trials_sheet(findings: Findings) -> Sheet:
+def trials_sheet(findings: Findings, checkpoints: Mapping[str, CheckpointEntry] | None = None) -> Sheet:
     """Return one row per cell of the study: trial_id, arm, every field that differs among the trials, and its state.
 
-    Models that the cells need, and that are none of the study's own trials, follow; they are of no arm.
+    Of a trial that has one of ``checkpoints``, by trial_id, the state says how far that is. Models that the cells
+    need, and that are none of the study's own trials, follow; they are of no arm.
     """
     study = findings.study
     trials = GridPlan(study, 1).trials
@@ -29,12 +32,14 @@ def trials_sheet(findings: Findings) -> Sheet:
     rows = []
     for cell, trial_id in (*zip(cells, cell_ids(study, cells), strict=True), *models):
         record = findings.records.get(trial_id)
-        state = "to run" if record is None else record["status"]
+        state = "" if record is None else record["status"]
+        if checkpoints and trial_id in checkpoints:
+            state = ", ".join(filter(None, [state, checkpoints[trial_id].describe(cell.trial.trained_epochs)]))
         seconds = None if record is None else record["train_seconds"]
         taken = cell.trial.described_by
         values = (getattr(cell.trial, name) if name in taken else None for name in varied)
         texts = (plain(list(value) if isinstance(value, tuple) else value) for value in values)
-        rows.append([trial_id, cell.arm, *texts, state, "" if seconds is None else f"{seconds:.1f}"])
+        rows.append([trial_id, cell.arm, *texts, state or "to run", "" if seconds is None else f"{seconds:.1f}"])
     headings = ["trial_id", "arm", *varied, "state", "seconds"]
     return Sheet(headings, rows, numeric=frozenset({*range(2, 2 + len(varied)), len(headings) - 1}))
 

@@ -74,6 +74,9 @@ class Notes:
     def waited(self, line: str) -> None:
         self.calls.append(("waited", line))
 
+    def interrupted(self, line: str) -> None:
+        self.calls.append(("interrupted", line))
+
     def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
         self.calls.append(("stopped", trial_id, headline))
 

@@ -29,6 +29,7 @@ from tests.cluster.support import (
     wait_for_checkpoint,
     wait_for_log,
 )
+from tests.commands import call_command
 
 SLOW = ["--set", "trial.epochs=200", "--set", "arms.mixup=null", "--set", "arms.short={epochs: 1}"]
 """A trial that takes long enough to be disturbed, and one that shows that training goes on."""
@@ -276,7 +277,8 @@ def test_a_signal_saves_a_checkpoint_and_the_same_command_goes_on_from_it(
     options = ["--set", "arms.mixup=null", "--set", "checkpoint_seconds=0.1", *order]
     running = start_here(tiny_study, "--results", results, *options)
     read_until(running, "[1/2]")
-    wait_for_checkpoint(running, results, list(study_of(tiny_study, *options).trials)[1])
+    (longer,) = [trial_id for trial_id, trial in study_of(tiny_study, *options).trials.items() if trial.epochs == 100]
+    wait_for_checkpoint(running, results, longer)
     running.send_signal(number)
     said = running.communicate(timeout=30)[0]
     assert running.returncode == 128 + number
@@ -301,6 +303,28 @@ def test_a_time_limit_ends_a_run_as_sigterm_does(tiny_study: Path) -> None:
     said = running.communicate(timeout=60)[0]
     assert running.returncode == 143
     assert "interrupted: 0 of 1 trials finished" in said
+
+
+def test_an_interrupted_run_says_which_trials_saved(
+    run_here: Run, tiny_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_epoch = Classification.train_epoch
+
+    def interrupted(self: Classification, epoch: int, pause: Pause) -> float:
+        if self.trial.method == "mixup" and epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+        return train_epoch(self, epoch, pause)
+
+    monkeypatch.setattr(Classification, "train_epoch", interrupted)
+    ended = run_here(tiny_study)
+    assert ended.returncode == 130
+    results = tiny_study.parent / "results"
+    assert ended.stdout.splitlines()[-1] == (
+        f"interrupted: 1 of 3 trials finished and recorded in {results}; 1 trial saved at epoch 2; the same command"
+        " runs the rest"
+    )
+    shown = call_command("plan", tiny_study, "--results", results).stdout
+    assert shown.count("part of epoch 2 of 2 saved") == 1
 
 
 def start_slow(study: Path, *options: str) -> subprocess.Popen[str]:

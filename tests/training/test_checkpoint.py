@@ -10,9 +10,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mixup_study.store.checkpoints import ENVELOPE, CheckpointEntry, open_checkpoint, seal_checkpoint
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.study.trial import Trial
-from mixup_study.training.checkpoint import ENVELOPE, Checkpointing, Stopped
+from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
 from mixup_study.training.state_bytes import load_state, save_state
 from mixup_study.training.task import StoppedTrial, TrialResult
@@ -28,11 +29,11 @@ def trial(**fields: Any) -> Trial:
 
 
 def pack(state: dict[str, Any]) -> bytes:
-    return ENVELOPE.seal(save_state(state))
+    return seal_checkpoint(CheckpointEntry(("0" * 16,), 1, False), save_state(state))
 
 
 def unpack(checkpoint: bytes) -> dict[str, Any]:
-    return load_state(ENVELOPE.open(checkpoint))
+    return load_state(open_checkpoint(checkpoint))
 
 
 @dataclass
@@ -188,6 +189,7 @@ def checkpoint() -> bytes:
         (lambda content: content[: len(content) // 2], "it is damaged"),
         (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "it is damaged"),
         (lambda content: ENVELOPE.first_line, "it is damaged"),
+        (lambda content: ENVELOPE.seal(save_state(unpack(content))), "it does not say how far its trials are"),
         (lambda content: b"", "it is not a checkpoint of mixup_study"),
         (lambda content: b"PK\x03\x04 something else", "it is not a checkpoint of mixup_study"),
         (lambda content: content.replace(b"checkpoint 3\n", b"checkpoint 2\n", 1), "it has another format"),
@@ -195,7 +197,18 @@ def checkpoint() -> bytes:
         (lambda content: pack({**unpack(content), "torch": "1.0"}), "it is of torch 1.0, not "),
         (lambda content: pack({**unpack(content), "device": "cuda"}), "it is of device cuda, not cpu"),
     ],
-    ids=["half", "one bit", "header", "empty", "zip", "older", "other trial", "other torch", "other device"],
+    ids=[
+        "half",
+        "one bit",
+        "header",
+        "no place",
+        "empty",
+        "zip",
+        "older",
+        "other trial",
+        "other torch",
+        "other device",
+    ],
 )
 def test_a_checkpoint_that_cannot_be_used_is_told_and_the_trial_starts_over(
     spoil: Any, line: str, checkpoint: bytes

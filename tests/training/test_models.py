@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from mixup_study.networks.mlp import MLP
+from mixup_study.store.checkpoints import CheckpointEntry, seal_checkpoint
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.models import ENVELOPE, open_model, seal_model
 from mixup_study.study.trial import Trial
@@ -241,7 +242,7 @@ def test_malformed_content_under_the_right_digest_is_one_line(name: str) -> None
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_checkpoint_with_such_content_is_not_used(name: str) -> None:
-    file = Memory(test_checkpoint.ENVELOPE.seal(MALFORMED[name](PLAIN)))
+    file = Memory(seal_checkpoint(CheckpointEntry((TRIAL,), 1, False), MALFORMED[name](PLAIN)))
     warnings: list[str] = []
     assert Checkpointing(file, 1e9, lambda: False, warnings.append).load({"trial_id": TRIAL}) is None
     (line,) = warnings
