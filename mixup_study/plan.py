@@ -42,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
             print(warning)
         for progress in findings.searches:
             print(f"search: {name_search(study, progress.search)}: {describe_search(progress)}")
-        print(estimate(left, records.values(), slots))
+        saved = {trial_id: entry.epochs for trial_id, entry in checkpoints.items()}
+        print(estimate(left, records.values(), slots, saved))
         by_arithmetic = estimate_gpu_hours(left, records.values(), options.tflops, options.gpu_hour_price)
         if by_arithmetic:
             print(by_arithmetic)

@@ -1,24 +1,27 @@
-"""How a run shows its progress: live on a terminal, a line per finished trial elsewhere."""
+"""How a run shows its progress: a line per finished trial, and on a terminal those under way below."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mixup_study.analysis.remaining import Remaining, RemainingTime
 from mixup_study.cluster.interrupt import print_now
 from mixup_study.study.labels import count_text, headline_text
 from mixup_study.study.plan import Job, Plan
 
 SHOWN = 20
 """Trials under way that are listed at most; a pack may hold hundreds."""
+COUNTED_PER_SECOND = 20_000
+"""Trials that are looked at in a second, at most, to work out how long the run goes on: that takes some 2 % of it."""
 
 
 def counts_text(plan: Plan, done: Collection[str], retrained: Collection[str]) -> str:
@@ -58,8 +61,18 @@ class JobProgress:
 class RunProgress:
     """Follows the trials of a run and shows them on ``console``; a Listener."""
 
-    def __init__(self, console: Console, plan: Plan, done: Collection[str]) -> None:
-        """Follow the trials of ``plan`` but for those ``done``."""
+    def __init__(
+        self,
+        console: Console,
+        plan: Plan,
+        done: Collection[str],
+        remaining_time: RemainingTime | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Follow the trials of ``plan`` but for those ``done``.
+
+        ``remaining_time`` is that of one slot without records where it is left out; ``clock`` returns seconds.
+        """
         self._console = console
         self._plan = plan
         self._done_before = plan.expected - len(plan.list_left(done))
@@ -69,7 +82,11 @@ class RunProgress:
         """By trial_id, of every trial that was ever started."""
         self._running: dict[str, None] = {}
         """trial_ids of the trials under way, in the order of their starts."""
-        self._begun = time.monotonic()
+        self._clock = clock
+        self._begun = clock()
+        self._remaining_time = RemainingTime(1, {}, {}) if remaining_time is None else remaining_time
+        self._remaining: Remaining | None = None
+        self._counted_at = self._count_at = self._begun
         self._notice = ""
         """What the view shows below the trials."""
         self._bar = Progress(
@@ -77,11 +94,10 @@ class RunProgress:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("remaining"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
         )
-        self._task = self._bar.add_task("trials", total=self.total)
+        self._task = self._bar.add_task("trials", total=self.total, left="")
         self._live = Live(get_renderable=self.view, console=console, refresh_per_second=2, transient=True)
         self._ended = 0
         self._stopped: set[str] = set()
@@ -118,7 +134,7 @@ class RunProgress:
     @property
     def seconds(self) -> float:
         """Return the wall seconds since the run began to schedule."""
-        return time.monotonic() - self._begun
+        return self._clock() - self._begun
 
     @property
     def log_names(self) -> dict[str, str]:
@@ -131,16 +147,21 @@ class RunProgress:
         self._jobs.update(dict.fromkeys(job.trial_ids, progress))
         self._running.update(dict.fromkeys(trial_ids))
         self._stopped.difference_update(trial_ids)
+        self._remaining_time.start(job, trial_ids, self._clock())
+        self._count()
 
     def progressed(self, trial_id: str, epoch: int, headline: float | None) -> None:
         """Show a running job's epoch and how one of its trials is doing."""
         progress = self._jobs[trial_id]
         progress.epoch, progress.telling, progress.headline = epoch, trial_id, headline
+        self._remaining_time.report(trial_id, epoch, self._clock())
+        self._count()
 
     def restarted(self, trial_ids: Sequence[str], reason: str) -> None:
         """Print that the trials of a job start again."""
         others = f", with {len(trial_ids) - 1} more of its pack" if len(trial_ids) > 1 else ""
         for trial_id in trial_ids[:1]:
+            self._remaining_time.pause(trial_id)
             self.warned(trial_id, f"starts again after {reason}{others}")
 
     def warned(self, trial_id: str, line: str) -> None:
@@ -161,13 +182,15 @@ class RunProgress:
     def stopped(self, trial_id: str, train_seconds: float, headline: float | None) -> None:
         """Count a trial that was stopped after some of its epochs as completed, as long as it does not go on."""
         self._stopped.add(trial_id)
+        self._remaining_time.pause(trial_id)
         self._end(trial_id, train_seconds, headline, f"stopped after epoch {self._jobs[trial_id].job.epochs}: ")
 
     def finished(self, trial_id: str, train_seconds: float, headline: float | None, error: str | None) -> None:
-        """Count a trial as completed and, off a terminal, print its line."""
+        """Count a trial as completed and print its line."""
         self._ended += 1
         if error is None:
             self._done.add(trial_id)
+            self._remaining_time.end(self._plan.trials[trial_id], train_seconds)
         else:
             self.failures[trial_id] = error
         self._end(trial_id, train_seconds, headline, "" if error is None else f"failed: {error}")
@@ -178,17 +201,39 @@ class RunProgress:
         if trial_id not in self.failures:
             self.train_seconds += train_seconds * trial.processes
         self._bar.update(self._task, completed=self.completed, total=self.total)
-        if not self._console.is_terminal:
-            took = f"{train_seconds:.1f} s" if train_seconds else "recorded already"
-            meaning = f"; {meaning}" if (meaning := self._plan.describe(trial_id)) else ""
-            if headline is not None:
-                outcome += headline_text(trial.task, headline)
-            print(
-                f"[{self.completed}/{self.total}] {self.seconds:.0f} s  {trial_id}  {self._plan.labels[trial_id]}:"
-                f" {outcome}, {took}{meaning}",
-                file=self._console.file,
-                flush=True,
-            )
+        self._count()
+        left = f", {left}" if (left := self._left_text()) else ""
+        took = f"{train_seconds:.1f} s" if train_seconds else "recorded already"
+        meaning = f"; {meaning}" if (meaning := self._plan.describe(trial_id)) else ""
+        if headline is not None:
+            outcome += headline_text(trial.task, headline)
+        line = (
+            f"[{self.completed}/{self.total}] {self.seconds:.0f} s{left}  {trial_id}  {self._plan.labels[trial_id]}:"
+            f" {outcome}, {took}{meaning}"
+        )
+        if self._console.is_terminal:
+            self._console.print(line, highlight=False, soft_wrap=True)
+        else:
+            print(line, file=self._console.file, flush=True)
+
+    def _count(self) -> None:
+        """Work out how long the run goes on, unless that was done a moment ago.
+
+        Not called in the thread that draws the view: a plan may change meanwhile.
+        """
+        now = self._clock()
+        if now < self._count_at:
+            return
+        never = self._plan.blocked(dict.fromkeys(self.failures, "failed")) if self.failures else {}
+        left = self._plan.list_left({*self._done, *self.failures, *never})
+        self._remaining, self._counted_at = self._remaining_time.count(left, now), now
+        self._count_at = now + len(left) / COUNTED_PER_SECOND
+
+    def _left_text(self) -> str:
+        """Return how long the run goes on, in a few words; empty while that is unknown, and at its end."""
+        if self._remaining is None or self.completed >= self.total:
+            return ""
+        return self._remaining.text(self._clock() - self._counted_at)
 
     def view(self) -> Group:
         """Return the bar and the trials under way, as a terminal shows them."""
@@ -215,4 +260,5 @@ class RunProgress:
             table.add_row("", f"{count_text(count, 'evaluation')} waiting for {count_text(models, 'model')}")
         if self._notice:
             table.add_row("", self._notice)
+        self._bar.update(self._task, left=self._left_text())
         return Group(self._bar, table)

@@ -15,7 +15,9 @@ from rich.console import Console
 
 from mixup_study import cli
 from mixup_study.analysis.efficiency import efficiency_text
+from mixup_study.analysis.estimate import list_columns, seconds_per_epoch
 from mixup_study.analysis.findings import Findings
+from mixup_study.analysis.remaining import RemainingTime
 from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
@@ -232,7 +234,11 @@ def _train(
 ) -> Outcome | Interrupted:
     """Train what is left of a plan and return how that went, or what interrupted it, which is told."""
     settings = RunSettings.from_study(study, store.location, data, code_version())
-    progress = RunProgress(Console(file=sys.stdout, markup=False, emoji=False), plan, done)
+    slots = executor.slots(study.resources)
+    saved = {trial_id: entry.epochs for trial_id, entry in _find_checkpoints(plan, done, store).items()}
+    per_epoch = seconds_per_epoch(store.trials().select(list_columns()).to_pylist())
+    console = Console(file=sys.stdout, markup=False, emoji=False)
+    progress = RunProgress(console, plan, done, RemainingTime(slots, per_epoch, saved))
     try:
         with progress:
             executor.run(plan, settings, done, [progress])
@@ -245,7 +251,7 @@ def _train(
         )
         return interrupted
     logs = {trial_id: LogFile(store.location, name) for trial_id, name in progress.log_names.items()}
-    return Outcome(progress, plan, logs, executor.slots(study.resources), progress.seconds)
+    return Outcome(progress, plan, logs, slots, progress.seconds)
 
 
 def _find_checkpoints(plan: Plan, done: Collection[str], store: ResultStore) -> Mapping[str, CheckpointEntry]:

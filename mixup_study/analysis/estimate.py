@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
@@ -20,12 +21,12 @@ TRAINING = 3
 """Forward passes that a forward and a backward pass take."""
 
 
-def _kind(trial: Trial) -> tuple[Any, ...]:
+def cost_kind(trial: Trial) -> Hashable:
     """Return the task of a trial and the fields that decide how long an epoch takes; of an evaluation, its source's."""
     return (trial.task, *(getattr(trial, name) for name in CATALOGUE.fields_with("cost")))
 
 
-def _recorded_kind(record: Mapping[str, Any], source: Mapping[str, Any] | None) -> tuple[Any, ...]:
+def _recorded_kind(record: Mapping[str, Any], source: Mapping[str, Any] | None) -> Hashable:
     """Return the same of a record, and of that of its source, in which a field that a trial does not take is None."""
     values: list[Any] = [record["task"]]
     for name in CATALOGUE.fields_with("cost"):
@@ -34,14 +35,20 @@ def _recorded_kind(record: Mapping[str, Any], source: Mapping[str, Any] | None) 
     return tuple(values)
 
 
-def _seconds_per_epoch(records: Collection[Mapping[str, Any]]) -> dict[tuple[Any, ...], float]:
+def list_columns() -> list[str]:
+    """Return the columns of records that ``seconds_per_epoch`` reads."""
+    return ["trial_id", "status", "train_seconds", "epochs", "task", "source", *CATALOGUE.fields_with("cost")]
+
+
+def seconds_per_epoch(records: Collection[Mapping[str, Any]]) -> dict[Hashable, float]:
     """Return the median seconds per epoch of the finished trials of each kind, or of the whole of an evaluation."""
     by_id = {record["trial_id"]: record for record in records if record["source"] is None}
-    alike: dict[tuple[Any, ...], list[float]] = {}
+    alike: dict[Hashable, list[float]] = {}
     for record in records:
-        if record["status"] == "done" and record["train_seconds"] is not None:
+        seconds = record["train_seconds"]
+        if record["status"] == "done" and seconds is not None and math.isfinite(seconds):
             kind = _recorded_kind(record, by_id.get(record["source"]))
-            alike.setdefault(kind, []).append(record["train_seconds"] / (record["epochs"] or 1))
+            alike.setdefault(kind, []).append(seconds / (record["epochs"] or 1))
     return {kind: statistics.median(values) for kind, values in alike.items()}
 
 
@@ -63,14 +70,26 @@ def count_flop(trial: Trial) -> float | None:
     return TRAINING * forward * examples * trial.trained_epochs
 
 
-def estimate(trials: Sequence[Trial], records: Collection[Mapping[str, Any]], slots: int) -> str:
-    """Return one line on the time that ``trials`` may take on ``slots`` slots; 0 where it is unknown how many."""
-    per_epoch = _seconds_per_epoch(records)
-    expected = [(trial, per_epoch[_kind(trial)]) for trial in trials if _kind(trial) in per_epoch]
+def estimate(
+    trials: Sequence[Trial],
+    records: Collection[Mapping[str, Any]],
+    slots: int,
+    epochs_saved: Mapping[str, int] | None = None,
+) -> str:
+    """Return one line on the time that ``trials`` may take on ``slots`` slots; 0 where it is unknown how many.
+
+    ``epochs_saved`` holds by trial_id the epochs of the checkpoints that they go on from.
+    """
+    saved = epochs_saved or {}
+    per_epoch = seconds_per_epoch(records)
+    expected = [(trial, per_epoch[cost_kind(trial)]) for trial in trials if cost_kind(trial) in per_epoch]
     if not expected:
         known = "no finished trial of the same data set and network in the results"
         return f"estimate: none; {known}" if trials else "nothing to run"
-    total = sum(seconds * (trial.trained_epochs or 1) * trial.processes for trial, seconds in expected)
+    total = sum(
+        seconds * ((trial.trained_epochs or 1) - saved.get(trial.trial_id, 0)) * trial.processes
+        for trial, seconds in expected
+    )
     unknown = len(trials) - len(expected)
     rest = f"; {count_text(unknown, 'trial')} without a comparable one not counted" if unknown else ""
     side_by_side = f", {duration_text(round(total / slots))} on {count_text(slots, 'slot')}" if slots else ""
@@ -88,8 +107,8 @@ def estimate_gpu_hours(
 
     They follow from the networks' arithmetic alone, at ``tflops`` a GPU or at TFLOPS. ``price`` is of a GPU-hour.
     """
-    per_epoch = _seconds_per_epoch(records)
-    unknown = [trial for trial in trials if _kind(trial) not in per_epoch]
+    per_epoch = seconds_per_epoch(records)
+    unknown = [trial for trial in trials if cost_kind(trial) not in per_epoch]
     counted = [(flop, tflops or TFLOPS[trial.precision]) for trial in unknown if (flop := count_flop(trial))]
     if not counted:
         return None

@@ -69,6 +69,12 @@ def test_slots_share_the_time(record: RecordMaker, trial: TrialMaker) -> None:
     assert estimate(left, took, 3) == "estimate: 6 min 0 s of training, 2 min 0 s on 3 slots, going by trials on a CPU"
 
 
+def test_epochs_that_a_checkpoint_holds_are_not_counted(record: RecordMaker, trial: TrialMaker) -> None:
+    left = [trial(epochs=20, seed=1), trial(epochs=20, seed=2)]
+    took = rows(record(epochs=2, train_seconds=10))
+    assert estimate(left, took, 0, {left[0].trial_id: 15}).startswith("estimate: 2 min 5 s of training, going by")
+
+
 def test_workers_of_a_trial_hold_a_slot_each(record: RecordMaker, trial: TrialMaker) -> None:
     took = rows(record(workers=2, train_seconds=30))
     assert (

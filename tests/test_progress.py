@@ -1,0 +1,122 @@
+"""What a run shows of its progress, on a terminal and in a pipe."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+from rich.console import Console
+
+from mixup_study.analysis.remaining import RemainingTime
+from mixup_study.progress import RunProgress
+from mixup_study.study.plan import GridPlan, Job
+from mixup_study.study.study import Study
+from mixup_study.study.trial import Trial
+from tests.fixtures import SMALL_STUDY
+
+Loader = Callable[..., Study]
+ERASE_LINE = "\x1b[2K"
+
+
+@dataclass
+class Following:
+    """The progress of a run of six trials of 20 epochs on one slot, by a clock that stands."""
+
+    study: Study
+    terminal: bool = False
+    now: float = 0.0
+    out: io.StringIO = field(default_factory=io.StringIO)
+
+    def __post_init__(self) -> None:
+        console = Console(file=self.out, width=150, force_terminal=self.terminal, color_system=None)
+        plan = GridPlan(self.study, 1)
+        self.trials = list(plan.trials.values())
+        self.progress = RunProgress(console, plan, (), RemainingTime(1, {}, {}), lambda: self.now)
+
+    def train(self, trial: Trial, epochs: int, seconds: float) -> None:
+        """Let a trial start, and end so many epochs."""
+        self.progress.started(Job((trial,)), [trial.trial_id])
+        for epoch in range(1, epochs + 1):
+            self.now += seconds
+            self.progress.progressed(trial.trial_id, epoch, 0.5)
+
+    def end(self, trial: Trial, error: str | None = None) -> None:
+        self.progress.finished(trial.trial_id, 40.0, 0.25, error)
+
+
+@pytest.fixture
+def follow(load: Loader) -> Callable[[bool], Following]:
+    study = load(SMALL_STUDY, "trial.epochs=20")
+    return lambda terminal: Following(study, terminal)
+
+
+def plain(text: str) -> list[str]:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "\n").splitlines()
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_finished_trial_leaves_a_line_that_says_how_long_the_run_goes_on(
+    terminal: bool, follow: Callable[[bool], Following]
+) -> None:
+    run = follow(terminal)
+    with run.progress:
+        for trial in run.trials:
+            run.train(trial, 20, 3.0)
+            run.end(trial)
+    lines = [line for line in plain(run.out.getvalue()) if line.startswith("[")]
+    label = "label noise 0%, ERM, seed=0"
+    assert lines[0] == f"[1/6] 60 s, about 5 min left  {run.trials[0].trial_id}  {label}: test error 25.0%, 40.0 s"
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "[2/6] 120 s, about 4 min left",
+        "[3/6] 180 s, about 3 min left",
+        "[4/6] 240 s, about 2 min left",
+        "[5/6] 300 s, about 1 min left",
+        "[6/6] 360 s",
+    ]
+
+
+def test_what_is_unknown_is_not_told(follow: Callable[[bool], Following]) -> None:
+    run = follow(False)
+    run.train(run.trials[0], 0, 3.0)
+    run.now = 60.0
+    run.end(run.trials[0], "RuntimeError: a cable came loose")
+    assert run.out.getvalue().startswith("[1/6] 60 s  ")
+
+
+def view(run: Following) -> str:
+    console = Console(file=io.StringIO(), width=150)
+    with console.capture() as capture:
+        console.print(run.progress.view())
+    return capture.get()
+
+
+def test_the_live_view_counts_epochs_down_between_two_reports(follow: Callable[[bool], Following]) -> None:
+    run = follow(True)
+    assert " left" not in view(run)
+    run.train(run.trials[0], 2, 30.0)
+    assert "about 59 min left" in view(run)
+    run.now += 300
+    assert "about 54 min left" in view(run)
+
+
+def test_the_live_view_leaves_nothing_of_the_trials_under_way(follow: Callable[[bool], Following]) -> None:
+    run = follow(True)
+    with run.progress:
+        run.train(run.trials[0], 3, 1.0)
+        run.progress._live.refresh()
+        assert "epoch 3/20" in run.out.getvalue()
+    assert "epoch" not in run.out.getvalue().rpartition(ERASE_LINE)[2]
+
+
+def test_a_signal_is_told_in_the_live_view_and_elsewhere_at_once(
+    follow: Callable[[bool], Following], capfd: pytest.CaptureFixture[str]
+) -> None:
+    for terminal in (True, False):
+        run = follow(terminal)
+        with run.progress:
+            run.progress.interrupted("interrupted: trials have 8 s to save")
+            assert ("interrupted: trials have 8 s to save" in view(run)) is terminal
+            assert capfd.readouterr().err == ("" if terminal else "interrupted: trials have 8 s to save\n")
