@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mixup_study.catalogue import load_plugins
 from mixup_study.errors import InputError, Interrupted, one_line
-from mixup_study.store.place import Place, without_secrets
+from mixup_study.store.place import Place, absolute_folder, without_secrets
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
@@ -102,7 +102,7 @@ def add_data(arguments: argparse.ArgumentParser) -> None:
 def resolve_data(options: argparse.Namespace) -> argparse.Namespace:
     """Return the options with the folder of the data sets as an absolute path; InputError for one that is none."""
     try:
-        options.data = options.data.expanduser().absolute()
+        options.data = absolute_folder(options.data)
     except RuntimeError as error:  # of ~someone whom nobody knows
         raise InputError(f"--data {options.data}: {error}; expected a folder") from None
     return options

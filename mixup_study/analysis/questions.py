@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from mixup_study.analysis.table import Ran, Records, ran_cells
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.claims import EXTREMES, OTHERS, Claim, Comparison, Selector, is_number
-from mixup_study.study.labels import ARM_SEPARATOR, key_text, setting_text, title_text
+from mixup_study.study.labels import ARM_SEPARATOR, condition_text, key_text, setting_text, title_text
 from mixup_study.study.study import Study
 from mixup_study.study.trial import comparable
 
@@ -119,9 +119,9 @@ def _metric_text(metric: str, comparison: Comparison) -> str:
 
 def _fields_text(study: Study, fields: Mapping[str, Any]) -> str:
     keys = [name for name in study.table.keys if name in fields]
-    parts = [f"{title_text(name)} {key_text(name, fields[name])}" for name in keys]
+    condition = condition_text({name: fields[name] for name in keys})
     rest = setting_text({name: value for name, value in fields.items() if name not in keys})
-    return ", ".join(filter(None, [*parts, rest]))
+    return ", ".join(filter(None, [condition, rest]))
 
 
 def _value_text(name: str, value: Any) -> str:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.study.expand import Cell
-from mixup_study.study.labels import key_text, title_text
+from mixup_study.study.labels import condition_text
 from mixup_study.study.preferences import marked_by, picked_by
 from mixup_study.study.study import Study
 from mixup_study.study.trial import comparable
@@ -214,7 +214,7 @@ def group_by_condition(study: Study, rows: Iterable[TableRow]) -> dict[str, list
     others = [name for name in study.table.keys if name != "arm"]
     conditions: dict[str, list[TableRow]] = {}
     for row in rows:
-        common = ", ".join(f"{title_text(name)} {key_text(name, row.keys[name])}" for name in others)
+        common = condition_text({name: row.keys[name] for name in others})
         conditions.setdefault(common, []).append(row)
     return conditions
 

@@ -29,6 +29,15 @@ class StorageError(InputError, OSError):
     """A file of the results could not be written or listed; one line that names the place and the reason."""
 
 
+def absolute_folder(path: str | Path) -> Path:
+    """Return the absolute path of a folder, without ``..``: what is above a link is above what that leads to.
+
+    Raises RuntimeError for ~someone whom nobody knows.
+    """
+    folder = Path(path).expanduser().absolute()
+    return folder.resolve() if ".." in folder.parts else folder
+
+
 def without_secrets(location: str) -> str:
     """Return ``location`` as it may be shown: of a URL, without password and secret options."""
     if "://" not in location:
@@ -58,7 +67,7 @@ class Place:
             if "://" in location:
                 system, root = fs.FileSystem.from_uri(_limit_retries(location))
             else:
-                system, root = fs.LocalFileSystem(), str(Path(location).expanduser().absolute())
+                system, root = fs.LocalFileSystem(), str(absolute_folder(location))
         except (pa.ArrowException, OSError, RuntimeError) as error:  # the last for ~someone whom nobody knows
             reason = _reason(error, location)
             raise InputError(f"{option} {shown}: {reason}; expected a folder or URL") from None

@@ -48,18 +48,24 @@ def label_searched(study: Study, cell: Cell) -> str:
 
 
 def _label_cell(cell: Cell, outer: Iterable[str], others: Iterable[str]) -> str:
-    parts = [f"{title_text(name)} {key_text(name, getattr(cell.trial, name))}" for name in outer]
+    condition = condition_text({name: getattr(cell.trial, name) for name in outer})
     settings = {name: getattr(cell.trial, name) for name in cell.settings}
     taken = cell.trial.described_by
     rest = [f"{name}={plain(getattr(cell.trial, name))}" for name in others if name in taken]
-    return ", ".join(filter(None, [*parts, cell.arm, setting_text(settings), *rest]))
+    return ", ".join(filter(None, [condition, cell.arm, setting_text(settings), *rest]))
 
 
 def describe_condition(study: Study, search: Search) -> str:
     """Return under which values of the table's fields a search is, as ``label noise 50%``; empty where none vary."""
     trial = search.example.trial
-    keys = (name for name in study.table.keys if name != "arm")
-    return ", ".join(f"{title_text(name)} {key_text(name, getattr(trial, name))}" for name in keys)
+    return condition_text({name: getattr(trial, name) for name in study.table.keys if name != "arm"})
+
+
+def condition_text(values: Mapping[str, Any]) -> str:
+    """Return values of the table's fields, but for those that a trial does not take: ``label noise 50%, alpha 1``."""
+    return ", ".join(
+        f"{title_text(name)} {key_text(name, value)}" for name, value in values.items() if value is not None
+    )
 
 
 def name_search(study: Study, search: Search) -> str:

@@ -6,18 +6,22 @@ import csv
 import io
 import shutil
 import textwrap
-from collections.abc import Callable
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple, get_args
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as TextTable
 
 from mixup_study.views.latex import render_latex
-from mixup_study.views.sheet import Row, Sheet
+from mixup_study.views.sheet import NOT_PUBLISHED, Row, Sheet
 
 Format = Literal["text", "markdown", "latex", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+GAP = 3
+"""Signs between two columns of text; one less where that keeps numbers whole."""
 
 
 def render(sheet: Sheet, format: Format) -> str:
@@ -29,23 +33,84 @@ def render(sheet: Sheet, format: Format) -> str:
     return _RENDERERS[format](sheet.escaped(_LINE_BREAKS[format]))
 
 
+def _mark(entry: str) -> str:
+    return f"* {entry}"
+
+
 def _text(sheet: Sheet) -> str:
-    table = TextTable(box=box.SIMPLE_HEAD, pad_edge=False)
-    groups = sheet.column_groups()
-    first = [group if index == 0 or groups[index - 1] != group else "" for index, group in enumerate(groups)]
-    for index, heading in enumerate(sheet.headings):
-        header = f"{first[index]}\n{heading}" if sheet.groups else heading
-        table.add_column(header, justify="right" if index in sheet.numeric else "left")
-    for index, row in enumerate(sheet.texts(lambda entry: f"* {entry}")):
+    width = shutil.get_terminal_size((10_000, 40)).columns  # a pipe is as wide as it takes
+    columns = _measure_columns(sheet)
+    if sum(column.whole for column in columns) + _count_between(sheet, GAP) > width:
+        short = {place: "–" if text == NOT_PUBLISHED else text for place, text in sheet.published.items()}
+        sheet = replace(sheet, published=short)
+        columns = _measure_columns(sheet)
+    is_tight = sum(column.unbroken for column in columns) + _count_between(sheet, GAP) > width
+    space = width - _count_between(sheet, GAP - is_tight)
+    table = TextTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=is_tight)
+    for index, (heading, share) in enumerate(zip(_list_headings(sheet), _share_space(columns, space), strict=True)):
+        table.add_column(heading, justify="right" if index in sheet.numeric else "left", width=share)
+    for index, row in enumerate(sheet.texts(_mark)):
         if index in sheet.breaks:
             table.add_section()
         table.add_row(*row)
-    width = shutil.get_terminal_size((10_000, 40)).columns  # a pipe is as wide as it takes
     out = io.StringIO()
     Console(file=out, width=width, markup=False, emoji=False).print(table)
     body = "\n".join(line.rstrip() for line in out.getvalue().splitlines()).strip("\n")
     caption = textwrap.fill(sheet.caption, min(width, 120))
     return f"{caption}\n\n{body}\n" if caption else f"{body}\n"
+
+
+def _list_headings(sheet: Sheet) -> list[str]:
+    """Return what stands over each column, on two lines where columns have groups."""
+    if not sheet.groups:
+        return list(sheet.headings)
+    groups = sheet.column_groups()
+    first = [group if index == 0 or groups[index - 1] != group else "" for index, group in enumerate(groups)]
+    return [f"{group}\n{heading}" for group, heading in zip(first, sheet.headings, strict=True)]
+
+
+def _count_between(sheet: Sheet, gap: int) -> int:
+    """Return the signs of a line that belong to no column."""
+    return gap * (len(sheet.headings) - 1) + 2
+
+
+class _Width(NamedTuple):
+    """The width of a column."""
+
+    words: int
+    """At which words stay whole."""
+    unbroken: int
+    """At which numbers stay beside those in brackets as well."""
+    entries: int
+    """At which every entry stays on its line."""
+    whole: int
+    """At which the heading does so too."""
+
+
+def _measure_columns(sheet: Sheet) -> list[_Width]:
+    rows = sheet.texts(_mark)
+    widths = []
+    for column, heading in enumerate(_list_headings(sheet)):
+        entries = [row[column] for row in rows]
+        words = max(map(cell_len, " ".join([heading, *entries]).split()), default=1)
+        longest = max([words, *map(cell_len, entries)])
+        unbroken = longest if column in sheet.numeric else words
+        widths.append(_Width(words, unbroken, longest, max([longest, *map(cell_len, heading.split("\n"))])))
+    return widths
+
+
+def _share_space(columns: Sequence[_Width], space: int) -> Sequence[int | None]:
+    """Return the widths of columns that fit into ``space``, first for what is best kept whole; None where none do."""
+    shares = [column.words for column in columns]
+    if sum(shares) > space:
+        return [None] * len(columns)
+    for wanted in [[column[level] for column in columns] for level in range(1, len(_Width._fields))]:
+        lacking = [width - share for width, share in zip(wanted, shares, strict=True)]
+        for _ in range(min(space - sum(shares), sum(lacking))):
+            column = lacking.index(max(lacking))
+            shares[column] += 1
+            lacking[column] -= 1
+    return shares
 
 
 def _markdown(sheet: Sheet) -> str:

@@ -38,5 +38,5 @@ def seeds_note(findings: Findings) -> str:
         return ""
     if len({seed for _, seed in seeds}) == 1:
         return f"Shown are the trials of seed {seeds[0][1]}."
-    each = (f"{', '.join(key_text(*key) for key in row.keys.items())}: {seed}" for row, seed in seeds)
+    each = (f"{', '.join(filter(None, (key_text(*key) for key in row.keys.items())))}: {seed}" for row, seed in seeds)
     return f"Shown is the first finished seed of each ({'; '.join(each)})."

@@ -485,3 +485,11 @@ def test_a_failure_never_replaces_a_finished_trial(store: ResultStore, record: R
     store.write(record(status="failed"))
     assert store.done() == {finished.trial.trial_id}
     assert len(store.epochs()) == 2
+
+
+def test_a_path_is_shown_without_detours(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "deep")
+    assert ResultStore(str(tmp_path / "study" / ".." / "results")).shown == str(tmp_path / "results")
+    assert ResultStore(str(tmp_path / "link" / ".." / "results")).shown == str(tmp_path / "elsewhere" / "results")
+    assert ResultStore(str(tmp_path / "link")).shown == str(tmp_path / "link")

@@ -37,6 +37,15 @@ def test_a_label_tells_apart_what_the_table_does_not(load: Loader, paper_study: 
     assert "label noise 20%, ERM, weight_decay=0.0005" in cell_labels(study).values()
 
 
+def test_a_label_leaves_out_what_a_trial_does_not_take(load: Loader, paper_study: str) -> None:
+    study = load(
+        paper_study, "table.rows=[alpha, weight_decay, arm]", "grid.label_noise=0.2", "grid.seed=0", "published=[]"
+    )
+    labels = [cell_labels(study)[cell.trial.trial_id] for cell in study.cells]
+    assert labels[-1] == "weight decay 0.0001, ERM"
+    assert labels[0].startswith("alpha 2, weight decay 0.0001, mixup")
+
+
 def test_a_label_leaves_out_an_only_seed(load: Loader, paper_study: str) -> None:
     study = load(paper_study, "grid.seed=0")
     assert cell_labels(study)[study.cells[0].trial.trial_id] == "label noise 80%, mixup, α=2"

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from mixup_study.views.render import FORMATS, Format, render
-from mixup_study.views.sheet import Sheet
+from mixup_study.views.sheet import NOT_PUBLISHED, Sheet
 
 SHEET = Sheet(
     headings=["noise", "method", "best", "last"],
@@ -69,6 +69,37 @@ def test_text_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = render(one_entry("word " * 40, title="word " * 40), "text")
     assert max(len(line) for line in shown.splitlines()) <= 60
     assert shown.count("word") == 120
+
+
+PAPER = Sheet(
+    headings=["noise", "method", "setting (paper)", *["best (paper)"] * 4],
+    rows=[["20%", "mixup + dropout", "α=2, p=0.1", "82.5", "82.5", "82.53", "82.35"]] * 2,
+    groups=["", "", "", *["Test error"] * 4],
+    numeric=frozenset({3, 4, 5, 6}),
+    marked=frozenset({(0, 3)}),
+    published={
+        (0, 2): "α=8, p=0.3",
+        **{(0, column): "12.71" for column in range(3, 7)},
+        **{(1, column): NOT_PUBLISHED for column in range(3, 7)},
+    },
+)
+
+
+@pytest.mark.parametrize("columns", [92, 100, 120])
+def test_text_keeps_the_papers_numbers_beside_those_measured(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = render(PAPER, "text").splitlines()
+    assert max(map(len, lines)) <= columns
+    measured = [line.split("82.5", 1)[1] for line in lines if "82.5" in line]
+    assert " ".join(measured[0].split()) == "(12.71) 82.5 (12.71) 82.53 (12.71) 82.35 (12.71)"
+    assert " ".join(measured[1].split()) == "(–) 82.5 (–) 82.53 (–) 82.35 (–)"
+    assert render(PAPER, "markdown").count("(not published)") == 4
+
+
+@pytest.mark.parametrize("columns", range(72, 100, 4))
+def test_text_breaks_no_word_where_there_is_room(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert "…" not in render(PAPER, "text")
 
 
 def test_markdown_is_a_table_of_pipes() -> None:

@@ -71,6 +71,14 @@ def test_whatever_pauses_are_cut_out_every_bar_lies_on_the_axis(
         assert -1e-4 <= begin <= end <= 1 + 1e-4
 
 
+@pytest.mark.parametrize(("starts", "slots"), [((0, 20), "1 slot"), ((0, 0), "2 slots")])
+def test_it_says_how_many_slots_there_were(starts: tuple[int, int], slots: str, study: Study) -> None:
+    findings, _ = timed(study, [{"start": start, "seconds": 20} for start in starts])
+    chart = chart_timeline(findings)
+    assert chart is not None
+    assert chart.panels[0].description.startswith(f"Timeline of {slots} over ")
+
+
 def test_of_a_resumed_trial_only_what_the_last_process_trained_counts(study: Study) -> None:
     findings, use = timed(study, [{"start": 0, "seconds": 20}, {"start": 20, "seconds": 3610, "before": 3600}])
     assert (len(use.slots), use.seconds, use.train_seconds, use.share) == (1, 30, 30, 1)

@@ -90,6 +90,7 @@ def _key_text(row: TableRow, names: Sequence[str]) -> str:
     return ", ".join(
         text if isinstance(row.keys[name], str) else f"{title_text(name)} {text}"
         for name in names
+        if row.keys[name] is not None
         for text in [key_text(name, row.keys[name])]
     )
 

@@ -11,7 +11,7 @@ from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.table import Statistic, cell_ids, summarise
 from mixup_study.catalogue import CATALOGUE, Quantity
 from mixup_study.study.expand import Cell
-from mixup_study.study.labels import key_text, plain, setting_text, title_text
+from mixup_study.study.labels import condition_text, plain, setting_text, title_text
 from mixup_study.views.report.charts import (
     LINE_WIDTH,
     TOOLTIP,
@@ -155,7 +155,7 @@ def _chart(findings: Findings, name: str, settings: Sequence[Setting]) -> Chart 
     conditions = [key for key in findings.study.table.keys if key not in ("arm", name)]
     groups: dict[str, list[Setting]] = {}
     for setting in drawn:
-        title = ", ".join(f"{title_text(key)} {key_text(key, setting.fields[key])}" for key in conditions)
+        title = condition_text({key: setting.fields[key] for key in conditions})
         groups.setdefault(title, []).append(setting)
 
     axis = ValueAxis(sorted({float(value) for setting in drawn if (value := setting.fields[name]) is not None}))

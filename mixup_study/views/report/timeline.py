@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mixup_study.analysis.efficiency import Pause, RecordedJob, SlotUse
 from mixup_study.analysis.findings import Findings
-from mixup_study.study.labels import duration_text
+from mixup_study.study.labels import count_text, duration_text
 from mixup_study.views.report.charts import (
     ALONG_X,
     HOVER,
@@ -60,7 +60,8 @@ def chart_timeline(findings: Findings) -> Chart | None:
         for seconds in [sum(job.seconds for job in jobs)]
     ]
     description = (
-        f"Timeline of {len(use.slots)} slots over {duration_text(total)}: they trained {use.share:.0%} of the time."
+        f"Timeline of {count_text(len(use.slots), 'slot')} over {duration_text(total)}, with training in"
+        f" {use.share:.0%} of the time."
     )
     spec = _spec(len(use.slots), len(arms), f"time since the first start ({unit_name})", total / unit)
     panel = Panel("", description, spec, {"points": points, "cuts": cuts}, [Label("")])
