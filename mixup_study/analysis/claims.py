@@ -84,7 +84,7 @@ class JudgedComparison:
     paired: bool
     verdict: Verdict
     reason: str
-    """Why undecided without an interval, or ``one seed``; empty where the interval says it all."""
+    """Why undecided, in a word or two; empty where the interval says it all."""
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ def judge(study: Study, records: Records) -> list[JudgedClaim]:
     """Return the study's claims in their order, each judged by what has finished.
 
     A comparison is supported if its whole interval lies on the claimed side, contradicted if it lies on the other,
-    else undecided. With one seed the sign of the difference decides, and ``reason`` says so. What has not run, or
-    failed, or shows no difference at all, is undecided. Of a ratio, the claimed side is that beyond ``times``; what
-    has no ratio is undecided.
+    else undecided. One seed has no interval and decides nothing, and ``reason`` says so. What has not run, or failed,
+    or shows no difference at all, is undecided. Of a ratio, the claimed side is that beyond ``times``; what has no
+    ratio is undecided.
     """
     judge = _Judge(study, records)
     return [judge.judge_claim(claim) for claim in study.claims]
@@ -258,5 +258,6 @@ def _comparison_verdict(beyond: Sequence[float]) -> tuple[Verdict, str]:
     """Return the verdict and its reason by how far beyond what is claimed the interval's ends lie, or the one seed."""
     if not any(beyond):
         return "undecided", "equal"
-    verdict: Verdict = "supported" if min(beyond) > 0 else "contradicted" if max(beyond) < 0 else "undecided"
-    return verdict, "" if len(beyond) > 1 else "one seed"
+    if len(beyond) == 1:
+        return "undecided", "one seed"
+    return ("supported" if min(beyond) > 0 else "contradicted" if max(beyond) < 0 else "undecided"), ""

@@ -51,13 +51,8 @@ def verdicts_caption(findings: Findings) -> str:
         f"{', which is not what the paper ran' if other else ''}: ✓ supported, ✗ contradicted, ? undecided."
         f" {_effects_text(comparisons)}, with their 95 % bootstrap interval over the seeds."
     ]
-    deciding = {
-        "the sign of the difference" if comparison.times is None else "the ratio"
-        for comparison in comparisons
-        if comparison.seeds == 1
-    }
-    if deciding:
-        parts.append(f"One seed: {' or '.join(sorted(deciding, reverse=True))} alone decides.")
+    if any(comparison.seeds == 1 for comparison in comparisons):
+        parts.append("One seed decides nothing.")
     if any(1 < comparison.seeds < ENOUGH_SEEDS for comparison in comparisons):
         parts.append(f"Intervals of fewer than {ENOUGH_SEEDS} seeds are too narrow.")
     if findings.splits_differ:
@@ -141,12 +136,15 @@ def _seeds_text(count: int) -> str:
 
 
 def _support(comparison: JudgedComparison) -> tuple[int, float]:
+    """Return how far the verdict, and then what was measured, supports the claim; the more, the higher."""
     order = ("contradicted", "undecided", "supported")
     sign = -1 if comparison.claimed == "lower" else 1
-    effect = comparison.difference
-    if comparison.ratio is not None and comparison.times is not None:
-        effect = comparison.ratio - comparison.times
-    return order.index(comparison.verdict), sign * (effect or 0)
+    beyond = 0.0
+    if comparison.difference is not None:
+        beyond = sign * comparison.difference - comparison.by
+    elif comparison.ratio is not None and comparison.times is not None:
+        beyond = sign * (comparison.ratio - comparison.times)
+    return order.index(comparison.verdict), beyond
 
 
 def _is_picked(comparison: JudgedComparison) -> bool:

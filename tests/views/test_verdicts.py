@@ -54,13 +54,22 @@ def test_claims_of_a_study_that_is_not_the_papers_are_its_own(claiming: str, loa
     assert "- ? mixup is better: " in shown
 
 
-def test_one_seed_is_marked(claiming: str, load: Loader, measure: Measure) -> None:
+def test_one_seed_is_marked_and_decides_nothing(claiming: str, load: Loader, measure: Measure) -> None:
     study = load(claiming, "grid.seed=0")
     records = measure(study, lambda cell: 0.4 if cell.arm == "mixup" and cell.trial.label_noise == 0.2 else 0.5)
     shown = verdict_lines(findings_of(study, records), "markdown")
-    assert "- ? mixup is better (3.4): ? 80% +0.00; ✓ 20% −10.00 · one seed · †" in shown
-    assert "One seed: the sign of the difference alone decides." in shown
+    assert "- ? mixup is better (3.4): 80% +0.00; 20% −10.00 · one seed · †" in shown
+    assert "over the seeds. One seed decides nothing. † Hyper-parameters" in shown
     assert "profile paper:" in shown  # of the seeds the paper says nothing
+
+
+def test_signs_stand_by_each_effect_where_they_differ(claiming: str, load: Loader, measure: Measure) -> None:
+    study = load(claiming)
+    records = measure(study, lambda cell: 0.4 if cell.arm == "mixup" and cell.trial.label_noise == 0.2 else 0.5)
+    shown = verdict_lines(findings_of(study, records), "markdown")
+    effects = "? 80% +0.00 [+0.00, +0.00]; ✓ 20% −10.00 [−10.00, −10.00]"
+    assert f"- ? mixup is better (3.4): {effects} · 2 seeds · †" in shown
+    assert "One seed" not in shown
 
 
 def test_a_ratio_stands_with_its_interval(claiming: str, load: Loader, measure: Measure) -> None:
@@ -82,7 +91,7 @@ def test_ratios_stand_beside_differences(claiming: str, load: Loader, measure: M
     )
     assert "80% −30.00; 20% −30.00; 20% ×0.40 · one seed" in shown
     assert "Differences of means in points of percent or ratios of means (×), with their 95 %" in shown
-    assert "One seed: the sign of the difference or the ratio alone decides." in shown
+    assert "over the seeds. One seed decides nothing." in shown
 
 
 def test_a_ratio_to_zero_is_undecided(claiming: str, load: Loader, measure: Measure) -> None:
@@ -97,9 +106,19 @@ def test_a_ratio_to_zero_is_undecided(claiming: str, load: Loader, measure: Meas
 
 def test_of_many_ratios_those_least_supported_are_shown(claiming: str, load: Loader, measure: Measure) -> None:
     text = claiming.replace("than: ERM", "than: ERM, times: 0.5")
+    study = load(text, "grid.label_noise=[0, 0.1, 0.2, 0.3, 0.4]", "grid.seed=[0, 1]")
+    records = measure(study, lambda cell: cell.trial.label_noise + 0.1 if cell.arm == "mixup" else 0.5)
+    least = "✗ 40% ×1.00 [1.00, 1.00]; ✗ 30% ×0.80 [0.80, 0.80]"
+    assert f"2 ✓, 3 ✗ of 5, least supported: {least} · 2 seeds" in lines(study, records)[0]
+
+
+def test_of_many_ratios_of_one_seed_those_least_supported_are_shown(
+    claiming: str, load: Loader, measure: Measure
+) -> None:
+    text = claiming.replace("than: ERM", "than: ERM, times: 0.5")
     study = load(text, "grid.label_noise=[0, 0.1, 0.2, 0.3, 0.4]", "grid.seed=0")
     records = measure(study, lambda cell: cell.trial.label_noise + 0.1 if cell.arm == "mixup" else 0.5)
-    assert "2 ✓, 3 ✗ of 5, least supported: ✗ 40% ×1.00; ✗ 30% ×0.80 · one seed" in lines(study, records)[0]
+    assert "5 ? of 5, least supported: 40% ×1.00; 30% ×0.80 · one seed" in lines(study, records)[0]
 
 
 def test_seeds_stand_by_each_effect_where_they_differ(claiming: str, load: Loader, measure: Measure) -> None:
@@ -116,23 +135,49 @@ def test_what_is_not_run_says_so_once(claiming: str, load: Loader, measure: Meas
     assert lines(without, measure(without, lambda cell: 0.5)) == ["- ? mixup is better (3.4): not run"]
 
 
+BETTER = {0: 0.1, 0.1: 0.2, 0.2: -0.1, 0.3: 0.3, 0.4: 0, 0.5: 0.4}
+"""By label noise, by how much mixup's error is below ERM's."""
+
+
 def test_of_many_comparisons_those_least_supported_are_shown(claiming: str, load: Loader, measure: Measure) -> None:
-    study = load(claiming, "grid.label_noise=[0, 0.1, 0.2, 0.3, 0.4, 0.5]", "grid.seed=0")
-    better = {0: 0.1, 0.1: 0.2, 0.2: -0.1, 0.3: 0.3, 0.4: 0, 0.5: 0.4}
-    records = measure(study, lambda cell: 0.5 - better[cell.trial.label_noise] * (cell.arm == "mixup"))
+    study = load(claiming, f"grid.label_noise={list(BETTER)}", "grid.seed=[0, 1]")
+    records = measure(study, lambda cell: 0.5 - BETTER[cell.trial.label_noise] * (cell.arm == "mixup"))
     assert lines(study, records) == [
-        "- ✗ mixup is better (3.4): 4 ✓, 1 ✗, 1 ? of 6, least supported: ✗ 20% +10.00; ? 40% +0.00 · one seed · †"
+        "- ✗ mixup is better (3.4): 4 ✓, 1 ✗, 1 ? of 6, least supported: ✗ 20% +10.00 [+10.00, +10.00];"
+        " ? 40% +0.00 [+0.00, +0.00] · 2 seeds · †"
     ]
+
+
+def test_of_many_comparisons_of_one_seed_those_least_supported_are_shown(
+    claiming: str, load: Loader, measure: Measure
+) -> None:
+    study = load(claiming, f"grid.label_noise={list(BETTER)}", "grid.seed=0")
+    records = measure(study, lambda cell: 0.5 - BETTER[cell.trial.label_noise] * (cell.arm == "mixup"))
+    assert lines(study, records) == [
+        "- ? mixup is better (3.4): 6 ? of 6, least supported: 20% +10.00; 40% +0.00 · one seed · †"
+    ]
+
+
+def test_what_falls_short_of_a_margin_is_least_supported(claiming: str, load: Loader, measure: Measure) -> None:
+    margins = ", ".join(
+        f"{{lower: mixup, than: ERM, by: {10 * number}, where: {{label_noise: {noise}}}}}"
+        for number, noise in enumerate(BETTER)
+    )
+    study = load(
+        claiming.replace("{lower: mixup, than: ERM}", margins), f"grid.label_noise={list(BETTER)}", "grid.seed=0"
+    )
+    records = measure(study, lambda cell: 0.5 - BETTER[cell.trial.label_noise] * (cell.arm == "mixup"))
+    # Measured less claimed, in points: 10, 10, −30, 0, −40 and −10.
+    assert "6 ? of 6, least supported: 40% +0.00; 20% +10.00 · one seed" in lines(study, records)[0]
 
 
 def test_of_a_claim_that_needs_some_comparisons_it_is_said_how_many(
     claiming: str, load: Loader, measure: Measure
 ) -> None:
-    study = load(claiming.replace("than: ERM}]", "than: ERM}], at_least: 1"), "grid.seed=0")
+    study = load(claiming.replace("than: ERM}]", "than: ERM}], at_least: 1"))
     records = measure(study, lambda cell: 0.4 if cell.arm == "mixup" and cell.trial.label_noise == 0.2 else 0.5)
-    assert lines(study, records) == [
-        "- ✓ mixup is better (3.4): 1 ✓, 1 ? of 2, 1 needed: ? 80% +0.00; ✓ 20% −10.00 · one seed · †"
-    ]
+    effects = "? 80% +0.00 [+0.00, +0.00]; ✓ 20% −10.00 [−10.00, −10.00]"
+    assert lines(study, records) == [f"- ✓ mixup is better (3.4): 1 ✓, 1 ? of 2, 1 needed: {effects} · 2 seeds · †"]
 
 
 def test_a_study_without_claims_prints_nothing(paper_study: str, load: Loader, measure: Measure) -> None:
