@@ -71,6 +71,27 @@ def add_study(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "--profile", help="size to run at, such as paper or quick; chosen by the hardware if left out"
     )
+    _add_overrides(arguments)
+
+
+def add_studies(arguments: argparse.ArgumentParser) -> None:
+    """Add any number of study files, their profiles and the overrides."""
+    arguments.add_argument(
+        "--study", action="append", type=Path, default=[], metavar="FILE", dest="studies", help="study file; repeatable"
+    )
+    arguments.add_argument(
+        "--profile",
+        action="append",
+        default=[],
+        metavar="PROFILE",
+        dest="profiles",
+        help="profile of the studies, such as paper or quick; repeatable (default: of each study that of which the"
+        " results hold most)",
+    )
+    _add_overrides(arguments)
+
+
+def _add_overrides(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "--set",
         action="append",

@@ -3,31 +3,67 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 
 from mixup_study import cli
 from mixup_study.errors import InputError
-from mixup_study.store.sql import query
+from mixup_study.store.sql import StudyTrials, query
 from mixup_study.store.store import ResultStore
-from mixup_study.views.render import FORMATS, render
+from mixup_study.study.study import StudyFile
+from mixup_study.views.render import FORMATS, render, render_vertical
 from mixup_study.views.sheet import Sheet
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
-    table = query(ResultStore(options.results), options.sql, options.timeout)
-    print(render(_sheet(table), options.format), end="")
+    store = ResultStore(options.results)
+    table = query(store, options.sql, options.timeout, list(_read_studies(options, store)))
+    sheet = _sheet(table, rounded=options.format == "text")
+    print(render_vertical(sheet) if options.vertical else render(sheet, options.format), end="")
     return cli.DONE
 
 
-def _sheet(table: pa.Table) -> Sheet:
-    columns = [[_text(value) for value in _values(column)] for column in table.columns]
+def _read_studies(options: argparse.Namespace, store: ResultStore) -> Iterator[StudyTrials]:
+    """Yield the trials of each study that the options name, under each profile.
+
+    What its searches have tried is among them, and so are, of no arm, the models that its trials need.
+    """
+    from mixup_study.analysis.findings import Findings  # imports what a query without a study does without
+    from mixup_study.analysis.table import cell_ids
+    from mixup_study.study.plan import GridPlan
+
+    for path in options.studies:
+        file = StudyFile(path, tuple(options.overrides))
+        for profile in options.profiles or [None]:
+            study, reason = cli.load_study(file, profile, store)
+            study = Findings.read(study, store, reason).study
+            cells = study.every_cell
+            arms = [(cell.arm, trial_id) for cell, trial_id in zip(cells, cell_ids(study, cells), strict=True)]
+            models = [(None, trial_id) for trial_id in GridPlan(study, 1).trials if trial_id not in study.trials]
+            search_ids = {search.search_id for search in study.searches}
+            yield StudyTrials(study.name, study.profile, [*arms, *models], search_ids)
+
+
+def _sheet(table: pa.Table, *, rounded: bool) -> Sheet:
+    """Return the answer as a sheet, with its numbers ``rounded`` for people, or exact."""
+    columns = [[_text(_round(value) if rounded else value) for value in _values(column)] for column in table.columns]
     rows = [[column[index] for column in columns] for index in range(len(table))]
     numeric = [index for index, column in enumerate(table.schema) if _is_number(column.type)]
     return Sheet(table.column_names, rows, numeric=frozenset(numeric))
+
+
+def _round(value: object) -> object:
+    """Return a number with four significant digits, or all before the point; of a list or a struct, all in it."""
+    if isinstance(value, float):
+        return round(value) if 1000 <= abs(value) < 1e16 else float(f"{value:.4g}")
+    if isinstance(value, list):
+        return [_round(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _round(item) for key, item in value.items()}
+    return value
 
 
 def _values(column: pa.ChunkedArray) -> list[object]:
@@ -53,17 +89,27 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = cli.parser(
-        "query", "Ask the results in SQL, read-only, over the views trials, epochs, points and proposals."
+        "query",
+        "Ask the results in SQL, read-only, over the views trials, epochs, points and proposals; with --study of these"
+        " studies alone, with arms beside them.",
     )
     parser.add_argument(
         "sql", metavar="SQL", help="one SELECT, as in 'select method, alpha, test_error_last from trials'"
     )
+    cli.add_studies(parser)
     cli.add_results(parser)
     parser.add_argument(
         "--timeout", type=cli.at_least(1), metavar="SECONDS", help="give up after so long (default: never)"
     )
-    parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
-    return parser.parse_args(arguments)
+    layout = parser.add_mutually_exclusive_group()
+    layout.add_argument(
+        "--format", choices=FORMATS, default="text", help="default: %(default)s, which rounds numbers; others do not"
+    )
+    layout.add_argument("--vertical", action="store_true", help="print text with a line for each column of each row")
+    options = parser.parse_args(arguments)
+    if (options.profiles or options.overrides) and not options.studies:
+        raise InputError(f"--{'profile' if options.profiles else 'set'}: expected --study FILE beside it")
+    return options
 
 
 if __name__ == "__main__":

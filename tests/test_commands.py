@@ -105,6 +105,8 @@ def test_help_imports_nothing_heavy(name: str) -> None:
 def test_asking_imports_nothing_heavy(name: str, tiny_study: Path, results: Path) -> None:
     asked = {"query": ["select * from trials join epochs using (trial_id)"], "models": []}.get(name, [tiny_study])
     assert heavy_modules(name, [*asked, "--results", results]) == []
+    if name == "query":
+        assert heavy_modules(name, [*asked, "--results", results, "--study", tiny_study]) == []
 
 
 def test_the_process_that_schedules_does_without_pytorch(ray_cluster: RunningRay, tiny_study: Path) -> None:
@@ -165,6 +167,12 @@ def test_the_rooms_import_only_downwards() -> None:
             ["expected one SELECT over trials, epochs, "],
         ),
         ("query", ["select alhpa from trials", "--results", "nowhere"], ["alhpa", "alpha"]),
+        ("query", ["select arm from trials", "--results", "nowhere"], ['"arm" not found', "expected --study FILE"]),
+        ("query", ["select 1", "--profile", "quick"], ["--profile: expected --study FILE beside it"]),
+        ("query", ["select 1", "--set", "trial.lr=1"], ["--set: expected --study FILE beside it"]),
+        ("query", ["select 1", "--study", "studies/tyo.yaml"], ["no such file", "did you mean 'toy.yaml'?"]),
+        ("query", ["select 1", "--study", CORRUPT_LABELS, "--profile", "quik"], ["did you mean 'quick'?"]),
+        ("query", ["select 1", "--vertical", "--format", "csv"], ["--format: not allowed with", "--vertical"]),
         ("schema", ["nowhere/study.schema.json"], ["nowhere/study.schema.json: cannot be written"]),
         ("run", [CORRUPT_LABELS, "--cpus", "0"], ["--cpus", "'0'", "expected a whole number of 1 or more"]),
         ("run", [CORRUPT_LABELS, "--gpus", "-1"], ["--gpus"]),
@@ -412,6 +420,49 @@ def test_query_counts_epochs_as_markdown(results: Path) -> None:
 
 def test_query_of_no_results_prints_the_headings(tmp_path: Path) -> None:
     assert printed("query", "select seed from trials", "--results", tmp_path, "--format", "csv") == "seed\n"
+
+
+def test_query_knows_the_arms_of_a_study(tiny_study: Path, results: Path) -> None:
+    other = ResultStore(str(results))
+    for cell in StudyFile(REPOSITORY / "studies" / "toy.yaml").load("paper").cells:
+        other.write(TrialRecord(cell.trial, "done", PROVENANCE, 1.0))
+    sql = "select arm, avg(test_error_last) as error, count(*) as n from trials group by arm order by arm"
+    shown = printed("query", sql, "--results", results, "--study", tiny_study, "--format", "csv")
+    assert shown == "arm,error,n\nERM,0.4,1\nmixup,0.3,2\n"
+    sql = "select study, profile, count(status) as n from arms left join trials using (trial_id) group by all"
+    both = ("--study", tiny_study, "--study", "studies/toy.yaml")
+    shown = printed("query", f"{sql} order by study", "--results", results, *both, "--format", "csv")
+    assert shown == "study,profile,n\ntiny,full,3\ntoy,paper,4\n"
+
+
+def test_query_knows_the_models_that_trials_of_a_study_need(tmp_path: Path) -> None:
+    sql = "select arm is null as needed, count(*) as n from arms group by all order by all"
+    study = ("--study", "studies/in_between.yaml", "--profile", "quick")
+    shown = printed("query", sql, "--results", tmp_path, *study, "--format", "csv")
+    assert shown == "needed,n\nFalse,6\nTrue,6\n"
+
+
+def test_query_applies_profiles_and_overrides_to_its_studies(tmp_path: Path) -> None:
+    sql = "select profile, count(*) as n from arms group by all order by all"
+    study = ("--study", CORRUPT_LABELS, "--profile", "paper", "--profile", "quick", "--set", "grid.label_noise=[0.5]")
+    shown = printed("query", sql, "--results", tmp_path, *study, "--format", "csv")
+    assert shown == "profile,n\npaper,21\nquick,8\n"
+
+
+def test_query_rounds_numbers_for_people_alone(tmp_path: Path) -> None:
+    sql = "select 2 / 3 as part, 123456.78::double as many, [1 / 3] as list, 7 as n, 1 / 30000 as few"
+    text = printed("query", sql, "--results", tmp_path).splitlines()[2]
+    assert text.split() == ["0.6667", "123457", "[0.3333]", "7", "3.333e-05"]
+    exact = printed("query", sql, "--results", tmp_path, "--format", "csv").splitlines()[1]
+    assert exact == "0.6666666666666666,123456.78,[0.3333333333333333],7,3.3333333333333335e-05"
+
+
+def test_query_prints_a_column_a_line(results: Path) -> None:
+    sql = "select status, error, 'one' || chr(10) || 'two' || chr(27) as note from trials order by alpha nulls first"
+    shown = printed("query", sql, "--results", results, "--vertical")
+    assert shown.startswith("row 1\n  status  done\n  error\n  note    one\n          two\\x1b\n\nrow 2\n")
+    assert shown.count("row ") == 3
+    assert printed("query", "select seed from trials where seed < 0", "--results", results, "--vertical") == "no rows\n"
 
 
 TELLING_QUERY = """

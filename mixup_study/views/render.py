@@ -37,6 +37,19 @@ def _mark(entry: str) -> str:
     return f"* {entry}"
 
 
+def render_vertical(sheet: Sheet) -> str:
+    """Return ``sheet`` for a terminal with a line for each entry, ending in a newline; line breaks of entries stay."""
+    sheet = sheet.escaped("\n")
+    headings = _one_line_headings(sheet)
+    width = max(map(len, headings), default=0)
+    blocks = []
+    for number, row in enumerate(sheet.texts(), start=1):
+        entries = zip(headings, row, strict=True)
+        lines = (f"  {name:{width}}  " + entry.replace("\n", "\n" + " " * (width + 4)) for name, entry in entries)
+        blocks.append("\n".join([f"row {number}", *(line.rstrip() for line in lines)]))
+    return "\n\n".join(blocks or ["no rows"]) + "\n"
+
+
 def _text(sheet: Sheet) -> str:
     width = shutil.get_terminal_size((10_000, 40)).columns  # a pipe is as wide as it takes
     columns = _measure_columns(sheet)

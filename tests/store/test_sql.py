@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mixup_study.errors import InputError
-from mixup_study.store.record import TrialRecord, epochs_schema, trials_schema
-from mixup_study.store.sql import query
+from mixup_study.store.record import PROPOSALS, TrialRecord, epochs_schema, trials_schema
+from mixup_study.store.sql import StudyTrials, query
 from mixup_study.store.store import ResultStore
 
 
@@ -61,6 +61,82 @@ def test_trials_and_epochs_can_be_joined(results: ResultStore) -> None:
 def test_a_missing_measurement_is_null(results: ResultStore) -> None:
     sql = "select count(*) as n from trials where test_error_last is null and status = 'failed'"
     assert query(results, sql).to_pylist() == [{"n": 1}]
+
+
+@pytest.fixture(scope="module")
+def trial_ids(record: Callable[..., TrialRecord]) -> list[str]:
+    """The trial_ids of the finished trials, mixup's last, and of one that is not recorded."""
+    records = [record(seed=0), record(seed=1), record(method="mixup", alpha=8, milestones=[1]), record(seed=77)]
+    return [each.trial.trial_id for each in records]
+
+
+def test_the_trials_of_a_study_have_its_arms(results: ResultStore, trial_ids: list[str]) -> None:
+    erm, _, mixup, missing = trial_ids
+    study = StudyTrials("mine", "quick", [("ERM", erm), ("mixup", mixup), ("ERM", missing)])
+    sql = "select study, profile, arm, avg(test_error_last) as error from trials group by all order by arm"
+    assert query(results, sql, studies=[study]).to_pylist() == [
+        {"study": "mine", "profile": "quick", "arm": "ERM", "error": pytest.approx(0.1)},
+        {"study": "mine", "profile": "quick", "arm": "mixup", "error": pytest.approx(0.05)},
+    ]
+    names = [*trials_schema().names[:1], "study", "profile", "arm", *trials_schema().names[1:]]
+    assert query(results, "select * from trials", studies=[study]).column_names == names
+    assert query(results, "select distinct trial_id from epochs", studies=[study]).num_rows == 2
+    missed = "select arms.arm from arms left join trials using (trial_id) where status is null"
+    assert query(results, missed, studies=[study]).to_pylist() == [{"arm": "ERM"}]
+
+
+def test_a_trial_of_two_arms_is_one_trial(results: ResultStore, trial_ids: list[str]) -> None:
+    erm, model, mixup, _ = trial_ids
+    study = StudyTrials("mine", "full", [("ERM", erm), ("A", mixup), ("B", mixup), (None, model)])
+    once = "select arm from trials order by arm nulls last"
+    assert query(results, once, studies=[study])["arm"].to_pylist() == ["A; B", "ERM", None]
+    each = "select arms.arm from arms join trials using (trial_id) where method = 'mixup' order by 1"
+    assert query(results, each, studies=[study, study])["arm"].to_pylist() == ["A", "B"]
+
+
+def test_the_trials_that_studies_share_are_counted_once_unless_arms_is_joined(
+    results: ResultStore, trial_ids: list[str]
+) -> None:
+    erm, _, mixup, _ = trial_ids
+    studies = [StudyTrials("mine", "full", [("ERM", erm)]), StudyTrials("yours", "full", [("none", erm), ("m", mixup)])]
+    assert query(results, "select count(*) as n from trials", studies=studies).to_pylist() == [{"n": 2}]
+    sql = "select study, arm from trials join arms using (trial_id) where seed = 0 and method = 'erm' order by study"
+    assert query(results, sql, studies=studies).to_pylist() == [
+        {"study": "mine", "arm": "ERM"},
+        {"study": "yours", "arm": "none"},
+    ]
+    assert "study" not in query(results, "from trials", studies=studies).column_names
+
+
+def test_the_proposals_of_a_study_are_those_of_its_searches(tmp_path: Path) -> None:
+    store = ResultStore(str(tmp_path))
+    for search_id in ("a", "b"):
+        row = {"proposal_id": f"{search_id}-0", "search_id": search_id, "number": 0, "arm": search_id.upper()}
+        store.write_proposal(pa.Table.from_pylist([row], schema=PROPOSALS))
+    study = StudyTrials("search", "full", [], {"b"})
+    assert query(store, "select arm from proposals", studies=[study]).to_pylist() == [{"arm": "B"}]
+    assert query(store, "select count(*) as n from proposals").to_pylist() == [{"n": 2}]
+
+
+def test_a_study_of_which_nothing_is_known_has_the_columns(results: ResultStore) -> None:
+    study = StudyTrials("search", "full", [])
+    assert query(results, "select study, arm from trials", studies=[study]).num_rows == 0
+    assert query(results, "select * from arms", studies=[study]).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    "sql", ["select arm from trials", "select t.profile from trials t", "select study from epochs", "from arms"]
+)
+def test_what_is_asked_of_arms_without_a_study_says_how_to_have_them(results: ResultStore, sql: str) -> None:
+    assert refusal(results, sql).endswith("; expected --study FILE, which adds study, profile and arm")
+
+
+def test_of_several_studies_arms_is_to_be_joined(results: ResultStore, trial_ids: list[str]) -> None:
+    studies = [StudyTrials("mine", profile, [("ERM", trial_ids[0])]) for profile in ("full", "quick")]
+    with pytest.raises(InputError, match=r"from trials join arms using \(trial_id\)$"):
+        query(results, "select arm from trials", studies=studies)
+    with pytest.raises(InputError, match=r"alhpa(?!.*join)"):
+        query(results, "select alhpa from trials", studies=studies)
 
 
 def test_results_that_hold_nothing_have_no_rows(tmp_path: Path) -> None:
