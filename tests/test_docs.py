@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,5 +85,7 @@ def test_studies_shown_in_full_can_be_planned(
 ) -> None:
     file = tmp_path / "study.yaml"
     file.write_text(text, encoding="utf-8")
+    for study in (REPOSITORY / "studies").glob("*.yaml"):  # which a page may extend
+        shutil.copy(study, tmp_path)
     assert plan.main([str(file), "--results", str(tmp_path / "results")]) == 0
     assert "trials: 0 done already" in capsys.readouterr().out

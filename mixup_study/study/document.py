@@ -273,6 +273,7 @@ class Document(BaseModel):
     """The keys of a study file and their types; arms, grid and profiles are checked when they are expanded."""
 
     model_config = _STRICT
+    extends: str | None = None
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     paper: Paper | None = None
     trial: dict[str, Any] = Field(default_factory=dict)

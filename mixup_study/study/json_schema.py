@@ -22,6 +22,7 @@ from mixup_study.study.document import (
     Table,
 )
 from mixup_study.study.expand import LIKE
+from mixup_study.study.source import EXTENDS
 from mixup_study.study.space import Distribution
 
 METRIC_KEYS = ("metric", "lowest", "highest")
@@ -30,8 +31,115 @@ METRIC_KEYS = ("metric", "lowest", "highest")
 
 def study_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a study file. Every field is defined once and referred to."""
+    keys = _study_keys()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A study of mixup_study",
+        "type": "object",
+        "properties": {
+            EXTENDS: {
+                "type": "string",
+                "minLength": 1,
+                "description": "Study file, by its path from this one's folder, that this one is merged over: mappings"
+                " by key, null removes, all else replaces.",
+            }
+        },
+        "if": {"required": [EXTENDS]},
+        "then": _mapping({EXTENDS: True, **_extending_keys(keys)}),
+        "else": {**_mapping(keys), "required": ["name", "arms", "table"]},
+        "$defs": {
+            name.replace(" ", "_"): schema
+            for name, schema in {**_field_definitions(), **_mapping_definitions(), **_selector_definitions()}.items()
+        },
+    }
+
+
+def _study_keys() -> dict[str, Any]:
+    """Return the schema of each key of a file that extends none."""
+    overlay = _overlay()
     metrics = {name: {"type": "number"} for name in CATALOGUE.metrics}
-    overlay = {
+    published = {**{name: _nullable(_value(name)) for name in CATALOGUE.fields}, "arm": {"type": "string"}, **metrics}
+    published["quoted"] = {"type": "string", "minLength": 1, "description": "Whom the paper quotes these numbers from."}
+    return {
+        "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
+        "paper": {**_model(Paper), "description": "Where in the paper the study comes from."},
+        "trial": {**_reference("values"), "description": "What every trial shares."},
+        "grid": {**_grid(), "description": "Fields crossed with every arm; an arm's own value wins."},
+        "models": {
+            "type": "object",
+            "additionalProperties": _reference("model"),
+            "description": "Trials that evaluations need, by name: what they set themselves over trial and grid.",
+        },
+        "arms": {
+            "type": "object",
+            "additionalProperties": _reference("axes"),
+            "minProperties": 1,
+            "description": "Methods compared; a list tries each of its values.",
+        },
+        "search": {
+            **_search(_reference("space")),
+            "description": "How settings of arms are searched for, in place of being listed.",
+        },
+        "profiles": {
+            "type": "object",
+            "description": "Sizes to run the study at: overlays over the file as it stands; null removes a key.",
+            "additionalProperties": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {key: overlay[key] for key in PROFILE_KEYS},
+            },
+        },
+        "resources": {**_model(Resources), "description": "A slot: what one worker holds while it trains."},
+        "retries": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 1000,
+            "default": 2,
+            "description": "How often a trial that raised, or whose process died, is trained again in this run.",
+        },
+        "checkpoint_seconds": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 86400,
+            "default": 60,
+            "description": "A trial saves a checkpoint at the end of an epoch where the last is at least so old.",
+        },
+        "keep_models": {
+            "type": "boolean",
+            "default": False,
+            "description": "Every trial trained from now on leaves its model, not only those that others need.",
+        },
+        "table": {
+            **_model(Table),
+            "properties": {
+                **_model(Table)["properties"],
+                "across": {**_model(Table)["properties"]["across"], "enum": [*CATALOGUE.fields, "arm", None]},
+                "rows": {"type": "array", "minItems": 1, "items": {"enum": [*CATALOGUE.fields, "arm"]}},
+                "columns": {"type": "array", "minItems": 1, "items": _model(Column)},
+                "pick": _nullable({**_model(Pick), "oneOf": [{"required": ["lowest"]}, {"required": ["highest"]}]}),
+            },
+        },
+        "figures": {"type": "array", "description": "Figures of the study.", "items": _model(Figure)},
+        "claims": {
+            "type": "array",
+            "description": "What the paper claims of the results, to be judged by them.",
+            "items": _claim(),
+        },
+        "published": {
+            "type": "array",
+            "description": "The paper's rows; measurements in percent, as printed there.",
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": published,
+            },
+        },
+    }
+
+
+def _overlay() -> dict[str, Any]:
+    """Return the schema of each key of a profile."""
+    return {
         "trial": _nullable(_reference("overlaid values")),
         "grid": _nullable(_nullable_properties(_grid())),
         "models": _nullable({"type": "object", "additionalProperties": _nullable(_reference("overlaid model"))}),
@@ -39,94 +147,17 @@ def study_schema() -> dict[str, Any]:
         "search": _nullable({**_nullable_properties(_search(_nullable(_reference("overlaid space")))), "required": []}),
         "resources": _nullable(_nullable_properties(_model(Resources))),
     }
-    published = {**{name: _nullable(_value(name)) for name in CATALOGUE.fields}, "arm": {"type": "string"}, **metrics}
-    published["quoted"] = {"type": "string", "minLength": 1, "description": "Whom the paper quotes these numbers from."}
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "A study of mixup_study",
-        "type": "object",
-        "additionalProperties": False,
-        "required": ["name", "arms", "table"],
-        "properties": {
-            "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
-            "paper": {**_model(Paper), "description": "Where in the paper the study comes from."},
-            "trial": {**_reference("values"), "description": "What every trial shares."},
-            "grid": {**_grid(), "description": "Fields crossed with every arm; an arm's own value wins."},
-            "models": {
-                "type": "object",
-                "additionalProperties": _reference("model"),
-                "description": "Trials that evaluations need, by name: what they set themselves over trial and grid.",
-            },
-            "arms": {
-                "type": "object",
-                "additionalProperties": _reference("axes"),
-                "minProperties": 1,
-                "description": "Methods compared; a list tries each of its values.",
-            },
-            "search": {
-                **_search(_reference("space")),
-                "description": "How settings of arms are searched for, in place of being listed.",
-            },
-            "profiles": {
-                "type": "object",
-                "description": "Sizes to run the study at: overlays over the file as it stands; null removes a key.",
-                "additionalProperties": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {key: overlay[key] for key in PROFILE_KEYS},
-                },
-            },
-            "resources": {**_model(Resources), "description": "A slot: what one worker holds while it trains."},
-            "retries": {
-                "type": "integer",
-                "minimum": 0,
-                "maximum": 1000,
-                "default": 2,
-                "description": "How often a trial that raised, or whose process died, is trained again in this run.",
-            },
-            "checkpoint_seconds": {
-                "type": "number",
-                "minimum": 0,
-                "maximum": 86400,
-                "default": 60,
-                "description": "A trial saves a checkpoint at the end of an epoch where the last is at least so old.",
-            },
-            "keep_models": {
-                "type": "boolean",
-                "default": False,
-                "description": "Every trial trained from now on leaves its model, not only those that others need.",
-            },
-            "table": {
-                **_model(Table),
-                "properties": {
-                    **_model(Table)["properties"],
-                    "across": {**_model(Table)["properties"]["across"], "enum": [*CATALOGUE.fields, "arm", None]},
-                    "rows": {"type": "array", "minItems": 1, "items": {"enum": [*CATALOGUE.fields, "arm"]}},
-                    "columns": {"type": "array", "minItems": 1, "items": _model(Column)},
-                    "pick": _nullable({**_model(Pick), "oneOf": [{"required": ["lowest"]}, {"required": ["highest"]}]}),
-                },
-            },
-            "figures": {"type": "array", "description": "Figures of the study.", "items": _model(Figure)},
-            "claims": {
-                "type": "array",
-                "description": "What the paper claims of the results, to be judged by them.",
-                "items": _claim(),
-            },
-            "published": {
-                "type": "array",
-                "description": "The paper's rows; measurements in percent, as printed there.",
-                "items": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": published,
-                },
-            },
-        },
-        "$defs": {
-            name.replace(" ", "_"): schema
-            for name, schema in {**_field_definitions(), **_mapping_definitions(), **_selector_definitions()}.items()
-        },
-    }
+
+
+def _extending_keys(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of each key of a file that extends another, given those of one that extends none.
+
+    What lies below a key may be left out, or null.
+    """
+    nullable = {name: _nullable(schema) for name, schema in keys.items() if name != "name"}
+    parts = {name: _nullable({**_nullable_properties(keys[name]), "required": []}) for name in ("paper", "table")}
+    profiles = {**keys["profiles"], "additionalProperties": _nullable(keys["profiles"]["additionalProperties"])}
+    return {"name": keys["name"], **nullable, **parts, **_overlay(), "profiles": _nullable(profiles)}
 
 
 def _claim() -> dict[str, Any]:

@@ -13,6 +13,8 @@ import yaml
 from mixup_study.errors import InputError, cut, escape_controls, is_control, nearest, shown
 
 KeyPath: TypeAlias = tuple[Hashable, ...]
+EXTENDS = "extends"
+"""The key of a study file that names the file it is merged over."""
 
 MAX_NODES = 100_000
 """A study file that unfolds to more values than this (aliases of aliases, say) is refused."""
@@ -40,6 +42,8 @@ class Source:
     name: str
     tree: dict[Hashable, Any]
     places: dict[KeyPath, str] = field(default_factory=dict)
+    extended: tuple[str, ...] = ()
+    """The files that it was merged over."""
 
     def place(self, path: KeyPath) -> str:
         """Return where ``path`` was written, or the closest thing above it that was."""
@@ -47,6 +51,11 @@ class Source:
             if path[:length] in self.places:
                 return self.places[path[:length]]
         return self.name
+
+    def folder(self, path: KeyPath) -> Path:
+        """Return the folder of the file that ``path`` was written in; what --set put there is as in ``name``."""
+        file = self.place(path).rpartition(":")[0]
+        return Path(file if file in self.extended else self.name).parent
 
     def holds_several(self, path: KeyPath) -> bool:
         """Return whether a mapping or a list was written at ``path``, or nothing was."""
@@ -63,7 +72,7 @@ class Source:
 
     def overlay(self, path: KeyPath) -> None:
         """Merge the mapping at ``path`` over the whole: mappings by key, null removes, all else replaces."""
-        _merge(self, at(self.tree, path), path, ())
+        _merge(self, self, path, ())
 
     def put(self, path: KeyPath, value: Any, place: str) -> None:
         """Set ``path`` to ``value``, creating the mappings above it."""
@@ -77,9 +86,10 @@ class Source:
                 kind = "a list, to be set as a whole" if isinstance(child, list) else "a value, not a mapping of keys"
                 raise InputError(f"{place}: {dotted(path)}: {shown(key)} is {kind}")
             parent = child
+        if isinstance(parent.get(path[-1], {}), dict | list):  # below a plain value no place is known
+            for known in [known for known in self.places if known[: len(path)] == path]:
+                del self.places[known]
         parent[path[-1]] = value
-        for known in [known for known in self.places if known[: len(path)] == path]:
-            del self.places[known]
         self.places[path] = place
 
 
@@ -97,18 +107,45 @@ def at(tree: Any, path: KeyPath) -> Any:
     return tree
 
 
-def read(file: Path) -> Source:
+def read_study(file: Path) -> Source:
+    """Read a study file, merged over the file that it extends, that over the one that it extends, and so on.
+
+    They are merged as by ``Source.overlay``, but that what a profile removes stays null, to be removed by the profile.
+    The study is not what the paper ran unless the file itself says so. Raises InputError, naming file and line, for a
+    file that cannot be read, and for files that extend each other in a circle.
+    """
+    sources = [read(file)]
+    files = [file.resolve()]
+    while EXTENDS in sources[-1].tree:
+        source = sources[-1]
+        name = source.tree[EXTENDS]
+        if not isinstance(name, str) or not name:
+            raise source.error((EXTENDS,), "expected the path of a study file, from the folder of this one", value=name)
+        path = Path(source.name).parent / name
+        sources.append(read(path, f"{source.place((EXTENDS,))}: {EXTENDS}: {shown(name)}"))
+        files.append(path.resolve())
+        if files[-1] in files[:-1]:
+            raise source.error((EXTENDS,), "the files extend each other in a circle", value=name)
+    merged = sources.pop()
+    while sources:
+        merged = _extend(merged, sources.pop())
+    return merged
+
+
+def read(file: Path, blamed: str | None = None) -> Source:
     """Read a YAML file whose top level is a mapping.
 
-    Raises InputError, naming file and line, for a file that cannot be read, is not YAML, or has a key twice.
+    Raises InputError, naming file and line, for a file that is not YAML, or has a key twice, and for one that cannot be
+    read: it begins with ``blamed``, else with the file.
     """
+    blamed = blamed or str(file)
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         beside = [path.name for path in file.parent.glob("*.yaml")] if file.parent.is_dir() else []
-        raise InputError(f"{file}: no such file; expected a study file{nearest(file.name, beside)}") from None
+        raise InputError(f"{blamed}: no such file; expected a study file{nearest(file.name, beside)}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read as text: {error}") from None
+        raise InputError(f"{blamed}: cannot be read as text: {cut(str(error), 200)}") from None
     return parse(text, str(file))
 
 
@@ -245,22 +282,38 @@ def _keys(tree: Any, rest: str) -> Iterator[str]:
         rest = rest[len(key) + 1 :]
 
 
-def _merge(source: Source, value: Any, path: KeyPath, onto: KeyPath) -> None:
-    place = source.places.get(path, source.name)
+def _extend(base: Source, source: Source) -> Source:
+    """Return ``source`` merged over ``base``, which it takes over."""
+    merged = Source(source.name, base.tree, base.places, (*base.extended, base.name))
+    merged.tree.pop(EXTENDS, None)
+    is_of_paper = isinstance(base.tree.get("paper"), dict)
+    _merge(merged, source, (), ())
+    own, paper = source.tree.get("paper"), merged.tree.get("paper")
+    if is_of_paper and isinstance(paper, dict) and not (isinstance(own, dict) and "exact" in own):
+        merged.put(("paper", "exact"), False, source.place((EXTENDS,)))
+    return merged
+
+
+def _merge(source: Source, overlay: Source, path: KeyPath, onto: KeyPath) -> None:
+    """Merge what stands at ``path`` of ``overlay`` over ``onto`` of ``source``; the two may be the same."""
+    value = at(overlay.tree, path)
+    place = overlay.places.get(path, overlay.name)
     try:
         existing = at(source.tree, onto)
     except KeyError:
         existing = None
+    removed_by_profile = onto[:1] == ("profiles",) and len(onto) > 2
     if isinstance(value, dict):
         if onto and not isinstance(existing, dict):
             source.put(onto, {}, place)
-        for key, item in value.items():
-            _merge(source, item, (*path, key), (*onto, key))
-    elif value is None:
+        for key in value:
+            _merge(source, overlay, (*path, key), (*onto, key))
+    elif value is None and not removed_by_profile:
         parent = at(source.tree, onto[:-1])
         parent.pop(onto[-1], None)
     else:
-        below = {known[len(path) :]: where for known, where in source.places.items() if known[: len(path)] == path}
+        places = overlay.places.items() if isinstance(value, list) else ()
+        below = {known[len(path) :]: where for known, where in places if known[: len(path)] == path}
         source.put(onto, value, place)
         for tail, where in below.items():
             source.places[(*onto, *tail)] = where

@@ -20,7 +20,7 @@ from mixup_study.study.expand import Cell, expand, list_tried
 from mixup_study.study.explain import explain
 from mixup_study.study.search import Search
 from mixup_study.study.searches import list_searches
-from mixup_study.study.source import KeyPath, Source, read, set_override
+from mixup_study.study.source import EXTENDS, KeyPath, Source, read_study, set_override
 from mixup_study.study.trial import Trial, check_field, comparable
 from mixup_study.study.warm_start import add_warm_starts
 
@@ -85,8 +85,8 @@ class StudyFile:
 
     @cached_property
     def _source(self) -> Source:
-        """Return the file as it stands; what changes it works on a copy."""
-        return read(self.path)
+        """Return the file as it stands, merged over what it extends; what changes it works on a copy."""
+        return read_study(self.path)
 
     @cached_property
     def _document(self) -> Document:
@@ -148,6 +148,8 @@ class StudyFile:
                 raise InputError(
                     f"--set {assignment}: a profile is applied before --set; expected trial, grid, arms or resources"
                 )
+            if assignment.lstrip().startswith(EXTENDS):
+                raise InputError(f"--set {assignment}: files are merged before --set; expected a key of the study")
             set_override(source, assignment)
         document = document_of(source)
         _check_table(document, source, arms)
@@ -185,7 +187,7 @@ class StudyFile:
         loading = (*self.loading, self.path.resolve())
         studies = []
         for index, name in enumerate(names):
-            path = self.path.parent / name
+            path = source.folder(("search", "from", index)) / name
             if path.resolve() in loading:
                 raise source.error(("search", "from", index), "it starts from this study itself", value=name)
             file = StudyFile(path, loading=loading)

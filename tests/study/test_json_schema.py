@@ -44,6 +44,45 @@ def test_the_studies_are_found() -> None:
     assert {"ablation", "corrupt_labels"} <= {path.stem for path in STUDIES}
 
 
+EXTENDING = {
+    "extends": "small.yaml",
+    "name": "larger",
+    "paper": {"exact": True},
+    "trial": {"lr": None, "epochs": 3},
+    "arms": {"ERM": None, "mixup": {"alpha": None}},
+    "profiles": {"short": None, "long": {"arms": {"ERM": None}}},
+    "resources": {"gpus": None},
+    "table": {"title": "Larger", "pick": None, "baseline": "ERM"},
+    "claims": None,
+}
+
+
+def test_what_extends_a_study_lists_what_differs(validator: Draft202012Validator) -> None:
+    validator.validate(EXTENDING)
+    validator.validate({"extends": "small.yaml"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"extends": None},
+        {"extends": ""},
+        {"name": None},
+        {"trail": {}},
+        {"trial": {"epochs": "3"}},
+        {"table": {"x": 1}},
+    ],
+    ids=str,
+)
+def test_it_refuses_what_no_study_can_be_extended_by(validator: Draft202012Validator, wrong: dict[str, Any]) -> None:
+    assert not validator.is_valid({**EXTENDING, **wrong})
+
+
+def test_only_what_extends_a_study_removes_keys(tree: dict[Any, Any], validator: Draft202012Validator) -> None:
+    assert not validator.is_valid({**tree, "arms": None})
+    assert not validator.is_valid({**tree, "claims": None})
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_study_is_valid(path: Path, validator: Draft202012Validator) -> None:
     validator.validate(read(path).tree)
