@@ -181,7 +181,7 @@ def test_a_job_that_ends_between_two_records_leaves_nothing_twice_and_nothing_be
     ended = run_here(packs, *wild, "--set", "arms.mixup={}")
     assert ended.returncode == 1, ended.stdout + ended.stderr
     assert ended.stdout.count("starts again after RuntimeError: a cable came loose") == 1
-    ends = re.findall(r"^\[\d/4\] \d+ s  (\w+)", ended.stdout, re.MULTILINE)
+    ends = re.findall(r"^\[\d/4\] \d+ s(?:, [\w ]+ left)?  (\w+)", ended.stdout, re.MULTILINE)
     assert len(ends) == len(set(ends)) == 4
     assert ended.stdout.count("recorded already") == 1
     recorded = pd.read_parquet(results / "trials")

@@ -58,7 +58,7 @@ table: {title: Everything, rows: [arm], columns: [{title: last, metric: test_err
 def lines_of(said: str) -> list[str]:
     """Return what a command told of trials, without what depends on time and place."""
     lines = [
-        re.sub(r", [\d.]+ s$|^\[\d+/\d+\] \d+ s  | \(log: .*\)$", "", line)
+        re.sub(r", [\d.]+ s$|^\[\d+/\d+\] \d+ s(?:, [\w ]+ left)?  | \(log: .*\)$", "", line)
         for line in said.splitlines()
         if re.match(r"\[|\w{16}  |failed: | ", line)
     ]
