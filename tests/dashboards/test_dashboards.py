@@ -35,13 +35,13 @@ HERE = Path(__file__).parent
 STUDY = """\
 name: watched
 trial:
-  {dataset: digits, train_size: 400, augment: false, model: preact_resnet18, width: 4, epochs: 30, batch_size: 50,
+  {dataset: digits, train_size: 400, augment: false, model: preact_resnet18, width: 4, epochs: 60, batch_size: 50,
    lr: 0.1}
 grid: {label_noise: [0.5], seed: [0]}
 arms:
+  too large: {train_size: 5000}  # fails at once, so that the alert has time to fire
   ERM: {}
   mixup: {method: mixup, alpha: [1, 8]}
-  too large: {train_size: 5000}
 checkpoint_seconds: 0
 table:
   title: A study to watch
@@ -213,8 +213,9 @@ def test_the_metrics_tell_how_the_study_went(watched: Prometheus) -> None:
     (progress,) = watched.now('max(max_over_time(ray_mixup_study_progress_ratio{study="watched"}[10m]))')
     assert float(progress["value"][1]) == 1
     epochs = watched.now('max by (trial_id) (max_over_time(ray_mixup_study_trial_epoch{study="watched"}[10m]))')
-    assert [float(one["value"][1]) for one in epochs] == [30, 30, 30]
-    assert watched.ever('ALERTS{alertname="TrialsFail", alertstate="firing", study="watched", arm="too large"}')
+    assert [float(one["value"][1]) for one in epochs] == [60, 60, 60]
+    firing = 'ALERTS{alertname="TrialsFail", alertstate="firing", study="watched", arm="too large"}'
+    until(lambda: watched.ever(firing), "the alert of the trial that failed")
 
 
 @pytest.mark.slow
