@@ -29,7 +29,7 @@ class RunSettings(BaseModel):
     """Folder of the data sets."""
     code_version: str
     checkpoint_seconds: float
-    """A trial saves a checkpoint at the end of an epoch where the last one is at least so old."""
+    """A trial saves a checkpoint where the last is at least so old, also within an epoch that may be long."""
     retries: int
     """How often a job that raised, or whose process died, is trained again."""
     plugins: tuple[str, ...] = ()

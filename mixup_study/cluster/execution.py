@@ -64,7 +64,7 @@ class Host:
     device: torch.device
     send: Send
     stop_requested: Callable[[], bool]
-    """Asked at the end of every epoch."""
+    """Asked at the end of every epoch, and in the pauses of long ones."""
     keep_output: Callable[[str, str, str], AbstractContextManager[Output]]
     """Given a results location, a log's name and a title; keeps what the block prints."""
     monitor: Callable[[Assignment], Monitor]

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: at first a request, noticed at the end of an epoch, then an end at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: at first a request to save and end, then an end at once."""
 
 from __future__ import annotations
 

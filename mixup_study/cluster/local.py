@@ -45,7 +45,7 @@ class LocalExecutor:
             )
 
     def run(self, plan: Plan, settings: RunSettings, done: Collection[str], listeners: Sequence[Listener]) -> None:
-        """Train what ``plan`` hands out, as an Executor does; a signal waits for the end of the epoch."""
+        """Train what ``plan`` hands out, as an Executor does; a signal waits for the trial to save."""
         driver = Driver(plan, settings, 1, done, listeners)
         interrupt = Interrupt(self.grace, listeners)
         with interrupt.listening(self.grace):

@@ -102,7 +102,7 @@ def _study_keys() -> dict[str, Any]:
             "minimum": 0,
             "maximum": 86400,
             "default": 60,
-            "description": "A trial saves a checkpoint at the end of an epoch where the last is at least so old.",
+            "description": "A trial saves a checkpoint where the last is at least so old.",
         },
         "keep_models": {
             "type": "boolean",

@@ -39,7 +39,7 @@ class Study:
     retries: int
     """How often a trial that raised, or whose process died, is trained again, each time by a fresh process."""
     checkpoint_seconds: float
-    """A trial saves a checkpoint at the end of an epoch where the last one is at least so old."""
+    """A trial saves a checkpoint where the last is at least so old, also within an epoch that may be long."""
     keep_models: bool
     """Whether every trial leaves its model, not only those that others need."""
     table: Table

@@ -277,29 +277,29 @@ MISFITS_WITHIN: dict[str, Callable[[dict[str, Any]], object]] = {
 }
 
 
-@pytest.mark.parametrize("name", MISFITS_WITHIN)
-def test_nor_is_one_from_within_an_epoch(name: str, checkpoint_within: bytes) -> None:
-    state = unpack(checkpoint_within)
-    assert (len(state["rows"][0]), state["epoch"], state["steps"]) == (1, 1, 2)
-    MISFITS_WITHIN[name](state)
+def assert_starts_over(state: dict[str, Any]) -> None:
+    """Assert that a trial does not go on from a checkpoint of ``state``, and says so."""
     run = Run(Memory(pack(state)))
     measured = run.train(trial())
     assert run.epochs == [1, 2, 3, 4]
     (line,) = run.warnings
     assert line.startswith("checkpoint not used, training starts over: it does not fit the trial (")
     assert numbers(measured) == numbers(train_alone(trial()))
+
+
+@pytest.mark.parametrize("name", MISFITS_WITHIN)
+def test_nor_is_one_from_within_an_epoch(name: str, checkpoint_within: bytes) -> None:
+    state = unpack(checkpoint_within)
+    assert (len(state["rows"][0]), state["epoch"], state["steps"]) == (1, 1, 2)
+    MISFITS_WITHIN[name](state)
+    assert_starts_over(state)
 
 
 @pytest.mark.parametrize("name", MISFITS)
 def test_a_checkpoint_of_the_right_digest_that_does_not_fit_is_not_used(name: str, checkpoint: bytes) -> None:
     state = unpack(checkpoint)
     MISFITS[name](state)
-    run = Run(Memory(pack(state)))
-    measured = run.train(trial())
-    assert run.epochs == [1, 2, 3, 4]
-    (line,) = run.warnings
-    assert line.startswith("checkpoint not used, training starts over: it does not fit the trial (")
-    assert numbers(measured) == numbers(train_alone(trial()))
+    assert_starts_over(state)
 
 
 def test_a_resumed_trial_tells_what_it_trained_before() -> None:

@@ -1,4 +1,7 @@
-"""Every task, method and network on a CUDA device that computes nothing: all tensors lie there, and no step waits."""
+"""Tasks, methods and networks on a CUDA device that computes nothing: all tensors lie there, and no step waits.
+
+Packs, networks of spectrograms, streamed data and what prepares data sets are not among them.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ METHODS: list[dict[str, Any]] = [
     {"method": "latent_mixup", "alpha": 1.0, "layer": 3},
     {"method": "mix_inputs", "alpha": 1.0, "label_smoothing": 0.1},
     {"method": "gaussian_noise", "sigma": 0.2},
+    {"method": "label_smoothing", "label_smoothing": 0.1},
     {"precision": "bfloat16", "memory_format": "channels_last", "micro_batch": 16},
     {"optimizer": "adam", "weight_decay": 1e-3},
 ]
@@ -38,6 +42,10 @@ NETWORKS: list[dict[str, Any]] = [
     {"model": "resnet50", "width_per_group": 2},
     {"model": "resnext101_32x4d", "width_per_group": 1},
 ]
+
+
+def test_every_method_is_among_them() -> None:
+    assert {fields.get("method", "erm") for fields in METHODS} == set(CATALOGUE.methods)
 
 
 def trial(**fields: Any) -> Trial:
