@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -153,6 +154,12 @@ class Loader:
         return map(_check, self._loader)
 
 
+def _list_numbers(parts: Sequence[Tensor]) -> list[list[int]]:
+    """Return each of ``parts`` as a list; all are copied from their device at once."""
+    numbers = iter(torch.cat(list(parts)).tolist()) if parts else iter(())
+    return [list(islice(numbers, len(part))) for part in parts]
+
+
 @dataclass(frozen=True)
 class StreamedSet(LabelledSet):
     """Images that are read from files each time that they are used.
@@ -200,7 +207,7 @@ class StreamedSet(LabelledSet):
 
     def read(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield the same of each of ``parts``."""
-        return self._read([[Request(number) for number in part.tolist()] for part in parts])
+        return self._read([[Request(number) for number in part] for part in _list_numbers(parts)])
 
     def read_augmented(self, parts: Sequence[Tensor], seed: int, epoch: int) -> Iterator[Tensor]:
         """Yield images of each of ``parts`` under random crops and flips; the same (seed, epoch) gives the same."""
@@ -208,7 +215,7 @@ class StreamedSet(LabelledSet):
 
     def list_requests(self, parts: Sequence[Tensor], seed: int, epoch: int) -> list[list[Request]]:
         """Return what a loader is asked for each of ``parts`` in an epoch."""
-        return [[Request(number, seed, epoch) for number in part.tolist()] for part in parts]
+        return [[Request(number, seed, epoch) for number in part] for part in _list_numbers(parts)]
 
     def pixels(self, inputs_N: Tensor) -> Tensor:
         """Return the middles of images as float32 pixels in [0, 255], (N, 3, H, W)."""

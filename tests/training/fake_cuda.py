@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 CUDA = torch.device("cuda", 0)
@@ -113,6 +113,7 @@ def fake_cuda() -> Iterator[Reads]:
         patch.setattr(nn.Module, "_apply", _apply)
         patch.setattr(Tensor, "backward", _backward)
         patch.setattr(Tensor, "tolist", to_list)
+        patch.setattr(FakeTensor, "tolist", to_list)
         patch.setattr(Tensor, "numpy", to_numpy)
         patch.setattr(torch.autograd, "grad", _gradients)
         patch.setattr(torch, "_fused_sgd_", lambda *arguments, **options: None)
