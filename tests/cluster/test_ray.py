@@ -139,52 +139,36 @@ def test_a_data_set_that_is_not_there_is_told_before_ray_starts(tiny_study: Path
     assert line.startswith(f"error: cifar10: not in {tmp_path / 'data'}")
 
 
-AT_ONCE = ["--set", "checkpoint_seconds=0", "--set", "retries=0"]
-
-
 @pytest.mark.slow
-def test_groups_of_workers_train_beside_single_processes(ray_cluster: Any, tiny_study: Path) -> None:
+def test_groups_of_workers_train_beside_single_processes_and_outlive_a_worker(
+    ray_cluster: Any, tiny_study: Path
+) -> None:
     results = tiny_study.parent / "results"
-    results.mkdir()
-    (results / "checkpoints").write_text("a file where a folder belongs")
-    arms = "arms={pair: {workers: 2}, odd: {workers: 2, train_size: 51}, alone: {}}"
-    ended = ray_cluster.run(tiny_study, "--results", results, "--set", arms, *AT_ONCE)
-    assert ended.returncode == 1, ended.stdout + ended.stderr
+    arms = "arms={pair: {workers: 2, epochs: 60}, odd: {workers: 2, train_size: 51}, alone: {}}"
+    options = ["--set", arms, "--set", "checkpoint_seconds=0"]
+    pair, odd, alone = study_of(tiny_study, *options).trials
+    running = start(ray_cluster, tiny_study, "--results", results, *options)
+    wait_for_checkpoint(running, results, pair)
+    ray_cluster.training("RayTrainWorker")[0].kill()
+    said = running.communicate(timeout=300)[0]
+    assert running.returncode == 1, said
+    assert said.count("starts again after its process died") == 1
     recorded = records(results)
-    assert recorded["workers"].value_counts().to_dict() == {1: 1, 2: 2}
-    assert recorded.loc[recorded["status"] == "failed", "train_size"].tolist() == [51]
-    assert len(pd.read_parquet(results / "epochs")) == 2 * 2
-    assert len(re.findall(r"^\[\d/3\] ", ended.stdout, re.MULTILINE)) == 3
+    assert recorded["workers"].to_dict() == {pair: 2, odd: 2, alone: 1}
+    assert recorded["status"].to_dict() == {pair: "done", odd: "failed", alone: "done"}
+    assert len(pd.read_parquet(results / "epochs")) == 60 + 2
+    assert len(re.findall(r"^\[\d/3\] ", said, re.MULTILINE)) == 3
+    assert 0 < recorded.loc[pair, "resumed_seconds"] < recorded.loc[pair, "train_seconds"]
+    with running_pair() as processes:
+        undisturbed = processes.call(train_alone, study_of(tiny_study, *options).trials[pair])[0]
+    assert measurements_of(recorded, pair) == dict(undisturbed.measurements)
 
-    pair = next(trial_id for trial_id, row in recorded.iterrows() if row["workers"] == 2 and row["train_size"] == 100)
-    warnings = [line for line in ended.stdout.splitlines() if "no checkpoint saved: --results" in line]
-    assert len(warnings) == 2  # of the group too, and once each
-    assert sum(line.startswith(str(pair)) for line in warnings) == 1
-
-    (failed,) = [line for line in ended.stdout.splitlines() if line.startswith("failed: ")]
+    (failed,) = [line for line in said.splitlines() if line.startswith("failed: ")]
     assert "ValueError: a minibatch of 1 of 51 examples cannot be shared by 2 workers" in failed
     (log,) = re.findall(r"\(log: (.*)\)$", failed)
     logs = [path.read_text() for path in (Path(log), Path(log).with_suffix(".rank1.log")) if path.exists()]
     raised = "\nValueError: a minibatch of 1"
     assert any(raised in text and " of 2\n" in text for text in logs)  # the first to raise ends the group
-
-
-@pytest.mark.slow
-def test_a_group_that_loses_a_worker_goes_on_from_its_checkpoint(ray_cluster: Any, tiny_study: Path) -> None:
-    results = tiny_study.parent / "results"
-    options = ["--set", "arms={pair: {workers: 2, epochs: 60}}", "--set", "checkpoint_seconds=0"]
-    running = start(ray_cluster, tiny_study, "--results", results, *options)
-    wait_for_checkpoint(running, results)
-    ray_cluster.training("RayTrainWorker")[0].kill()
-    said = running.communicate(timeout=300)[0]
-    assert running.returncode == 0, said
-    assert said.count("starts again after its process died") == 1
-    recorded = records(results)
-    (trial_id,) = recorded.index
-    assert 0 < recorded.loc[trial_id, "resumed_seconds"] < recorded.loc[trial_id, "train_seconds"]
-    with running_pair() as pair:
-        alone = pair.call(train_alone, study_of(tiny_study, *options).trials[trial_id])[0]
-    assert measurements_of(recorded, trial_id) == dict(alone.measurements)
 
 
 def start(ray_cluster: Any, *arguments: str | Path) -> subprocess.Popen[str]:

@@ -162,6 +162,21 @@ def test_all_workers_stop_when_the_first_is_told_to_and_it_has_saved(
     assert [(tmp_path / f"{rank}.model").exists() for rank in range(2)] == [said == "finished", False]
 
 
+def warned(trial: Trial, folder: Path) -> list[str]:
+    """Return what this process warns of where no checkpoint can be written."""
+    warnings: list[str] = []
+    train_alone(
+        trial, checkpointing=Checkpointing(Kept(folder / "nowhere" / "file"), 0, lambda: False, warnings.append)
+    )
+    return warnings
+
+
+def test_the_first_worker_alone_tells_once_that_nothing_can_be_saved(pair: Pair, tmp_path: Path) -> None:
+    first, second = pair.call(warned, trial(epochs=3), tmp_path)
+    assert [line.startswith("no checkpoint saved: [Errno 2]") for line in first] == [True]
+    assert second == []
+
+
 @pytest.fixture(scope="module")
 def mixup_workers(pair: Pair) -> list[dict[str, Any]]:
     return pair.call(epoch_of, trial(method="mixup", alpha=1.0, dropout=0.2))
