@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -78,14 +79,62 @@ def run(
     )
 
 
+SESSION = """
+import contextlib, importlib, io, json, sys
+from mixup_study import cli
+
+for line in sys.stdin:
+    command, *arguments = json.loads(line)
+    sys.argv = [command, *arguments, "--plugin", "own_parts"]
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.command(importlib.import_module(f"mixup_study.{command}").main)
+        except SystemExit as end:
+            status = end.code
+    print(json.dumps([status, out.getvalue(), err.getvalue()]), flush=True)
+"""
+
+
+class Session:
+    """Runs commands with the plugin one after the other in one process, which imports PyTorch once."""
+
+    def __init__(self, workplace: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SESSION],
+            cwd=workplace,
+            env={**os.environ, "COLUMNS": "160", "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command, as ``run`` does."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps([command, *arguments]), file=self.process.stdin, flush=True)
+        status, out, err = json.loads(self.process.stdout.readline())
+        return subprocess.CompletedProcess(arguments, status, out, err)
+
+
 def trials(workplace: Path, results: str) -> pd.DataFrame:
     return pd.read_parquet(workplace / results / "trials").set_index("trial_id").sort_index()
 
 
 @pytest.fixture(scope="module")
-def trained(workplace: Path) -> Path:
+def session(workplace: Path) -> Iterator[Session]:
+    """A process in the workplace that runs commands."""
+    started = Session(workplace)
+    with started.process:
+        yield started
+        started.process.kill()
+
+
+@pytest.fixture(scope="module")
+def trained(workplace: Path, session: Session) -> Path:
     """The workplace once its first study has run in one process."""
-    done = run(workplace, "run", "own.yaml", "--local", "--data", ".", "--results", "results")
+    done = session.run("run", "own.yaml", "--local", "--data", ".", "--results", "results")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "data set stripes, one_hidden, epochs 3, seed 0, 1; 6 of 6 trials done" in " ".join(done.stdout.split())
     return workplace
@@ -124,8 +173,8 @@ def test_ray_trains_the_same_with_them(ray_cluster: RunningRay, trained: Path) -
     pd.testing.assert_frame_equal(there[measured], here.loc[there.index, measured], check_exact=True)
 
 
-def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path) -> None:
-    first = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "results")
+def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path, session: Session) -> None:
+    first = session.run("run", "probing.yaml", "--local", "--data", ".", "--results", "results")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "4 trials: 0 done already, 4 to run: 2 models to train, 2 evaluations; 2 finished trials kept no models" in (
         first.stdout
@@ -138,18 +187,18 @@ def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path) 
     assert set(probes["source"]) <= set(recorded.index)
     assert probes["epochs"].isna().all()
     assert probes["probe_accuracy"].between(0.5, 1).all()
-    listed = run(trained, "models", "--results", "results", "--format", "csv")
+    listed = session.run("models", "--results", "results", "--format", "csv")
     models = {line.split(",")[0]: line.split(",")[-1] for line in listed.stdout.splitlines()[1:]}
     assert list(models) == sorted(probes["source"])
     assert [list(digests) for digests in probes["model_digests"]] == [[models[source]] for source in probes["source"]]
 
-    again = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "fresh")
+    again = session.run("run", "probing.yaml", "--local", "--data", ".", "--results", "fresh")
     assert again.returncode == 0, again.stdout + again.stderr
     pd.testing.assert_series_equal(
         trials(trained, "fresh").loc[probes.index, "probe_accuracy"], probes["probe_accuracy"]
     )
 
-    shown = run(trained, "run", "probing.yaml", "--local", "--data", ".", "--results", "results")
+    shown = session.run("run", "probing.yaml", "--local", "--data", ".", "--results", "results")
     assert "4 trials: 4 done already, 0 to run" in shown.stdout
 
 
@@ -175,20 +224,20 @@ def test_the_manuals_example_runs_as_it_stands(workplace: Path, tmp_path: Path) 
     assert "2 of 2 trials done" in " ".join(done.stdout.split())
 
 
-def test_a_damaged_model_is_told_and_trained_again(trained: Path) -> None:
+def test_a_damaged_model_is_told_and_trained_again(trained: Path, session: Session) -> None:
     arguments = ("probing.yaml", "--local", "--data", ".", "--results", "results", "--set", "trial.noise=0.25")
     file = next((trained / "results" / "models").iterdir())
     file.write_bytes(file.read_bytes()[:-1])
     told = f"models/{file.name}: the model cannot be used: it is damaged; its trial is trained again"
-    planned = run(trained, "run", *arguments, "--dry-run")
+    planned = session.run("run", *arguments, "--dry-run")
     assert told in planned.stderr
     assert "4 trials: 1 done already, 3 to run: 1 model to train, 2 evaluations; 1 finished trial" in planned.stdout
-    done = run(trained, "run", *arguments)
+    done = session.run("run", *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     assert told in done.stderr
     assert "otherwise than its record" not in done.stdout
     assert file.exists()
-    again = run(trained, "run", *arguments)
+    again = session.run("run", *arguments)
     assert (again.stderr, "4 done already" in again.stdout) == ("", True)
 
 
@@ -202,33 +251,11 @@ WRONG = {
     "own.yaml --plugin nowhere": "--plugin nowhere: no such module",
 }
 """Arguments of the command plan, and what it says of them."""
-PLANNING = """
-import subprocess, sys
-from mixup_study import plan
-from mixup_study.errors import InputError
-
-for line in sys.stdin:
-    try:
-        plan.main([*line.split(), "--plugin", "own_parts"])
-    except InputError as error:
-        print("error:", error)
-"""
 
 
-def test_what_is_wrong_with_them_is_one_line(workplace: Path) -> None:
-    lines = subprocess.run(
-        [sys.executable, "-c", PLANNING],
-        input="\n".join(WRONG),
-        cwd=workplace,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=True,
-    ).stdout.splitlines()
-    assert len(lines) == len(WRONG)
-    for line, expected in zip(lines, WRONG.values(), strict=True):
-        assert line.startswith("error: ")
-        assert expected in line
-    refused = run(workplace, "plan", "own.yaml", "--set", "trial.hiden=3")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+def test_what_is_wrong_with_them_is_one_line(session: Session) -> None:
+    for line, expected in WRONG.items():
+        refused = session.run("plan", *line.split())
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert refused.stderr.startswith("error: ")
+        assert expected in refused.stderr
