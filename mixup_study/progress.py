@@ -12,14 +12,18 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from mixup_study.analysis.remaining import Remaining, RemainingTime
 from mixup_study.cluster.interrupt import print_now
 from mixup_study.study.labels import count_text, headline_text
 from mixup_study.study.plan import Job, Plan
+from mixup_study.views.growing_table import GrowingTable
 
 SHOWN = 20
 """Trials under way that are listed at most; a pack may hold hundreds."""
+FRAME = 4
+"""Lines of a terminal that the view leaves beside the trials and the table: the bar, and room for a line that ends."""
 COUNTED_PER_SECOND = 20_000
 """Trials that are looked at in a second, at most, to work out how long the run goes on: that takes some 2 % of it."""
 
@@ -68,10 +72,12 @@ class RunProgress:
         done: Collection[str],
         remaining_time: RemainingTime | None = None,
         clock: Callable[[], float] = time.monotonic,
+        table: GrowingTable | None = None,
     ) -> None:
         """Follow the trials of ``plan`` but for those ``done``.
 
-        ``remaining_time`` is that of one slot without records where it is left out; ``clock`` returns seconds.
+        ``remaining_time`` is that of one slot without records where it is left out; ``clock`` returns seconds. A
+        terminal that is high enough shows ``table`` too.
         """
         self._console = console
         self._plan = plan
@@ -82,6 +88,7 @@ class RunProgress:
         """By trial_id, of every trial that was ever started."""
         self._running: dict[str, None] = {}
         """trial_ids of the trials under way, in the order of their starts."""
+        self._table = table
         self._clock = clock
         self._begun = clock()
         self._remaining_time = RemainingTime(1, {}, {}) if remaining_time is None else remaining_time
@@ -190,6 +197,8 @@ class RunProgress:
         self._ended += 1
         if error is None:
             self._done.add(trial_id)
+            if self._table is not None and self._console.is_terminal:
+                self._table.update()
             self._remaining_time.end(self._plan.trials[trial_id], train_seconds)
         else:
             self.failures[trial_id] = error
@@ -236,7 +245,7 @@ class RunProgress:
         return self._remaining.text(self._clock() - self._counted_at)
 
     def view(self) -> Group:
-        """Return the bar and the trials under way, as a terminal shows them."""
+        """Return the bar, the trials under way and the table so far, as a terminal shows them."""
         table = Table.grid(padding=(0, 2))
         running = list(self._running)
         for trial_id in running[:SHOWN]:
@@ -261,4 +270,7 @@ class RunProgress:
         if self._notice:
             table.add_row("", self._notice)
         self._bar.update(self._task, left=self._left_text())
-        return Group(self._bar, table)
+        lines = [] if self._table is None else self._table.lines
+        if not lines or len(lines) + table.row_count + FRAME > self._console.height:
+            return Group(self._bar, table)
+        return Group(self._bar, table, Text("\n".join(["", *lines]), no_wrap=True))

@@ -37,6 +37,7 @@ from mixup_study.study.search_plan import build_plan
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.warnings import list_warnings
 from mixup_study.time_limit import duration, ending_after, time_of_day
+from mixup_study.views.growing_table import GrowingTable
 from mixup_study.views.render import render
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.verdicts import verdict_lines
@@ -238,7 +239,8 @@ def _train(
     saved = {trial_id: entry.epochs for trial_id, entry in _find_checkpoints(plan, done, store).items()}
     per_epoch = seconds_per_epoch(store.trials().select(list_columns()).to_pylist())
     console = Console(file=sys.stdout, markup=False, emoji=False)
-    progress = RunProgress(console, plan, done, RemainingTime(slots, per_epoch, saved))
+    remaining_time = RemainingTime(slots, per_epoch, saved)
+    progress = RunProgress(console, plan, done, remaining_time, table=GrowingTable(study, store))
     try:
         with progress:
             executor.run(plan, settings, done, [progress])

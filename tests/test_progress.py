@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,10 +13,12 @@ from rich.console import Console
 
 from mixup_study.analysis.remaining import RemainingTime
 from mixup_study.progress import RunProgress
+from mixup_study.store.store import ResultStore
 from mixup_study.study.plan import GridPlan, Job
 from mixup_study.study.study import Study
 from mixup_study.study.trial import Trial
-from tests.fixtures import SMALL_STUDY
+from mixup_study.views.growing_table import GrowingTable
+from tests.fixtures import SMALL_STUDY, make_record
 
 Loader = Callable[..., Study]
 ERASE_LINE = "\x1b[2K"
@@ -27,14 +30,17 @@ class Following:
 
     study: Study
     terminal: bool = False
+    store: ResultStore | None = None
+    height: int = 60
     now: float = 0.0
     out: io.StringIO = field(default_factory=io.StringIO)
 
     def __post_init__(self) -> None:
-        console = Console(file=self.out, width=150, force_terminal=self.terminal, color_system=None)
+        console = Console(file=self.out, width=150, height=self.height, force_terminal=self.terminal, color_system=None)
+        table = None if self.store is None else GrowingTable(self.study, self.store, lambda: self.now)
         plan = GridPlan(self.study, 1)
         self.trials = list(plan.trials.values())
-        self.progress = RunProgress(console, plan, (), RemainingTime(1, {}, {}), lambda: self.now)
+        self.progress = RunProgress(console, plan, (), RemainingTime(1, {}, {}), lambda: self.now, table)
 
     def train(self, trial: Trial, epochs: int, seconds: float) -> None:
         """Let a trial start, and end so many epochs."""
@@ -120,3 +126,42 @@ def test_a_signal_is_told_in_the_live_view_and_elsewhere_at_once(
             run.progress.interrupted("interrupted: trials have 8 s to save")
             assert ("interrupted: trials have 8 s to save" in view(run)) is terminal
             assert capfd.readouterr().err == ("" if terminal else "interrupted: trials have 8 s to save\n")
+
+
+def train_and_record(run: Following) -> list[str]:
+    """Have every trial end and be recorded; return the rows of the table that a terminal shows after each end."""
+    assert run.store is not None
+    rows = []
+    for trial in run.trials:
+        run.train(trial, 20, 3.0)
+        run.store.write(make_record(trial, measurements={"test_error_last": 0.25}))
+        run.end(trial)
+        rows += [line for line in view(run).splitlines() if re.match(r" (0%)? +(ERM|mixup) ", line)]
+    return rows
+
+
+def test_a_terminal_shows_the_table_grow(load: Loader, store: ResultStore) -> None:
+    rows = train_and_record(Following(load(SMALL_STUDY, "trial.epochs=20"), terminal=True, store=store))
+    assert len(rows) == 12
+    assert rows[0].split() == ["0%", "ERM", "25.0", "1/2"]
+    assert rows[1].split() == ["mixup", "missing", "–", "0/4"]
+    assert rows[-1].split() == ["mixup", "α=1", "25.0", "±", "0.0", "4/4"]
+
+
+@pytest.mark.parametrize(("terminal", "height"), [(True, 7), (False, 60)])
+def test_a_pipe_shows_no_table_and_neither_does_a_low_terminal(
+    terminal: bool, height: int, load: Loader, store: ResultStore
+) -> None:
+    run = Following(load(SMALL_STUDY, "trial.epochs=20"), terminal=terminal, store=store, height=height)
+    assert train_and_record(run) == []
+
+
+def test_a_table_that_takes_long_to_read_is_read_seldom(load: Loader, store: ResultStore) -> None:
+    ticks = itertools.count()
+    table = GrowingTable(load(SMALL_STUDY), store, lambda: float(next(ticks)))  # a second passes between two looks
+    reads = 0
+    while next(ticks) < 1000:
+        table.lines = []
+        table.update()
+        reads += bool(table.lines)
+    assert 2 <= reads <= 0.02 * 1000 + 2

@@ -6,6 +6,7 @@ become of the trials so far.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,7 @@ from typing import Literal, Protocol
 from mixup_study.study.labels import cell_labels, model_labels
 from mixup_study.study.packs import largest_pack, pack_key
 from mixup_study.study.study import Study
-from mixup_study.study.trial import Trial, joint_id
+from mixup_study.study.trial import Trial, comparable, joint_id
 
 Ending = Literal["done", "failed", "stopped"]
 Endings = Mapping[str, Ending]
@@ -141,7 +142,9 @@ class GridPlan:
         self.needed: frozenset[str] = frozenset().union(*self._needs.values())
         """trial_ids of the trials whose models others need."""
         alone = [(trial_id,) for trial_id in self.trials if trial_id not in study.trials]
-        self._groups: list[tuple[str, ...]] = [*alone, *_compose_packs(study.trials, slots)]
+        turns = _count_turns(study)
+        packs = sorted(_compose_packs(study.trials, slots), key=lambda trial_ids: turns[trial_ids[0]])
+        self._groups: list[tuple[str, ...]] = [*alone, *packs]
 
     @property
     def study(self) -> str:
@@ -244,6 +247,21 @@ def _list_needed_first(trials: Iterable[Trial]) -> Iterator[Trial]:
 
     for trial in trials:
         yield from expand(trial)
+
+
+def _count_turns(study: Study) -> dict[str, int]:
+    """Return by trial_id how many trials of its row of the table come before each trial.
+
+    Trained in turns, every row has its first number early.
+    """
+    turns: dict[str, int] = {}
+    rows: Counter[tuple[Hashable, ...]] = Counter()
+    for cell in study.every_cell:
+        row = tuple(cell.arm if name == "arm" else comparable(getattr(cell.trial, name)) for name in study.table.keys)
+        if cell.trial.trial_id not in turns:
+            turns[cell.trial.trial_id] = rows[row]
+            rows[row] += 1
+    return turns
 
 
 def _compose_packs(trials: Mapping[str, Trial], slots: int) -> list[tuple[str, ...]]:

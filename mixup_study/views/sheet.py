@@ -9,14 +9,11 @@ from dataclasses import dataclass, field, replace
 from mixup_study.errors import escape_controls
 
 Row = Sequence[str]
-NOT_PUBLISHED = "not published"
-"""What stands in brackets where the paper has nothing for an entry, but has for others of its column."""
-
 PAPER = " (paper)"
 """What ends the heading of a column in which the paper's entries stand in brackets."""
 
 NOT_PUBLISHED = "not published"
-"""What stands in brackets where the paper has no number."""
+"""What stands in brackets where the paper has nothing for an entry, but has for others of its column."""
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,18 @@ def sizes(jobs: Sequence[Job]) -> list[int]:
     return [len(job.trials) for job in jobs]
 
 
+def test_every_row_of_the_table_has_its_first_trial_before_another_has_its_second(load: Callable[..., Study]) -> None:
+    grid = "grid={label_noise: [0.2, 0.5, 0.8], seed: [0, 1]}"
+    table = ("table.rows=[label_noise, arm]", "table.pick={lowest: test_error_last}")
+    study = load(NETWORKS, grid, "arms.mixup={method: mixup, alpha: [1, 8]}", *table)
+    order = [trial for job in jobs(study, 4) for trial in job.trials]
+    rows = [(trial.label_noise, trial.method) for trial in order]
+    assert len(order) == len(study.trials) == 18
+    assert len(set(rows[:6])) == 6
+    assert len(set(rows[6:12])) == 6
+    assert set(rows[12:]) == {(noise, "mixup") for noise in (0.2, 0.5, 0.8)}
+
+
 # Packs.
 
 
