@@ -274,6 +274,7 @@ class Document(BaseModel):
 
     model_config = _STRICT
     extends: str | None = None
+    variables: dict[str, Any] | None = None
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     paper: Paper | None = None
     trial: dict[str, Any] = Field(default_factory=dict)
@@ -292,7 +293,7 @@ class Document(BaseModel):
     published: list[dict[str, Any]] = Field(default_factory=list)
 
 
-PROFILE_KEYS = ("trial", "grid", "models", "arms", "search", "resources")
+PROFILE_KEYS = ("variables", "trial", "grid", "models", "arms", "search", "resources")
 
 
 def document_of(source: Source) -> Document:

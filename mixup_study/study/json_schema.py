@@ -24,6 +24,7 @@ from mixup_study.study.document import (
 from mixup_study.study.expand import LIKE
 from mixup_study.study.source import EXTENDS
 from mixup_study.study.space import Distribution
+from mixup_study.study.variables import NAME, USE, VARIABLES
 
 METRIC_KEYS = ("metric", "lowest", "highest")
 """Keys of a study file whose value is a metric's name."""
@@ -32,7 +33,7 @@ METRIC_KEYS = ("metric", "lowest", "highest")
 def study_schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of a study file. Every field is defined once and referred to."""
     keys = _study_keys()
-    return {
+    schema: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A study of mixup_study",
         "type": "object",
@@ -52,6 +53,22 @@ def study_schema() -> dict[str, Any]:
             for name, schema in {**_field_definitions(), **_mapping_definitions(), **_selector_definitions()}.items()
         },
     }
+    variable = {"type": "string", "pattern": USE, "description": "The value of a variable."}
+    allowing: dict[str, Any] = _allow_variables(schema)
+    return {**allowing, "$defs": {**allowing["$defs"], "variable": variable}}
+
+
+def _allow_variables(schema: Any) -> Any:
+    """Return a schema that takes ``${name}`` too for every number, list and name from a list of names."""
+    if isinstance(schema, list):
+        return [_allow_variables(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "enum" in schema or schema.get("type") in ("integer", "number", "boolean", "array"):
+        own = {key: schema[key] for key in ("default", "description", "title") if key in schema}
+        inner = {key: _allow_variables(part) for key, part in schema.items() if key not in own}
+        return {**own, "anyOf": [inner, _reference("variable")]}
+    return {key: part if key in ("if", VARIABLES) else _allow_variables(part) for key, part in schema.items()}
 
 
 def _study_keys() -> dict[str, Any]:
@@ -61,6 +78,7 @@ def _study_keys() -> dict[str, Any]:
     published = {**{name: _nullable(_value(name)) for name in CATALOGUE.fields}, "arm": {"type": "string"}, **metrics}
     published["quoted"] = {"type": "string", "minLength": 1, "description": "Whom the paper quotes these numbers from."}
     return {
+        VARIABLES: _variables(),
         "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
         "paper": {**_model(Paper), "description": "Where in the paper the study comes from."},
         "trial": {**_reference("values"), "description": "What every trial shares."},
@@ -137,9 +155,20 @@ def _study_keys() -> dict[str, Any]:
     }
 
 
+def _variables() -> dict[str, Any]:
+    scalar = {"type": ["number", "boolean", "string"]}
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": f"^{NAME}$"},
+        "additionalProperties": {"anyOf": [scalar, {"type": "array", "minItems": 1, "items": scalar}]},
+        "description": "Values with a name: ${name} stands for one wherever a value is expected.",
+    }
+
+
 def _overlay() -> dict[str, Any]:
     """Return the schema of each key of a profile."""
     return {
+        VARIABLES: _nullable(_variables()),
         "trial": _nullable(_reference("overlaid values")),
         "grid": _nullable(_nullable_properties(_grid())),
         "models": _nullable({"type": "object", "additionalProperties": _nullable(_reference("overlaid model"))}),

@@ -22,6 +22,7 @@ from mixup_study.study.search import Search
 from mixup_study.study.searches import list_searches
 from mixup_study.study.source import EXTENDS, KeyPath, Source, read_study, set_override
 from mixup_study.study.trial import Trial, check_field, comparable
+from mixup_study.study.variables import list_variables, put_variables
 from mixup_study.study.warm_start import add_warm_starts
 
 QUOTED = "quoted"
@@ -89,8 +90,19 @@ class StudyFile:
         return read_study(self.path)
 
     @cached_property
+    def _variables(self) -> set[str]:
+        return list_variables(self._source)
+
+    @cached_property
+    def _base(self) -> Source:
+        """Return the file as it stands, with the values of its variables."""
+        source = deepcopy(self._source)
+        put_variables(source, self._variables)
+        return source
+
+    @cached_property
     def _document(self) -> Document:
-        return document_of(self._source)
+        return document_of(self._base)
 
     @property
     def profiles(self) -> tuple[str, ...]:
@@ -110,7 +122,7 @@ class StudyFile:
     def _paper_settings(self) -> set[tuple[Any, ...]]:
         """Return the settings of the file as it stands, which the paper describes; none of one not to be run so."""
         try:
-            return _settings(expand(self._document, self._source))
+            return _settings(expand(self._document, self._base))
         except InputError:
             return set()
 
@@ -151,6 +163,7 @@ class StudyFile:
             if assignment.lstrip().startswith(EXTENDS):
                 raise InputError(f"--set {assignment}: files are merged before --set; expected a key of the study")
             set_override(source, assignment)
+        put_variables(source, self._variables)
         document = document_of(source)
         _check_table(document, source, arms)
         searches = tuple(list_searches(document, source))

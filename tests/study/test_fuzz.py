@@ -30,10 +30,13 @@ SCALARS = st.one_of(
     st.text(max_size=20),
     st.dates(),
     st.binary(max_size=4),
-    st.sampled_from(["digits", "mixup", "erm", "test_error_last", "arm", "float32"]),
+    st.sampled_from(["digits", "mixup", "erm", "test_error_last", "arm", "float32", "${a}", "$${", "a ${a", "${"]),
 )
 KEYS = st.one_of(
-    LINE, st.sampled_from(["name", "trial", "arms", "seed", "alpha", "table"]), st.integers(), st.booleans()
+    LINE,
+    st.sampled_from(["name", "trial", "arms", "seed", "alpha", "table", "variables", "a"]),
+    st.integers(),
+    st.booleans(),
 )
 TREES = st.recursive(
     SCALARS,

@@ -244,5 +244,18 @@ def test_it_asks_for_a_value_in_every_list(tree: dict[Any, Any], validator: Draf
 
 def test_the_schema_knows_the_ranges_of_every_field() -> None:
     definitions = study_schema()["$defs"]
-    assert definitions["field_alpha"].items() >= {"minimum": 0, "type": "number"}.items()
-    assert {"minimum": 0, "maximum": 1, "type": "number"} in definitions["field_label_smoothing"]["anyOf"]
+    variable = {"$ref": "#/$defs/variable"}
+    assert definitions["field_alpha"]["anyOf"] == [{"minimum": 0, "type": "number"}, variable]
+    share = {"anyOf": [{"minimum": 0, "maximum": 1, "type": "number"}, variable]}
+    assert share in definitions["field_label_smoothing"]["anyOf"]
+
+
+def test_variables_stand_for_numbers_lists_and_names(validator: Draft202012Validator, tree: dict[Any, Any]) -> None:
+    tree["variables"] = {"epochs": 4, "seeds": [0, 1], "metric": "test_error_last"}
+    tree["trial"]["epochs"], tree["grid"]["seed"] = "${epochs}", "${seeds}"
+    tree["table"]["columns"][0]["metric"] = "${metric}"
+    tree["resources"] = {"cpus": "${epochs}"}
+    tree["profiles"] = {"short": {"variables": {"epochs": 1}}}
+    assert validator.is_valid(tree)
+    for path, wrong in [("variables", {"a b": 1}), ("variables", {"a": {}}), ("retries", "${a b}"), ("retries", "5")]:
+        assert not validator.is_valid({**tree, path: wrong}), wrong
