@@ -101,6 +101,11 @@ def main(arguments: Sequence[str]) -> int:
     with _open_executor(options, name) as executor:
         profile, reason = choose_profile(file, options.profile, executor.gpus, executor.place)
         study = file.load(profile)
+        if study.searches and options.trial_time_limit is not None:
+            raise InputError(
+                f"--trial-time-limit: {study.name} searches, and what it proposes may depend on no clock; expected"
+                " search.stop, which ends trials after epochs"
+            )
         plan = build_plan(study, executor.slots(study.resources), ResultLedger(store))
         recorded = store.done().intersection(plan.trials)
         retrained = plan.list_retrained(recorded, _find_models(store, plan, recorded, remove=not options.dry_run))
@@ -111,7 +116,9 @@ def main(arguments: Sequence[str]) -> int:
                 print(f"{trial.trial_id}  {plan.labels[trial.trial_id]}")
             return cli.DONE
         with ending_after(options.time_limit):
-            outcome = None if plan.is_done(done) else _train(plan, study, executor, store, options.data, done)
+            outcome = None
+            if not plan.is_done(done):
+                outcome = _train(plan, study, executor, store, options.data, done, options.trial_time_limit)
         if isinstance(outcome, Interrupted):
             return outcome.status
     store.compact()
@@ -231,10 +238,16 @@ def _show_plan(
 
 
 def _train(
-    plan: Plan, study: Study, executor: Executor, store: ResultStore, data: Path, done: Collection[str]
+    plan: Plan,
+    study: Study,
+    executor: Executor,
+    store: ResultStore,
+    data: Path,
+    done: Collection[str],
+    trial_time_limit: float | None,
 ) -> Outcome | Interrupted:
     """Train what is left of a plan and return how that went, or what interrupted it, which is told."""
-    settings = RunSettings.from_study(study, store.location, data, code_version())
+    settings = RunSettings.from_study(study, store.location, data, code_version(), trial_time_limit)
     slots = executor.slots(study.resources)
     saved = {trial_id: entry.epochs for trial_id, entry in _find_checkpoints(plan, done, store).items()}
     per_epoch = seconds_per_epoch(store.trials().select(list_columns()).to_pylist())
@@ -339,6 +352,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     limits.add_argument(
         "--until", dest="time_limit", type=time_of_day, metavar="TIME", help="end then: 18:00, or 2026-01-31T18:00"
+    )
+    parser.add_argument(
+        "--trial-time-limit",
+        type=duration,
+        metavar="DURATION",
+        help="let a trial train for so long, then save it and train the next; the same command goes on with it",
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
     options = parser.parse_args(arguments)

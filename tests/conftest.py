@@ -18,10 +18,21 @@ from tests.browser import Browser, chromium
 
 pytest_plugins = ["tests.fixtures"]
 
+SLOW_FIXTURES = {"ray_cluster", "ray", "browser"}
+"""What takes many seconds to start."""
+
 settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.load_profile("fixed")
 
 REPOSITORY = Path(__file__).parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test as slow that asks for a cluster or a browser."""
+    for item in items:
+        if isinstance(item, pytest.Function) and SLOW_FIXTURES.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.slow)
+
 
 TINY_STUDY = """\
 name: tiny

@@ -101,6 +101,7 @@ def test_help_imports_nothing_heavy(name: str) -> None:
     assert heavy_modules(name, ["--help"]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["plan", "tables", "query", "models"])
 def test_asking_imports_nothing_heavy(name: str, tiny_study: Path, results: Path) -> None:
     asked = {"query": ["select * from trials join epochs using (trial_id)"], "models": []}.get(name, [tiny_study])
@@ -117,6 +118,7 @@ def test_the_process_that_schedules_does_without_pytorch(ray_cluster: RunningRay
     assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
 
 
+@pytest.mark.slow
 def test_a_run_in_this_process_does_without_ray(tiny_study: Path) -> None:
     imported = heavy_modules("run", [tiny_study, "--results", tiny_study.parent / "results", "--local"])
     assert "torch" in imported
@@ -528,6 +530,7 @@ def test_ctrl_c_ends_a_query(tmp_path: Path) -> None:
 # fetch.
 
 
+@pytest.mark.slow
 def test_fetch_checks_that_every_image_can_be_read(tmp_path: Path) -> None:
     arguments = ("studies/imagenet.yaml", "--profile", "quick", "--data", tmp_path, "--check-data")
     checked = call_command("fetch", *arguments)  # which tells on standard error how far it is, if that takes long
@@ -563,6 +566,7 @@ def test_schema_prints_or_writes_the_schema(tmp_path: Path) -> None:
 # Pipes.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [

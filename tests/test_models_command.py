@@ -139,6 +139,7 @@ def test_models_in_a_bucket_are_listed_and_exported(
 # The export.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [{}, {"precision": "bfloat16", "memory_format": "channels_last"}], ids=str)
 def test_an_exported_model_measures_what_its_trial_recorded(
     fields: dict[str, Any], store: ResultStore, tmp_path: Path

@@ -43,6 +43,7 @@ def export(folder: Path, *arguments: str) -> Path:
     return journal
 
 
+@pytest.mark.slow
 def test_optuna_reads_the_searches_back(searched: Path) -> None:
     export(searched)
     storage = JournalStorage(JournalFileBackend(str(export(searched))))  # the second in place of the first

@@ -32,11 +32,15 @@ class RunSettings(BaseModel):
     """A trial saves a checkpoint where the last is at least so old, also within an epoch that may be long."""
     retries: int
     """How often a job that raised, or whose process died, is trained again."""
+    trial_time_limit: float | None = None
+    """Seconds after which a job saves and makes room for the next, to go on in another run; None for no limit."""
     plugins: tuple[str, ...] = ()
     """Modules whose entries the trials may choose."""
 
     @classmethod
-    def from_study(cls, study: Study, results: str, data: Path, code_version: str) -> Self:
+    def from_study(
+        cls, study: Study, results: str, data: Path, code_version: str, trial_time_limit: float | None = None
+    ) -> Self:
         """Return the settings of a run of ``study``."""
         return cls(
             resources=study.resources,
@@ -45,6 +49,7 @@ class RunSettings(BaseModel):
             code_version=code_version,
             checkpoint_seconds=study.checkpoint_seconds,
             retries=study.retries,
+            trial_time_limit=trial_time_limit,
             plugins=CATALOGUE.plugins,
         )
 

@@ -9,10 +9,19 @@ from datetime import UTC, datetime
 
 from mixup_study.cluster.assignment import Assignment, RunSettings
 from mixup_study.cluster.executor import Listener
-from mixup_study.cluster.messages import EpochEnded, InputUnusable, Interrupted, Message, TrialEnded, TrialWarning
+from mixup_study.cluster.messages import (
+    EpochEnded,
+    InputUnusable,
+    Interrupted,
+    Message,
+    TimeUp,
+    TrialEnded,
+    TrialWarning,
+)
 from mixup_study.cluster.records import build_failure_record, build_provenance, describe_error, find_headlines
 from mixup_study.errors import InputError
 from mixup_study.store.store import ResultStore
+from mixup_study.study.labels import duration_text
 from mixup_study.study.plan import DONE, Answer, Ending, Job, Plan
 
 
@@ -134,6 +143,8 @@ class Driver:
                     listener.warned(trial_id, line)
             case InputUnusable(reason):
                 self.bad_input = self.bad_input or reason
+            case TimeUp(trial_ids, seconds):
+                self._end_at_limit(trial_ids, seconds)
             case Interrupted():
                 pass  # its trials have not ended
 
@@ -179,6 +190,13 @@ class Driver:
 
     def _unfinished(self, job: Job) -> list[str]:
         return [trial_id for trial_id in job.trial_ids if trial_id not in self._endings]
+
+    def _end_at_limit(self, trial_ids: Sequence[str], seconds: float) -> None:
+        """Report trials that the time limit ended: nothing is recorded of them, and another run goes on with them."""
+        left = [trial_id for trial_id in trial_ids if trial_id not in self._endings]
+        for trial_id in left:
+            error = f"its time was up after {duration_text(seconds)}; the same command goes on with it"
+            self._end_trial(TrialEnded(trial_id, "failed", None, seconds / len(left), error))
 
     def _end_trial(self, end: TrialEnded) -> None:
         if end.trial_id in self._endings:  # a pack that starts again fails some again

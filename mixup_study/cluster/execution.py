@@ -5,7 +5,9 @@ It knows nothing of Ray, so that a job does the same in Ray's processes and in t
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mixup_study.cluster.assignment import Assignment
-from mixup_study.cluster.messages import EpochEnded, InputUnusable, Interrupted, Send, TrialEnded, TrialWarning
+from mixup_study.cluster.messages import EpochEnded, InputUnusable, Interrupted, Send, TimeUp, TrialEnded, TrialWarning
 from mixup_study.cluster.output import Output
 from mixup_study.cluster.records import (
     build_failure_record,
@@ -82,6 +84,7 @@ def run_assignment(
     caller, which starts the job again.
     """
     settings = assignment.settings
+    begun = time.monotonic()
     try:
         assignment.check_components()
         if stop_requested():
@@ -96,7 +99,7 @@ def run_assignment(
     except InputError as error:
         send(InputUnusable(str(error)))
     except Stopped:
-        send(Interrupted())
+        send(Interrupted() if stop_requested() else TimeUp(list(assignment.trials), time.monotonic() - begun))
 
 
 def train_here(assignment: Assignment, host: Host) -> None:
@@ -180,11 +183,17 @@ def build_checkpointing(
     monitor: Monitor,
     output: Output,
 ) -> Checkpointing:
-    """Return when and where an assignment saves; each save brings the log up to date, and warnings are printed too."""
+    """Return when and where an assignment saves, and stops: on request, and at the time limit, which begins now.
+
+    Each save brings the log up to date, and warnings are printed too.
+    """
 
     def print_and_warn(line: str) -> None:
         print(line, file=sys.stderr)
         warn(line)
+
+    limit = assignment.settings.trial_time_limit
+    deadline = math.inf if limit is None else time.monotonic() + limit
 
     def note_save(seconds: float, size: int) -> None:
         monitor.note_checkpoint(seconds, size)
@@ -193,7 +202,7 @@ def build_checkpointing(
     return Checkpointing(
         CheckpointFile(assignment.settings.results, assignment.name),
         assignment.settings.checkpoint_seconds,
-        stop_requested,
+        lambda: stop_requested() or time.monotonic() > deadline,
         print_and_warn,
         note_save,
     )

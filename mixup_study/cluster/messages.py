@@ -53,11 +53,21 @@ class Interrupted:
     """The job ended on request, before or after an epoch; it has saved."""
 
 
-Message = EpochEnded | TrialEnded | TrialWarning | InputUnusable | Interrupted
+@dataclass(frozen=True)
+class TimeUp:
+    """The job ended at the time limit of its trials, before or after an epoch; it has saved."""
+
+    trial_ids: Sequence[str]
+    """Of all of its trials, those that ended before included."""
+    seconds: float
+    """Wall time in the process that trained."""
+
+
+Message = EpochEnded | TrialEnded | TrialWarning | InputUnusable | Interrupted | TimeUp
 Send = Callable[[Message], None]
 
 _TYPES: Mapping[str, type[Message]] = {
-    kind.__name__: kind for kind in (EpochEnded, TrialEnded, TrialWarning, InputUnusable, Interrupted)
+    kind.__name__: kind for kind in (EpochEnded, TrialEnded, TrialWarning, InputUnusable, Interrupted, TimeUp)
 }
 _KEY = "mixup_study"
 """Tune writes a trial_id and more of its own into every report."""

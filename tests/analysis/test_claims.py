@@ -255,6 +255,7 @@ def test_a_margin_moves_the_line(by: int, verdict: str, load: Loader, measure: M
     assert only(judge(study, records)).verdict == verdict
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(counts=st.lists(st.tuples(*[st.integers(0, 360)] * 2), min_size=3, max_size=3))
 def test_exchanging_the_sides_turns_the_verdict(

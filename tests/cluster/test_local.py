@@ -19,6 +19,7 @@ from mixup_study.study.trial import Trial
 from mixup_study.training.task import Pause
 from mixup_study.training.tasks.classification import Classification
 from tests.cluster.support import (
+    SEARCHING,
     Run,
     measurements_alone,
     measurements_of,
@@ -268,6 +269,7 @@ def test_a_trial_that_cannot_save_says_so_and_goes_on(run_here: Run, tiny_study:
     assert records(results)["status"].tolist() == ["done"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_a_checkpoint_and_the_same_command_goes_on_from_it(
     number: signal.Signals, run_here: Run, tiny_study: Path
@@ -297,12 +299,38 @@ def test_a_signal_saves_a_checkpoint_and_the_same_command_goes_on_from_it(
         assert measurements_of(recorded, trial_id) == measured
 
 
+@pytest.mark.slow
 def test_a_time_limit_ends_a_run_as_sigterm_does(tiny_study: Path) -> None:
     endless = ["--set", "arms={long: {epochs: 100000}}"]
     running = start_here(tiny_study, "--results", tiny_study.parent / "results", *endless, "--for", "2s")
     said = running.communicate(timeout=60)[0]
     assert running.returncode == 143
     assert "interrupted: 0 of 1 trials finished" in said
+
+
+def test_a_trial_that_is_over_its_time_limit_saves_and_goes_on_in_the_next_run(run_here: Run, tiny_study: Path) -> None:
+    two = ["--set", "arms={long: {epochs: 20}, short: {epochs: 1}}", "--set", "trial.train_size=1437"]
+    first = run_here(tiny_study, *two, "--trial-time-limit", "0.3s")
+    assert first.returncode == 1
+    results = tiny_study.parent / "results"
+    assert records(results)["epochs"].tolist() == [1]  # the trial after it
+    (checkpoint,) = (results / "checkpoints").iterdir()
+    (line,) = [line for line in first.stdout.splitlines() if line.startswith("failed: ")]
+    trial_id = checkpoint.name.split(".")[0]
+    assert re.match(rf"failed: {trial_id} .*: its time was up after [\d.]+ s; the same command goes on with it", line)
+    assert run_here(tiny_study, *two).returncode == 0
+    recorded = records(results)
+    assert recorded.loc[trial_id, "resumed_seconds"] > 0.3
+    for measured_id, measured in measurements_alone(study_of(tiny_study, *two), tiny_study.parent).items():
+        assert measurements_of(recorded, measured_id) == measured
+
+
+def test_a_search_takes_no_time_limit_for_its_trials(run_here: Run, tmp_path: Path) -> None:
+    file = tmp_path / "searching.yaml"
+    file.write_text(SEARCHING)
+    ended = run_here(file, "--trial-time-limit", "1h")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: --trial-time-limit: searching searches, and what it proposes may depend on")
 
 
 def test_an_interrupted_run_says_which_trials_saved(
@@ -346,6 +374,7 @@ def test_a_second_ctrl_c_leaves_at_once(tiny_study: Path) -> None:
     assert "interrupted: 0 of 2 trials finished" in said
 
 
+@pytest.mark.slow
 def test_an_epoch_that_outlasts_the_grace_is_left(tiny_study: Path) -> None:
     slower = ["--set", "trial.train_size=1437", "--set", "trial.width=64", "--grace", "1"]
     running = start_slow(tiny_study, *slower)
@@ -355,6 +384,7 @@ def test_an_epoch_that_outlasts_the_grace_is_left(tiny_study: Path) -> None:
     assert "interrupted: 0 of 2 trials finished" in said
 
 
+@pytest.mark.slow
 def test_a_hangup_that_is_ignored_does_not_interrupt(tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
     command = [sys.executable, "-m", "mixup_study.run", "--local", str(tiny_study), "--results", str(results)]
@@ -366,6 +396,7 @@ def test_a_hangup_that_is_ignored_does_not_interrupt(tiny_study: Path) -> None:
     assert "3 of 3 trials done" in said
 
 
+@pytest.mark.slow
 def test_two_commands_at_once_count_each_trial_once(tiny_study: Path) -> None:
     results = tiny_study.parent / "results"
     both = [start_here(tiny_study, "--results", results, "--set", "grid.seed=[0, 1, 2]") for _ in range(2)]

@@ -148,6 +148,7 @@ def test_a_pack_that_goes_on_raising_fails_whole(run_here: Run, packs: Path, mon
     assert records(packs.parent / "results")["error"].tolist() == ["RuntimeError: a cable came loose"] * 5
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_a_pack_and_the_same_command_goes_on_from_there(run_here: Run, packs: Path) -> None:
     results = packs.parent / "results"
     running = start_here(packs, "--results", results, *LONG)

@@ -126,6 +126,7 @@ def test_a_data_set_that_is_not_there_is_one_line(ray_cluster: Any, tiny_study: 
     assert not list((results / "trials").glob("*.parquet"))
 
 
+@pytest.mark.slow
 def test_a_data_set_that_is_not_there_is_told_before_ray_starts(tiny_study: Path, tmp_path: Path) -> None:
     nowhere = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     command = [sys.executable, "-m", "mixup_study.run", str(tiny_study), "--data", str(tmp_path / "data")]

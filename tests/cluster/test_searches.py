@@ -59,6 +59,7 @@ def test_a_search_ends_with_its_winner_in_the_table(run_here: Run, searching: Pa
     pd.testing.assert_frame_equal(proposals(results), proposed)
 
 
+@pytest.mark.slow
 def test_a_race_trains_fewer_seeds_and_leaves_nothing_open(run_here: Run, searching: Path, tmp_path: Path) -> None:
     options = ["--set", "grid.seed=[0, 1, 2, 3, 4, 5]", "--set", "search.race={after: 3, p: 0.2}"]
     options += ["--set", "search.proposals=10"]
@@ -77,6 +78,7 @@ def test_a_race_trains_fewer_seeds_and_leaves_nothing_open(run_here: Run, search
     assert f"{len(recorded)} trials: {len(recorded)} done already, 0 to run" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_search_starts_from_the_results_of_another(run_here: Run, searching: Path, tmp_path: Path) -> None:
     warm = searching.with_name("warm.yaml")
     warm.write_text(
@@ -108,6 +110,7 @@ def test_it_trains_what_each_trial_alone_does(run_here: Run, searching: Path, tm
             assert measured == pytest.approx(alone.measurements["validation_error_last"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_interrupted(run_here: Run, searching: Path, tmp_path: Path) -> None:
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
@@ -160,6 +163,7 @@ def test_halving_trains_only_the_best_to_their_end(run_here: Run, searching: Pat
     assert records(results).loc[stopped, "status"] == "done"
 
 
+@pytest.mark.slow
 def test_a_halving_search_goes_on_where_it_was_killed(run_here: Run, searching: Path, tmp_path: Path) -> None:
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()
@@ -189,6 +193,7 @@ def test_a_longer_search_goes_on_from_a_shorter_one(run_here: Run, searching: Pa
     pd.testing.assert_frame_equal(longer[:4], shorter)
 
 
+@pytest.mark.slow
 def test_a_setting_that_diverges_is_the_worst_and_is_not_trained_again(
     run_here: Run, searching: Path, tmp_path: Path
 ) -> None:

@@ -79,6 +79,7 @@ def test_images_of_any_colours_become_three_channels(mode: str, tmp_path: Path) 
         assert inputs.isfinite().all()
 
 
+@pytest.mark.slow
 def test_what_is_read_depends_on_no_process_that_reads_it(root: Path) -> None:
     order = [torch.tensor([9, 0, 3]), torch.tensor([4, 4]), torch.tensor([7])]
     read = []
@@ -127,6 +128,7 @@ def test_crops_take_the_areas_and_aspects_that_they_should(monkeypatch: pytest.M
     assert 1.25 < max(aspects) < 1.37
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loaders", [0, 1])
 def test_a_damaged_image_is_named(loaders: int, root: Path) -> None:
     damaged = root / "train" / "cat" / "3.JPEG"
@@ -161,6 +163,7 @@ def test_an_index_is_written_once_and_again_where_a_class_has_changed(
     assert (root / "index.npz").read_bytes() == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

@@ -88,6 +88,7 @@ def _digest(folder: str) -> str | None:
     return load(Path(folder)).digest
 
 
+@pytest.mark.slow
 def test_processes_that_ask_at_once_share_one_file(folder: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         digests = pool.map(_digest, [str(folder)] * 4)

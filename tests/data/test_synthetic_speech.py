@@ -35,6 +35,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
     return recordings
 
 
+@pytest.mark.slow
 def test_the_audio_is_the_pinned_one(recordings: Recordings) -> None:
     assert recordings.digest == DIGEST
 
@@ -52,6 +53,7 @@ def test_nobody_speaks_in_two_parts() -> None:
     assert all(len(set(speakers)) == len(speakers) for speakers in SPEAKERS)
 
 
+@pytest.mark.slow
 def test_no_two_recordings_are_alike_and_each_has_a_word_in_noise(recordings: Recordings) -> None:
     assert len({waveform_T.tobytes() for waveform_T in recordings.waveforms_NT}) == len(recordings.waveforms_NT)
     loudness_NM = (recordings.waveforms_NT.reshape(-1, 50, 320).astype(float) ** 2).mean(2) ** 0.5

@@ -140,6 +140,7 @@ def trained(workplace: Path, session: Session) -> Path:
     return workplace
 
 
+@pytest.mark.slow
 def test_a_study_trains_with_parts_of_the_users_own(trained: Path) -> None:
     recorded = trials(trained, "results")
     assert set(recorded["status"]) == {"done"}
@@ -149,6 +150,7 @@ def test_a_study_trains_with_parts_of_the_users_own(trained: Path) -> None:
     assert recorded["test_error_last"].max() < 0.3
 
 
+@pytest.mark.slow
 def test_a_change_of_their_code_trains_anew_what_chooses_them(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     unchanged = run(tmp_path, "plan", "own.yaml", "--results", "results")
@@ -213,6 +215,7 @@ def test_an_installed_package_announces_its_module(workplace: Path, tmp_path: Pa
     assert "6 trials: 0 done already, 6 to run" in planned.stdout
 
 
+@pytest.mark.slow
 def test_the_manuals_example_runs_as_it_stands(workplace: Path, tmp_path: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "extending.md").read_text(encoding="utf-8")
     for name, language in (("own_parts.py", "python"), ("own.yaml", "yaml")):

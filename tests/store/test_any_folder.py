@@ -102,6 +102,7 @@ def whole(study: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return file.read_bytes()
 
 
+@pytest.mark.slow
 @given(
     files=st.dictionaries(NAMES, st.one_of(st.binary(max_size=50), tables_of_something(), damaged()), max_size=4),
     command=st.sampled_from(

@@ -96,6 +96,7 @@ def test_plain_pandas_reads_one_row_per_trial_afterwards(
     assert len(epochs) == 12 * 2
 
 
+@pytest.mark.slow
 @only_in_a_folder
 def test_the_number_of_files_stays_small(location: Location, store: ResultStore, record: RecordMaker) -> None:
     expected: dict[str, str] = {}
@@ -288,6 +289,7 @@ def raise_interrupted() -> None:
     raise Interrupted
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     histories=st.lists(st.lists(st.sampled_from(["done", "failed"]), max_size=3), min_size=1, max_size=9),
@@ -344,6 +346,7 @@ store.compact()
 """
 
 
+@pytest.mark.slow
 @only_in_a_folder
 @pytest.mark.parametrize("when", ["half-written", "0", "2", "3", "8"])
 def test_a_kill_loses_and_doubles_nothing(
@@ -362,6 +365,7 @@ def test_a_kill_loses_and_doubles_nothing(
 # Beside others.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newer", ["done", "failed"])
 @pytest.mark.parametrize("moment", ["_move", "_write", "_delete"])
 def test_a_record_written_meanwhile_is_not_lost(
@@ -423,6 +427,7 @@ while store.compact() or not (store._place.fs.get_file_info(sys.argv[2]).size):
 """
 
 
+@pytest.mark.slow
 @only_in_a_folder
 def test_readers_and_writers_beside_compactions_lose_nothing(
     tmp_path: Path, location: Location, store: ResultStore, record: RecordMaker

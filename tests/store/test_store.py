@@ -454,6 +454,7 @@ def test_a_place_below_a_file_cannot_be_written_to(prefix: str, below: str, tmp_
     assert (tmp_path / "file").read_text() == "here first"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["", "s3://", "s3://b/x?endpoint_override=127.0.0.1:9&scheme=http"])
 def test_a_location_that_cannot_be_read_is_bad_input(url: str) -> None:
     with pytest.raises(InputError, match="--results"):

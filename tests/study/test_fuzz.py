@@ -104,12 +104,14 @@ def test_any_mapping(outcome: Callable[..., Study | str], tree: dict[Any, Any]) 
     check(outcome(yaml.safe_dump(tree, allow_unicode=True), profile="full"))
 
 
+@pytest.mark.slow
 @settings(max_examples=120)
 @given(tree=changed_studies(), profile=st.sampled_from(["paper", "quick"]))
 def test_any_change_of_a_real_study(outcome: Callable[..., Study | str], tree: dict[Any, Any], profile: str) -> None:
     check(outcome(yaml.safe_dump(tree, allow_unicode=True, sort_keys=False), profile=profile))
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(start=st.integers(0, 5000), length=st.integers(0, 60), inserted=st.text("{}[]:,-&*!|>'\"#% \nx1", max_size=8))
 def test_any_cut_and_insertion_in_a_real_study(

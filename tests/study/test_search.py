@@ -161,6 +161,7 @@ SHARED = [
 """Two arms that try the same settings first."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -259,6 +260,7 @@ def test_a_race_ends_for_those_that_are_significantly_worse(searching_file: Path
     assert lost > 10
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(pairs=st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=2, max_size=9))
 def test_a_race_is_decided_as_optuna_would(pairs: list[tuple[int, int]]) -> None:
@@ -574,6 +576,7 @@ def test_a_proposal_is_a_function_of_the_results(sampler: str, data: st.DataObje
     assert all(SPACE[name].contains(value) for name, value in proposed[0].items())
 
 
+@pytest.mark.slow
 def test_a_gaussian_process_proposes_what_is_in_the_space() -> None:
     proposals = [sample("random", number, SPACE, [], []) for number in range(12)]
     results = [Observation(values, (values["dropout"],)) for values in proposals]

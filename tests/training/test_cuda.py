@@ -60,6 +60,7 @@ def trial(**fields: Any) -> Trial:
     return Trial(**{"dataset": "digits", **model, **small, **fields})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fields", [*METHODS, *NETWORKS], ids=str)
 def test_a_classification_trains_there_and_no_step_waits(fields: dict[str, Any]) -> None:
     check_training(trial(**fields), ENVIRONMENT.folder)

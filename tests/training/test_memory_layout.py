@@ -26,6 +26,7 @@ for dataset, memory_format in (("digits", "contiguous"), ("patches", "channels_l
 """
 
 
+@pytest.mark.slow
 def test_a_narrow_network_trains_with_the_code_for_avx2() -> None:
     environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"}
     root = Path(__file__).parents[2]

@@ -136,6 +136,7 @@ class Kept:
         self.path.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fields",
     [

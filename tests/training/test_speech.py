@@ -49,6 +49,7 @@ def losses(folder: Path, **fields: Any) -> list[float]:
     return [row["train_loss"] for row in train_alone(trial(**fields), folder).epochs]
 
 
+@pytest.mark.slow
 def test_what_is_mixed_makes_a_difference_only_where_something_is_mixed(folder: Path) -> None:
     spectrograms, waveforms = losses(folder), losses(folder, mix="waveform")
     assert spectrograms == pytest.approx(waveforms, rel=1e-2)

@@ -31,6 +31,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
+@pytest.mark.slow
 def test_the_processes_that_read_ahead_change_no_number(folder: Path) -> None:
     results = []
     for loaders in (0, 2):
@@ -76,6 +77,7 @@ def pair() -> Any:
         yield started
 
 
+@pytest.mark.slow
 def test_each_of_two_workers_reads_its_own_part_alone(pair: Pair, folder: Path) -> None:
     first, second = pair.call(seen_by, trial(**MIXUP, workers=2), folder)
     assert len(first["read"]) == len(second["read"]) == 35
@@ -85,6 +87,7 @@ def test_each_of_two_workers_reads_its_own_part_alone(pair: Pair, folder: Path) 
     assert all(torch.equal(one, other) for one, other in zip(first["parameters"], second["parameters"], strict=True))
 
 
+@pytest.mark.slow
 def test_images_of_other_workers_are_looked_up_while_processes_read_ahead(pair: Pair, folder: Path) -> None:
     across = trial(method="mixup", alpha=1.0, workers=2)
     both = [pair.call(learn, across, folder, loaders)[0] for loaders in (0, 1)]
@@ -109,6 +112,7 @@ def errors_of(trial: Trial, folder: Path) -> dict[str, float]:
     return Classification(trial, Environment(folder, Worker.current(), CPU)).errors()
 
 
+@pytest.mark.slow
 def test_streamed_images_are_attacked(folder: Path) -> None:
     own = trial(width=8, train_size=None, epochs=4, lr_warmup_epochs=0, dataset="patches")
     model: dict[str, Any] = {}

@@ -161,6 +161,7 @@ def _in_process(folder: str) -> list[int]:
     return neighbours_of(examples(Path(folder), count=400), 5, same_class=False).sum(1).tolist()
 
 
+@pytest.mark.slow
 def test_processes_that_ask_at_once_share_one_file(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         found = pool.map(_in_process, [str(tmp_path)] * 4)
@@ -206,6 +207,7 @@ print((kilobytes("VmHWM") - before) / 2**20)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux to measure")
 def test_a_chunk_of_cifar_10_takes_less_than_1_gib(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", MEMORY], check=True, capture_output=True, text=True, cwd=tmp_path)

@@ -405,6 +405,7 @@ def test_the_same_results_give_the_same_bytes(text: str, load: Loader, written: 
             assert b"<dc:date>" not in content
 
 
+@pytest.mark.slow
 def test_a_page_holds_the_arms_of_table_5(load: Loader, written: Writer) -> None:
     text = (STUDIES / "ablation.yaml").read_text(encoding="utf-8")
     study = load(f"{text}\nfigures: [{{kind: curves, title: All of them}}]\n", profile="quick")
@@ -508,6 +509,7 @@ def test_a_place_that_cannot_be_written_is_one_line(plane_study: Path, tmp_path:
     assert line.startswith(f"error: --out {plane_study}/below: cannot be written to: ")
 
 
+@pytest.mark.slow
 def test_figures_go_to_the_bucket_of_the_results(
     bucket: str, plane_study: Path, written: Writer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -59,6 +59,7 @@ def bars(findings: Findings, use: SlotUse) -> list[tuple[float, float]]:
     return [(point["x"] * unit / use.seconds, point["x2"] * unit / use.seconds) for point in points]
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(1, 500)), min_size=1, max_size=8))
 def test_whatever_pauses_are_cut_out_every_bar_lies_on_the_axis(
     study: Study, sessions: list[tuple[float, float]]

@@ -51,6 +51,7 @@ PACKS: dict[str, list[dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PACKS)
 @pytest.mark.parametrize("block", [2, 16])
 def test_a_pack_measures_what_its_trials_measure_alone(name: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +83,7 @@ def test_what_a_trial_measures_does_not_depend_on_the_others() -> None:
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverges_ends_only_itself() -> None:
     sgd: dict[str, Any] = {"optimizer": "sgd", "lr": 0.1}
     tame, wild = train_together([trial(seed=0, **sgd), trial(seed=1, weight_decay=1e20, **sgd)])

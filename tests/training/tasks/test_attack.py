@@ -38,6 +38,7 @@ def loss(classifier: Classifier, images_N: Tensor) -> float:
         return F.cross_entropy(logits, classifier.data.test_labels_N).item()
 
 
+@pytest.mark.slow
 def test_fgsm_and_i_fgsm_are_those_of_another_implementation(classifier: Classifier) -> None:
     images, labels = classifier.data.test_inputs_N[:100], classifier.data.test_labels_N[:100]
     pixels = images.permute(0, 3, 1, 2).float() / 255

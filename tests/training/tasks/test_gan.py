@@ -271,6 +271,7 @@ def energy_distance(one: Tensor, other: Tensor) -> float:
     return (2 * torch.cdist(one, other).mean() - within).item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fields", "epochs"), [({}, 3), (MIXUP, 8)], ids=["ERM", "mixup"])
 def test_a_generator_comes_closer_to_the_data(
     fields: dict[str, Any], epochs: int, monkeypatch: pytest.MonkeyPatch
