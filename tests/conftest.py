@@ -18,7 +18,7 @@ from tests.browser import Browser, chromium
 
 pytest_plugins = ["tests.fixtures"]
 
-SLOW_FIXTURES = {"ray_cluster", "ray", "browser"}
+SLOW_FIXTURES = {"ray_cluster", "ray", "browser", "recordings"}
 """What takes many seconds to start."""
 
 settings.register_profile("fixed", derandomize=True, deadline=None)

@@ -31,6 +31,8 @@ class Sheet:
     """The table of the paper that this one follows, as ``Table 2``."""
     notes: str = ""
     """What stands in the caption after the title."""
+    labels: int = 1
+    """The first columns, which name the row; an entry of all but the last stands for the rows below it too."""
     numeric: frozenset[int] = field(default=frozenset())
     """Columns to align right."""
     breaks: frozenset[int] = field(default=frozenset())

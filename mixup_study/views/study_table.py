@@ -93,6 +93,7 @@ def _paper_sheet(findings: Findings) -> Sheet:
         headings,
         texts,
         groups,
+        labels=len(titles),
         numeric=numeric,
         breaks=frozenset(breaks),
         marked=frozenset(marked),

@@ -136,6 +136,26 @@ def test_opens_whole_without_a_network(opened: Any, report: Path, scheme: str, p
     assert browser.evaluate(line) == ("rgb(242, 242, 240)" if scheme == "dark" else "rgb(0, 0, 0)")
 
 
+def test_a_phone_keeps_the_rows_names_in_sight_while_the_numbers_scroll(opened: Any) -> None:
+    names = "[...document.querySelectorAll('#table tbody .name')]"
+    outer = "getComputedStyle(document.querySelector('#table .outer')).display"
+    first = f"getComputedStyle({names}[0], '::before').content"
+    browser = opened()
+    assert (browser.evaluate(outer), browser.evaluate(first)) == ("table-cell", "none")
+    browser = opened(width=390, phone=True)
+    assert browser.evaluate(outer) == "none"
+    assert browser.evaluate(first) == f'"{browser.evaluate(f"{names}[0].dataset.outer")}"'
+    box = "document.querySelector('#table .scroll')"
+    assert browser.evaluate(f"{box}.scrollWidth > {box}.clientWidth")
+    browser.evaluate(f"{box}.scrollLeft = {box}.scrollWidth")
+    browser.settle()
+    assert browser.evaluate(
+        f"{names}.every((one) => one.getBoundingClientRect().left >= {box}.getBoundingClientRect().left)"
+    )
+    last = "document.querySelector('#table tbody td:last-child').getBoundingClientRect().right"
+    assert browser.evaluate(f"{last} <= innerWidth")
+
+
 def test_a_report_says_how_far_the_study_is(opened: Any) -> None:
     browser = opened()
     assert browser.evaluate("document.querySelector('.progress p').textContent") == (
