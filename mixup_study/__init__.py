@@ -1,3 +1,8 @@
 """Studies of the paper *mixup: Beyond Empirical Risk Minimization*, scheduled by Ray."""
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("mixup_study")
+except PackageNotFoundError:  # imported from a folder that was never installed
+    __version__ = "0.0.0"

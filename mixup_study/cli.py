@@ -20,6 +20,7 @@ from mixup_study.catalogue import load_plugins
 from mixup_study.errors import InputError, Interrupted, one_line
 from mixup_study.store.place import Place, absolute_folder, without_secrets
 from mixup_study.study.profile import choose_profile
+from mixup_study.study.shipped import find_study
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.trial import Trial
 
@@ -66,8 +67,8 @@ def parser(command: str, description: str) -> Parser:
 
 
 def add_study(arguments: argparse.ArgumentParser) -> None:
-    """Add the study file, the profile and the overrides."""
-    arguments.add_argument("study", type=Path, help="study file, such as studies/corrupt_labels.yaml")
+    """Add the study, the profile and the overrides."""
+    arguments.add_argument("study", type=find_study, help="study file, or the name of a study, such as corrupt_labels")
     arguments.add_argument(
         "--profile", help="size to run at, such as paper or quick; chosen by the hardware if left out"
     )
@@ -77,7 +78,13 @@ def add_study(arguments: argparse.ArgumentParser) -> None:
 def add_studies(arguments: argparse.ArgumentParser) -> None:
     """Add any number of study files, their profiles and the overrides."""
     arguments.add_argument(
-        "--study", action="append", type=Path, default=[], metavar="FILE", dest="studies", help="study file; repeatable"
+        "--study",
+        action="append",
+        type=find_study,
+        default=[],
+        metavar="FILE",
+        dest="studies",
+        help="study file, or the name of a study; repeatable",
     )
     arguments.add_argument(
         "--profile",
