@@ -67,17 +67,18 @@ def test_a_wheel_holds_the_package_the_studies_and_the_licence(wheel: Path) -> N
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     information = next(name for name in names if name.endswith(".dist-info/METADATA")).removesuffix("METADATA")
-    package = {path.relative_to(REPOSITORY).as_posix() for path in tracked("mixup_study")}
-    studies = {f"mixup_study/studies/{path.name}" for path in tracked("studies")}
+    package = {path.relative_to(REPOSITORY).as_posix() for path in list_files("mixup_study")}
+    studies = {f"mixup_study/studies/{path.name}" for path in list_files("studies")}
     assert {name for name in names if not name.startswith(information)} == package | studies
     assert f"{information}licenses/LICENSE" in names
 
 
-def tracked(folder: str) -> Iterator[Path]:
+def list_files(folder: str) -> Iterator[Path]:
     """Yield the files below a folder of the repository that are no caches."""
     return (path for path in (REPOSITORY / folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
+@pytest.mark.slow
 def test_an_installed_package_runs_the_default_study_without_the_repository(
     environment: Mapping[str, str], installed: Path, tmp_path: Path
 ) -> None:
