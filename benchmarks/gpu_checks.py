@@ -123,10 +123,10 @@ def check_resumed(device: torch.device, tiny: bool) -> Check:
 
     for _ in range(2):
         try:
-            train_here([trial], device, Checkpointing(file, 0.0, stop, print))
+            train_here([trial], device, Checkpointing(lambda trial: file, 0.0, stop, print))
         except Stopped:
             continue
-    resumed = train_here([trial], device, Checkpointing(file, 1e9, lambda: False, print))
+    resumed = train_here([trial], device, Checkpointing(lambda trial: file, 1e9, lambda: False, print))
     return _compare("stopped twice and resumed", resumed == train_here([trial], device))
 
 

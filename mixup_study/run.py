@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
 from mixup_study.errors import InputError, Interrupted
 from mixup_study.progress import RunProgress, counts_text
-from mixup_study.store.checkpoints import CheckpointEntry, read_entries
+from mixup_study.store.checkpoints import CheckpointEntry, read_entries, remove_checkpoints
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.logs import LogFile
@@ -249,6 +249,8 @@ def _train(
     """Train what is left of a plan and return how that went, or what interrupted it, which is told."""
     settings = RunSettings.from_study(study, store.location, data, code_version(), trial_time_limit)
     slots = executor.slots(study.resources)
+    with suppress(StorageError):  # training goes on without checkpoints as well
+        remove_checkpoints(store.location, done)  # of trials whose process died between their record and this
     saved = {trial_id: entry.epochs for trial_id, entry in _find_checkpoints(plan, done, store).items()}
     per_epoch = seconds_per_epoch(store.trials().select(list_columns()).to_pylist())
     console = Console(file=sys.stdout, markup=False, emoji=False)

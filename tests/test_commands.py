@@ -243,9 +243,9 @@ def test_plan_counts_what_is_done_and_what_is_left(tiny_study: Path, results: Pa
 
 
 def test_plan_says_how_far_the_checkpoints_are(tiny_study: Path, tmp_path: Path) -> None:
-    erm, *pack = StudyFile(tiny_study).load("full").trials
-    for name, entry in ((erm, CheckpointEntry((erm,), 1, False)), ("0" * 16, CheckpointEntry(tuple(pack), 0, True))):
-        CheckpointFile(str(tmp_path), name).write(seal_checkpoint(entry, b"state"))
+    erm, *others = StudyFile(tiny_study).load("full").trials
+    for entry in (CheckpointEntry(erm, 1, False), *(CheckpointEntry(trial_id, 0, True) for trial_id in others)):
+        CheckpointFile(str(tmp_path), entry.trial_id).write(seal_checkpoint(entry, b"state"))
     rows = list(csv.DictReader(io.StringIO(printed("plan", tiny_study, "--results", tmp_path, "--format", "csv"))))
     assert [row["state"] for row in rows] == ["epoch 1 of 2 saved", *["part of epoch 1 of 2 saved"] * 2]
 

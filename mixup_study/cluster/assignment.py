@@ -13,7 +13,7 @@ from mixup_study.errors import InputError
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Job, Plan
 from mixup_study.study.study import Study
-from mixup_study.study.trial import SentTrial, joint_id
+from mixup_study.study.trial import SentTrial
 
 
 class RunSettings(BaseModel):
@@ -88,11 +88,6 @@ class Assignment(BaseModel):
             labels={trial_id: plan.labels[trial_id] for trial_id in job.trial_ids},
             settings=settings,
         )
-
-    @property
-    def name(self) -> str:
-        """Return the name of what is left to train, and of its checkpoint."""
-        return joint_id(tuple(self.trials.values()))
 
     @property
     def title(self) -> str:

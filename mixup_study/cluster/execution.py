@@ -30,7 +30,7 @@ from mixup_study.cluster.records import (
     find_headlines,
 )
 from mixup_study.errors import InputError
-from mixup_study.store.checkpoints import CheckpointFile
+from mixup_study.store.checkpoints import CheckpointFile, remove_checkpoints
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.models import ModelFile, short_digest
 from mixup_study.store.record import Provenance, TrialRecord
@@ -92,10 +92,9 @@ def run_assignment(
         headlines = find_headlines(settings.results, assignment.trials, assignment.keep_models)
         for trial_id, headline in headlines.items():
             send(TrialEnded(trial_id, "done", headline))
+        remove_checkpoints(settings.results, headlines)
         if len(headlines) < len(assignment.trials):
             train_left(assignment.without(headlines))
-        if assignment.until is None:
-            remove_checkpoint(assignment)  # that of all trials, where only a part of them was left
     except InputError as error:
         send(InputUnusable(str(error)))
     except Stopped:
@@ -113,8 +112,7 @@ def train_here(assignment: Assignment, host: Host) -> None:
         records = _train(assignment, host, output)
         for record in records:
             save_record(assignment, record, host.send, host.send)
-        if not any(record.status == "stopped" for record in records):
-            remove_checkpoint(assignment)
+        remove_checkpoints(results, [record.trial.trial_id for record in records if record.status != "stopped"])
 
 
 def _train(assignment: Assignment, host: Host, output: Output) -> list[TrialRecord]:
@@ -200,7 +198,7 @@ def build_checkpointing(
         output.save()
 
     return Checkpointing(
-        CheckpointFile(assignment.settings.results, assignment.name),
+        lambda trial: CheckpointFile(assignment.settings.results, trial.trial_id),
         assignment.settings.checkpoint_seconds,
         lambda: stop_requested() or time.monotonic() > deadline,
         print_and_warn,
@@ -288,9 +286,3 @@ class ModelLoader:
             ) from error
         self.digests[trial.trial_id] = short_digest(content)
         return model
-
-
-def remove_checkpoint(assignment: Assignment) -> None:
-    """Remove what nobody will go on from, in the first worker alone."""
-    if Worker.current().rank == 0:
-        CheckpointFile(assignment.settings.results, assignment.name).remove()

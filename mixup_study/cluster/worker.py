@@ -27,7 +27,6 @@ from mixup_study.cluster.execution import (
     build_report,
     describe_result,
     print_traceback,
-    remove_checkpoint,
     run_assignment,
     save_record,
     train_here,
@@ -37,6 +36,7 @@ from mixup_study.cluster.metrics import TrialMetrics
 from mixup_study.cluster.output import redirect_output
 from mixup_study.cluster.records import build_failure_record, build_provenance
 from mixup_study.errors import InputError
+from mixup_study.store.checkpoints import remove_checkpoints
 from mixup_study.training.loop import train
 from mixup_study.training.parallel import Worker
 from mixup_study.training.task import TrainingDiverged
@@ -90,7 +90,7 @@ def _train_in_group(assignment: Assignment, board: str) -> None:
                 num_workers=assignment.workers, use_gpu=slot.gpus > 0, resources_per_worker=resources
             ),
             run_config=ray_train.RunConfig(
-                name=assignment.name,
+                name=assignment.log,
                 storage_path=scratch,
                 callbacks=[TuneReportCallback()],  # type: ignore[list-item]  # typed for Ray's older callbacks
             ),
@@ -104,7 +104,7 @@ def _train_in_group(assignment: Assignment, board: str) -> None:
             (trial,) = assignment.trials.values()
             provenance = build_provenance(assignment, started_at, None, ray.__version__)
             save_record(assignment, build_failure_record(trial, provenance, cause), send_to_tune, send_to_tune)
-            remove_checkpoint(assignment)
+            remove_checkpoints(assignment.settings.results, [trial.trial_id])
 
 
 def _train_as_worker(config: dict[str, Any]) -> None:
@@ -153,8 +153,8 @@ def _train_as_worker(config: dict[str, Any]) -> None:
         provenance = build_provenance(assignment, started_at, device, ray.__version__)
         record = describe_result(trial, provenance, result, {})
         save_record(assignment, record, send, warnings.append)
-        if record.status == "done":
-            remove_checkpoint(assignment)
+        if record.status == "done" and worker.rank == 0:
+            remove_checkpoints(assignment.settings.results, [trial.trial_id])
 
 
 def _send_to_group(warnings: list[Message], message: Message) -> None:

@@ -12,8 +12,8 @@ from mixup_study.store.trial_file import TrialFile
 
 ENVELOPE = Envelope("checkpoint", 3)
 FOLDER = "checkpoints"
-HEADER_SIZE = 2**16
-"""Bytes that the line of a CheckpointEntry has at most: the trial_ids of the largest pack are far below."""
+HEADER_SIZE = 2**10
+"""Bytes that the line of a CheckpointEntry has at most."""
 _SUFFIX = ".checkpoint"
 
 
@@ -30,10 +30,9 @@ class CheckpointFile(TrialFile):
 
 @dataclass(frozen=True)
 class CheckpointEntry:
-    """How far the trials are that a checkpoint holds: a line before their state, to be read without PyTorch."""
+    """How far the trial is that a checkpoint holds: a line before its state, to be read without PyTorch."""
 
-    trial_ids: tuple[str, ...]
-    """Those that train side by side: of a pack, several."""
+    trial_id: str
     epochs: int
     """Those that have ended."""
     is_within_epoch: bool
@@ -41,7 +40,7 @@ class CheckpointEntry:
 
     @property
     def epoch(self) -> int:
-        """Return the epoch, counted from 1, at whose end, or in which, the trials were saved."""
+        """Return the epoch, counted from 1, at whose end, or in which, the trial was saved."""
         return self.epochs + self.is_within_epoch
 
     def describe(self, epochs: int) -> str:
@@ -51,7 +50,7 @@ class CheckpointEntry:
 
     @property
     def _line(self) -> bytes:
-        return f"{json.dumps([self.epochs, self.is_within_epoch, *self.trial_ids])}\n".encode()
+        return f"{json.dumps([self.epochs, self.is_within_epoch, self.trial_id])}\n".encode()
 
 
 def seal_checkpoint(entry: CheckpointEntry, content: bytes) -> bytes:
@@ -73,12 +72,12 @@ def _split_line(start: bytes) -> tuple[bytes, CheckpointEntry]:
     """Return the line that the content begins with, and what it says. Raises FileUnusable where there is none."""
     line, end, _ = start.partition(b"\n")
     try:
-        epochs, is_within_epoch, *trial_ids = json.loads(line)
+        epochs, is_within_epoch, trial_id = json.loads(line)
     except (ValueError, TypeError, RecursionError):
         end = b""
-    if not end or type(epochs) is not int or type(is_within_epoch) is not bool or not trial_ids:
-        raise FileUnusable("it does not say how far its trials are")
-    return line, CheckpointEntry(tuple(map(str, trial_ids)), epochs, is_within_epoch)
+    if not end or type(epochs) is not int or type(is_within_epoch) is not bool or not isinstance(trial_id, str):
+        raise FileUnusable("it does not say how far its trial is")
+    return line, CheckpointEntry(trial_id, epochs, is_within_epoch)
 
 
 def list_checkpoints(location: str) -> list[str]:
@@ -89,17 +88,24 @@ def list_checkpoints(location: str) -> list[str]:
     return [file.base_name.removesuffix(_SUFFIX) for file in files if file.base_name.endswith(_SUFFIX)]
 
 
+def remove_checkpoints(location: str, trial_ids: Collection[str]) -> None:
+    """Remove the checkpoints of trials that nobody will go on from, where there are any. Raises StorageError."""
+    several = len(trial_ids) > 1
+    for trial_id in set(trial_ids).intersection(list_checkpoints(location)) if several else trial_ids:
+        CheckpointFile(location, trial_id).remove()
+
+
 def read_entries(location: str, trial_ids: Collection[str]) -> dict[str, CheckpointEntry]:
     """Return by trial_id the checkpoint that each of some unfinished trials may go on from, as far as it has one.
 
     Only their beginnings are read. Those that say nothing of how far they are, as those of earlier versions, are left
-    out, and those of a pack some of whose trials are not among ``trial_ids``. Raises StorageError.
+    out. Raises StorageError.
     """
     if not trial_ids:
         return {}
     place, wanted = Place.of(location), frozenset(trial_ids)
     entries: dict[str, CheckpointEntry] = {}
-    for name in list_checkpoints(location):
+    for name in wanted.intersection(list_checkpoints(location)):
         start = place.read_start(f"{place.root}/{FOLDER}/{name}{_SUFFIX}", HEADER_SIZE) or b""
         if not start.startswith(ENVELOPE.first_line):
             continue
@@ -107,6 +113,6 @@ def read_entries(location: str, trial_ids: Collection[str]) -> dict[str, Checkpo
             _, entry = _split_line(start[len(ENVELOPE.first_line) + DIGEST_SIZE :])
         except FileUnusable:
             continue
-        if wanted.issuperset(entry.trial_ids):
-            entries.update(dict.fromkeys(entry.trial_ids, entry))
+        if entry.trial_id == name:
+            entries[name] = entry
     return entries

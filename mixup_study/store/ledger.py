@@ -11,7 +11,7 @@ from importlib.metadata import version
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from mixup_study.store.checkpoints import CheckpointFile, list_checkpoints
+from mixup_study.store.checkpoints import remove_checkpoints
 from mixup_study.store.record import DIVERGED, PROPOSALS
 from mixup_study.store.store import ResultStore
 from mixup_study.study.search import Search
@@ -60,10 +60,9 @@ class ResultLedger:
             return {}
         return collect_pauses(self._store.find_epochs(trial_ids, ["epoch", curve]), curve, epochs)
 
-    def remove_checkpoints(self, names: Collection[str]) -> None:
-        """Remove the checkpoints of jobs that do not go on, by the names of the jobs, where there are any."""
-        for name in set(names).intersection(list_checkpoints(self._store.location)):
-            CheckpointFile(self._store.location, name).remove()
+    def remove_checkpoints(self, trial_ids: Collection[str]) -> None:
+        """Remove the checkpoints of trials that do not go on, where there are any."""
+        remove_checkpoints(self._store.location, trial_ids)
 
 
 def collect_pauses(rows: pa.Table, curve: str, epochs: Collection[int]) -> Pauses:

@@ -131,7 +131,7 @@ class GridPlan:
     """
 
     def __init__(self, study: Study, slots: int) -> None:
-        """Compose the packs of ``study`` for so many slots; a pack's checkpoints depend on what is in it."""
+        """Take the trials of ``study``, which so many slots train."""
         self._study = study
         self.trials: dict[str, Trial] = {trial.trial_id: trial for trial in _list_needed_first(study.trials.values())}
         self._needs = {
@@ -141,10 +141,8 @@ class GridPlan:
         }
         self.needed: frozenset[str] = frozenset().union(*self._needs.values())
         """trial_ids of the trials whose models others need."""
-        alone = [(trial_id,) for trial_id in self.trials if trial_id not in study.trials]
-        turns = _count_turns(study)
-        packs = sorted(_compose_packs(study.trials, slots), key=lambda trial_ids: turns[trial_ids[0]])
-        self._groups: list[tuple[str, ...]] = [*alone, *packs]
+        self._slots = slots
+        self._groups: Sequence[tuple[str, ...]] | None = None
 
     @property
     def study(self) -> str:
@@ -180,6 +178,8 @@ class GridPlan:
 
     def next(self, ended: Endings, started: Collection[str]) -> NextJobs:
         """Return the jobs that are ready, given how trials ``ended`` and the trial_ids of those handed out before."""
+        if self._groups is None:
+            self._groups = self._compose_groups(ended)
         blocked = self.blocked(ended)
         jobs = []
         waiting = False
@@ -193,6 +193,14 @@ class GridPlan:
             keep = frozenset(left) if self._study.keep_models else self.needed.intersection(left)
             jobs.append(Job(tuple(self.trials[trial_id] for trial_id in left), keep))
         return tuple(jobs) or (WAIT if waiting else DONE)
+
+    def _compose_groups(self, ended: Endings) -> Sequence[tuple[str, ...]]:
+        """Return the trial_ids of each job to come: of packs for all slots of what is left, and of single trials."""
+        own = self._study.trials
+        alone = [(trial_id,) for trial_id in self.trials if trial_id not in own]
+        turns = _count_turns(self._study)
+        packs = _compose_packs({trial_id: own[trial_id] for trial_id in own if trial_id not in ended}, self._slots)
+        return [*alone, *sorted(packs, key=lambda trial_ids: turns[trial_ids[0]])]
 
     def is_done(self, done: Collection[str]) -> bool:
         """Return whether all of the study's own trials are among ``done``."""
@@ -267,8 +275,8 @@ def _count_turns(study: Study) -> dict[str, int]:
 def _compose_packs(trials: Mapping[str, Trial], slots: int) -> list[tuple[str, ...]]:
     """Return the trial_ids of each pack, and of each trial that trains alone.
 
-    Trials that may are trained as packs, of no more than every slot's share of them. They are drawn from all trials of
-    the study, so that what is left of a pack after an interruption is that pack again.
+    Trials that may are trained as packs, of no more than every slot's share of them. What they measure does not depend
+    on it.
     """
     groups: dict[Hashable, list[str]] = {}
     for trial_id, trial in trials.items():

@@ -15,7 +15,7 @@ from mixup_study.study.search import Search
 from mixup_study.study.search_progress import Pauses, Results, SearchProgress
 from mixup_study.study.space import Values
 from mixup_study.study.study import Study
-from mixup_study.study.trial import Trial, joint_id
+from mixup_study.study.trial import Trial
 from mixup_study.study.warm_start import WarmStartReader
 
 
@@ -34,8 +34,8 @@ class Ledger(Protocol):
     def read_pauses(self, trial_ids: Collection[str], curve: str, epochs: Collection[int]) -> Pauses:
         """Return a curve of trials after some epochs, as far as they are recorded."""
 
-    def remove_checkpoints(self, names: Collection[str]) -> None:
-        """Remove the checkpoints of jobs that do not go on, by the names of the jobs, where there are any."""
+    def remove_checkpoints(self, trial_ids: Collection[str]) -> None:
+        """Remove the checkpoints of trials that do not go on, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class SearchPlan:
         self._until: dict[str, int | None] = {}
         """By trial_id, the epoch until which a trial was handed out last; None for its last."""
         self._abandoned: set[str] = set()
-        """Names of jobs that do not go on, whose checkpoints are to be removed."""
+        """trial_ids of the trials that do not go on, whose checkpoints are to be removed."""
         self._stopped_ids: set[str] = set()
         """trial_ids of the trials of proposals that do not go on."""
         self._spared_ids: set[str] = set()
@@ -208,7 +208,7 @@ class SearchPlan:
                 self._stopped_ids.update(group.trial_ids)
                 self._pending.difference_update(group.trial_ids)
                 if self._options.race is None:
-                    self._abandoned.add(joint_id([self.trials[trial_id] for trial_id in group.trial_ids]))
+                    self._abandoned.update(group.trial_ids)
                 else:
                     self._spared_ids.update(group.trial_ids)
                 del self._groups[group]

@@ -40,9 +40,9 @@ class CheckpointFile(Protocol):
 
 @dataclass
 class Checkpointing:
-    """When and where a trial saves its checkpoints."""
+    """When and where trials save their checkpoints, each its own."""
 
-    file: CheckpointFile
+    file: Callable[[Trial], CheckpointFile]
     seconds: float
     """Save when the last save, or the start, is at least so long ago."""
     stop_requested: Callable[[], bool]
@@ -51,7 +51,7 @@ class Checkpointing:
     warn: Callable[[str], None]
     """Told in one line about a checkpoint that cannot be used, or saved."""
     saved: Callable[[float, int], None] = lambda seconds, size: None
-    """Told of each save: the seconds that it took, and its bytes."""
+    """Told of each save of all trials: the seconds that it took, and its bytes."""
     _last: float = field(default_factory=time.monotonic)
     _reasons: set[str] = field(default_factory=set)
 
@@ -59,27 +59,36 @@ class Checkpointing:
         """Return whether the last save is old enough for the next."""
         return time.monotonic() - self._last >= self.seconds
 
-    def save(self, state: dict[str, Any], entry: CheckpointEntry) -> None:
-        """Save ``state``, of which ``entry`` says how far it is.
+    def save(
+        self, trials: Sequence[Trial], states: Sequence[dict[str, Any]], epochs: int, is_within_epoch: bool
+    ) -> None:
+        """Save the state of each trial, all of which have ended so many epochs, or are within the one after them.
 
         Where that fails, training goes on without, which is told once for each reason.
         """
         begun = time.perf_counter()
-        content = seal_checkpoint(entry, save_state(state))
+        size = 0
         try:
-            self.file.write(content)
+            for trial, state in zip(trials, states, strict=True):
+                entry = CheckpointEntry(trial.trial_id, epochs, is_within_epoch)
+                content = seal_checkpoint(entry, save_state(state))
+                self.file(trial).write(content)
+                size += len(content)
         except OSError as error:
             reason = " ".join(str(error).split())
             if reason not in self._reasons:
                 self._reasons.add(reason)
                 self.warn(f"no checkpoint saved: {reason}")
         else:
-            self.saved(time.perf_counter() - begun, len(content))
+            self.saved(time.perf_counter() - begun, size)
         self._last = time.monotonic()
 
-    def load(self, expected: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the state saved last, on the CPU; None, with a warning, where it is not of what is ``expected``."""
-        content = self.file.read()
+    def load(self, trial: Trial, expected: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the state of a trial saved last, on the CPU; None where it has none.
+
+        None as well, with a warning, where it is not of what is ``expected``.
+        """
+        content = self.file(trial).read()
         if content is None:
             return None
         try:
@@ -109,7 +118,7 @@ class History:
 
     @property
     def epochs(self) -> int:
-        """Return how many epochs have ended."""
+        """Return how many epochs have ended, of the trials that have not diverged."""
         return max(map(len, self.rows))
 
     @property
@@ -150,7 +159,7 @@ class Saver:
         self._checkpointing = checkpointing
         self._task = task
         self._kind = kind
-        self._trial_ids = tuple(trial.trial_id for trial in trials)
+        self._trials = trials
         self._history = history
         self._worker = worker
         self._device = device
@@ -187,42 +196,67 @@ class Saver:
 
     def save(self) -> None:
         """Save, in the first worker, what all of them depend on."""
-        state = self._task.state()
-        if self._worker.rank == 0:
-            times = {"seconds": self._history.seconds, "epoch_seconds": self._history.epoch_seconds}
-            entry = CheckpointEntry(self._trial_ids, self._history.epochs, "epoch" in state)
-            self._checkpointing.save({**self._kind, **state, "rows": self._history.rows, **times}, entry)
+        states = self._task.states()
+        if self._worker.rank != 0:
+            return
+        count = len(self._trials)
+        times = {"seconds": self._history.seconds / count, "epoch_seconds": self._history.epoch_seconds / count}
+        sealed = [
+            {**self._kind, "trial_id": trial.trial_id, **state, "rows": rows, "epochs": self._history.epochs, **times}
+            for trial, state, rows in zip(self._trials, states, self._history.rows, strict=True)
+        ]
+        self._checkpointing.save(self._trials, sealed, self._history.epochs, "epoch" in states[0])
 
 
-def restore(task: TaskGroup, state: dict[str, Any], trials: Sequence[Trial]) -> History:
-    """Have a task go on from a saved state; return what its trials measured so far.
+def restore(task: TaskGroup, states: Sequence[dict[str, Any]], trials: Sequence[Trial]) -> History:
+    """Have a task go on from the saved states of its trials; return what they measured so far.
 
-    Raises FileUnusable for a state that does not fit the trials. The task is of no use then: it may have taken over a
-    part of it.
+    Raises FileUnusable for states that do not fit the trials. The task is of no use then: it may have taken over a
+    part of them.
     """
     try:
-        _check_rows(state["rows"], trials, state.get("epoch"))
-        history = History(state["rows"], float(state["seconds"]), float(state["epoch_seconds"]))
-        if not 0 <= history.seconds_before < math.inf or not 0 <= history.epoch_seconds < math.inf:
-            raise ValueError("its seconds are none")
-        task.load(state)
+        for state, trial in zip(states, trials, strict=True):
+            _check_state(state, trial)
+        seconds, epoch_seconds = (sum(state[name] for state in states) for name in ("seconds", "epoch_seconds"))
+        history = History([state["rows"] for state in states], seconds, epoch_seconds)
+        task.load(states)
     except Exception as error:  # whatever a state of the right digest, but of another content, leads to
         raise FileUnusable(f"it does not fit the trial ({type(error).__name__})") from error
     return history
 
 
-def _check_rows(rows: Any, trials: Sequence[Trial], under_way: int | None) -> None:
-    """Raise an exception unless there is a list of rows for each trial: an epoch after the other, with its curves.
+def describe_divergence(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return which loss of a trial's last row is no finite number, if any is."""
+    for name, value in rows[-1].items() if rows else ():
+        if name.endswith("loss") and not math.isfinite(value):
+            called = name.replace("train_", "training ").replace("_", " ")
+            return f"the {called} of epoch {rows[-1]['epoch']} is {value}"
+    return None
 
-    The epoch ``under_way``, counted from 0, comes next; None between two epochs, of which there was one at least.
+
+def count_epochs(state: Mapping[str, Any] | None) -> int:
+    """Return how many epochs of a trial had ended when its state was saved; 0 where there is none, or it is unknown."""
+    epochs = None if state is None else state.get("epochs")
+    return epochs if isinstance(epochs, int) else 0
+
+
+def _check_state(state: Mapping[str, Any], trial: Trial) -> None:
+    """Raise an exception unless a state holds rows of one epoch after the other, with their curves, and its seconds.
+
+    The epoch under way, counted from 0, comes next; between two epochs, one at least has ended. A trial that diverged
+    within its pack has fewer rows than the others.
     """
-    headline = trials[0].components.task.headline
+    headline = trial.components.task.headline
     needed = {"epoch", "lr", "seconds", *([headline] if headline else ())}
-    ended = max(map(len, rows))
+    rows, ended, under_way = state["rows"], state["epochs"], state.get("epoch")
     expected = ended > 0 if under_way is None else ended == under_way
-    if len(rows) != len(trials) or not expected or ended >= trials[0].trained_epochs:
+    if not expected or len(rows) > ended or ended >= trial.trained_epochs:
         raise ValueError("it has other epochs")
-    for own in rows:
-        for epoch, row in enumerate(own, start=1):
-            if not needed <= row.keys() or row["epoch"] != epoch:
-                raise ValueError(f"its epoch {epoch} is another")
+    if len(rows) < ended and describe_divergence(rows) is None:
+        raise ValueError("epochs are missing")
+    for epoch, row in enumerate(rows, start=1):
+        if not needed <= row.keys() or row["epoch"] != epoch:
+            raise ValueError(f"its epoch {epoch} is another")
+    for name in ("seconds", "epoch_seconds"):
+        if not 0 <= float(state[name]) < math.inf:
+            raise ValueError("its seconds are none")

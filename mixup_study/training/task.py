@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mixup_study.study.packs import pack_key
 from mixup_study.study.trial import Trial
 from mixup_study.training.parallel import Worker
 
@@ -117,11 +118,11 @@ class TaskGroup(Protocol):
     def model_states(self) -> Sequence[Mapping[str, Tensor]]:
         """Return the model of each trial as trained so far."""
 
-    def state(self) -> dict[str, Any]:
-        """Return everything that training depends on from here."""
+    def states(self) -> Sequence[dict[str, Any]]:
+        """Return of each trial everything that its training depends on from here."""
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` returned."""
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Take over what ``states`` of groups of any trials returned, as far as each other."""
 
 
 class Alone:
@@ -148,22 +149,23 @@ class Alone:
         """Return the trial's model as trained so far."""
         return [self._task.model_state()]
 
-    def state(self) -> dict[str, Any]:
-        """Return everything that training depends on from here."""
-        return self._task.state()
+    def states(self) -> Sequence[dict[str, Any]]:
+        """Return everything that training depends on from here, of the one trial."""
+        return [self._task.state()]
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` returned."""
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Take over what ``states`` returned."""
+        (state,) = states
         self._task.load(state)
 
 
 def build_group(trials: Sequence[Trial], environment: Environment) -> TaskGroup:
-    """Return what trains ``trials`` together: several, which share a ``pack_key``, as one batched model.
+    """Return what trains ``trials`` together: those that share a ``pack_key``, be it one, as one batched model.
 
     Raises ValueError for a trial that does not fit its data set, InputError where the data set is not to be had.
     """
     entry = trials[0].components.task
-    if len(trials) == 1:
+    if pack_key(trials[0]) is None:
         return Alone(entry.load()(trials[0], environment))
     group: TaskGroup = entry.load_pack()(trials, environment)
     return group

@@ -56,16 +56,16 @@ def test_what_a_killed_writer_left_goes_with_the_checkpoint(tmp_path: Path) -> N
     assert other.read() == b"state"
 
 
-ALONE = CheckpointEntry(("a" * 16,), 15, False)
-PACK = CheckpointEntry(("b" * 16, "c" * 16), 2, True)
+BETWEEN = CheckpointEntry("a" * 16, 15, False)
+WITHIN = CheckpointEntry("b" * 16, 2, True)
 
 
 def test_how_far_trials_are_is_read_without_their_state(location: Location) -> None:
-    for name, entry in (("a" * 16, ALONE), ("0" * 16, PACK)):
+    for name, entry in (("a" * 16, BETWEEN), ("b" * 16, WITHIN), ("c" * 16, WITHIN)):
         CheckpointFile(location.url, name).write(seal_checkpoint(entry, b"state"))
-    unfinished = [*ALONE.trial_ids, *PACK.trial_ids, "d" * 16]
-    assert read_entries(location.url, unfinished) == {"a" * 16: ALONE, "b" * 16: PACK, "c" * 16: PACK}
-    assert read_entries(location.url, unfinished[:2]) == {"a" * 16: ALONE}  # what is left of the pack starts over
+    unfinished = ["a" * 16, "b" * 16, "c" * 16, "d" * 16]
+    assert read_entries(location.url, unfinished) == {"a" * 16: BETWEEN, "b" * 16: WITHIN}  # that of c is another's
+    assert read_entries(location.url, unfinished[:1]) == {"a" * 16: BETWEEN}
     assert read_entries(location.url, []) == {}
     assert bytes(open_checkpoint(CheckpointFile(location.url, "a" * 16).read() or b"")) == b"state"
 
@@ -77,16 +77,17 @@ def test_how_far_trials_are_is_read_without_their_state(location: Location) -> N
         b"something else",
         Envelope("checkpoint", 2).seal(b"state"),
         *(Envelope("checkpoint", 3).seal(content) for content in (b"", b"PK", b"\xff\n", b"[15, false]\n", b"{}\n")),
+        Envelope("checkpoint", 3).seal(b'[2, false, "b", "c"]\n'),
         *(Envelope("checkpoint", 3).seal(content) for content in (b'["a", true, "b"]\n', b'[15, false, "a"]', b"7\n")),
     ],
 )
 def test_a_file_that_does_not_say_how_far_it_is_is_passed_over(file: bytes, tmp_path: Path) -> None:
     CheckpointFile(str(tmp_path), "0" * 16).write(file)
-    CheckpointFile(str(tmp_path), "a" * 16).write(seal_checkpoint(ALONE, b"state"))
-    assert read_entries(str(tmp_path), ["a" * 16, "b"]) == {"a" * 16: ALONE}
+    CheckpointFile(str(tmp_path), "a" * 16).write(seal_checkpoint(BETWEEN, b"state"))
+    assert read_entries(str(tmp_path), ["a" * 16, "0" * 16]) == {"a" * 16: BETWEEN}
 
 
 def test_a_checkpoint_is_described_by_the_epoch_that_it_holds() -> None:
-    assert ALONE.describe(20) == "epoch 15 of 20 saved"
-    assert PACK.describe(20) == "part of epoch 3 of 20 saved"
-    assert CheckpointEntry(("a",), 0, True).describe(90) == "part of epoch 1 of 90 saved"
+    assert BETWEEN.describe(20) == "epoch 15 of 20 saved"
+    assert WITHIN.describe(20) == "part of epoch 3 of 20 saved"
+    assert CheckpointEntry("a", 0, True).describe(90) == "part of epoch 1 of 90 saved"

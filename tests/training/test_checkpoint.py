@@ -29,7 +29,7 @@ def trial(**fields: Any) -> Trial:
 
 
 def pack(state: dict[str, Any]) -> bytes:
-    return seal_checkpoint(CheckpointEntry(("0" * 16,), 1, False), save_state(state))
+    return seal_checkpoint(CheckpointEntry("0" * 16, 1, False), save_state(state))
 
 
 def unpack(checkpoint: bytes) -> dict[str, Any]:
@@ -64,7 +64,7 @@ class Run:
 
     def train(self, trial: Trial) -> TrialResult:
         checkpointing = Checkpointing(
-            self.file, self.seconds, lambda: len(self.epochs) == self.stop_after, self.warnings.append
+            lambda trial: self.file, self.seconds, lambda: len(self.epochs) == self.stop_after, self.warnings.append
         )
         return train_alone(trial, FOLDER, lambda row: self.epochs.append(row["epoch"]), checkpointing)
 
@@ -111,7 +111,7 @@ def test_a_trial_stopped_within_an_epoch_goes_on_from_that_step_to_the_bit(field
     while True:
         processes += 1
         epochs: list[int] = []
-        stops = Checkpointing(file, 3600, lambda: next(asked) % 3 == 2, pytest.fail)
+        stops = Checkpointing(lambda trial: file, 3600, lambda: next(asked) % 3 == 2, pytest.fail)
         try:
             measured = train_alone(trial(**fields), FOLDER, lambda row, epochs=epochs: epochs.append(1), stops)
         except Stopped:
@@ -129,7 +129,7 @@ def test_a_trial_that_stops_on_the_way_goes_on_to_the_same_numbers() -> None:
     undisturbed = train_alone(trial(method="mixup", alpha=1))
 
     def train_until(until: int | None) -> TrialResult | StoppedTrial:
-        checkpointing = Checkpointing(file, 3600, lambda: False, pytest.fail)
+        checkpointing = Checkpointing(lambda trial: file, 3600, lambda: False, pytest.fail)
         group = [trial(method="mixup", alpha=1)]
         (ended,) = train(group, FOLDER, CPU, lambda *row: None, checkpointing, until=until)
         assert not isinstance(ended, Exception)
@@ -189,7 +189,7 @@ def checkpoint() -> bytes:
         (lambda content: content[: len(content) // 2], "it is damaged"),
         (lambda content: content[:-1] + bytes([content[-1] ^ 1]), "it is damaged"),
         (lambda content: ENVELOPE.first_line, "it is damaged"),
-        (lambda content: ENVELOPE.seal(save_state(unpack(content))), "it does not say how far its trials are"),
+        (lambda content: ENVELOPE.seal(save_state(unpack(content))), "it does not say how far its trial is"),
         (lambda content: b"", "it is not a checkpoint of mixup_study"),
         (lambda content: b"PK\x03\x04 something else", "it is not a checkpoint of mixup_study"),
         (lambda content: content.replace(b"checkpoint 3\n", b"checkpoint 2\n", 1), "it has another format"),
@@ -235,11 +235,15 @@ def reshape_momentum(state: dict[str, Any]) -> None:
 MISFITS: dict[str, Callable[[dict[str, Any]], object]] = {
     "no rows": lambda state: without(state, "rows"),
     "rows of nobody": lambda state: state["rows"].clear(),
-    "rows of nothing": lambda state: state["rows"][0].clear(),
-    "rows of two trials": lambda state: state["rows"].append(state["rows"][0]),
-    "an epoch is missing": lambda state: state["rows"][0].pop(0),
-    "all epochs": lambda state: state["rows"][0].extend({**state["rows"][0][0], "epoch": epoch} for epoch in (3, 4)),
-    "a row without its curve": lambda state: without(state["rows"][0][1], "test_error"),
+    "rows of nothing": lambda state: state["rows"].clear(),
+    "a row too many": lambda state: state["rows"].append({**state["rows"][0], "epoch": 3}),
+    "an epoch is missing": lambda state: state["rows"].pop(0),
+    "the last epoch is missing": lambda state: state["rows"].pop(),
+    "all epochs": lambda state: state.update(
+        epochs=4, rows=[{**state["rows"][0], "epoch": epoch} for epoch in (1, 2, 3, 4)]
+    ),
+    "no epochs": lambda state: without(state, "epochs"),
+    "a row without its curve": lambda state: without(state["rows"][1], "test_error"),
     "rows are text": lambda state: state.update(rows="rows"),
     "no seconds": lambda state: without(state, "seconds"),
     "endless seconds": lambda state: state.update(seconds=float("inf")),
@@ -258,7 +262,10 @@ def checkpoint_within() -> bytes:
     file = Memory()
     asked = iter(range(100))
     with pytest.raises(Stopped):
-        train_alone(trial(), checkpointing=Checkpointing(file, 3600, lambda: next(asked) == STEPS + 1, pytest.fail))
+        train_alone(
+            trial(),
+            checkpointing=Checkpointing(lambda trial: file, 3600, lambda: next(asked) == STEPS + 1, pytest.fail),
+        )
     assert file.content is not None
     return file.content
 
@@ -290,7 +297,7 @@ def assert_starts_over(state: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", MISFITS_WITHIN)
 def test_nor_is_one_from_within_an_epoch(name: str, checkpoint_within: bytes) -> None:
     state = unpack(checkpoint_within)
-    assert (len(state["rows"][0]), state["epoch"], state["steps"]) == (1, 1, 2)
+    assert (len(state["rows"]), state["epoch"], state["steps"]) == (1, 1, 2)
     MISFITS_WITHIN[name](state)
     assert_starts_over(state)
 

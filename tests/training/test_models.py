@@ -103,9 +103,9 @@ def test_a_resumed_trial_leaves_the_model_of_the_undisturbed_one() -> None:
     trial = test_checkpoint.trial()
     file = Memory()
     with pytest.raises(Stopped):
-        train_for_models([trial], Checkpointing(file, 1e9, lambda: True, print))
+        train_for_models([trial], Checkpointing(lambda trial: file, 1e9, lambda: True, print))
     assert file.content is not None
-    _, resumed = train_for_models([trial], Checkpointing(file, 1e9, lambda: False, print))
+    _, resumed = train_for_models([trial], Checkpointing(lambda trial: file, 1e9, lambda: False, print))
     _, undisturbed = train_for_models([trial])
     assert_equal(resumed[trial.trial_id], undisturbed[trial.trial_id])
 
@@ -242,9 +242,10 @@ def test_malformed_content_under_the_right_digest_is_one_line(name: str) -> None
 
 @pytest.mark.parametrize("name", MALFORMED)
 def test_a_checkpoint_with_such_content_is_not_used(name: str) -> None:
-    file = Memory(seal_checkpoint(CheckpointEntry((TRIAL,), 1, False), MALFORMED[name](PLAIN)))
+    file = Memory(seal_checkpoint(CheckpointEntry(TRIAL, 1, False), MALFORMED[name](PLAIN)))
     warnings: list[str] = []
-    assert Checkpointing(file, 1e9, lambda: False, warnings.append).load({"trial_id": TRIAL}) is None
+    checkpointing = Checkpointing(lambda trial: file, 1e9, lambda: False, warnings.append)
+    assert checkpointing.load(test_checkpoint.trial(), {"trial_id": TRIAL}) is None
     (line,) = warnings
     assert line.startswith("checkpoint not used, training starts over: it ")
     assert len(line.splitlines()) == 1

@@ -80,7 +80,7 @@ def epoch_of(trial: Trial, float64: bool = False) -> dict[str, Any]:
 def stopped(trial: Trial, asked: int, folder: Path) -> str:
     """Train as one of the workers of which only ``asked`` is told to stop; return what came, and save its model."""
     rank = Worker.current().rank
-    checkpointing = Checkpointing(Kept(folder / "checkpoint"), 1e9, lambda: rank == asked, print)
+    checkpointing = Checkpointing(lambda trial: Kept(folder / "checkpoint"), 1e9, lambda: rank == asked, print)
     try:
         train(
             [trial],
@@ -100,7 +100,9 @@ def stopped_again_and_again(trial: Trial, folder: Path) -> tuple[int, list[Any]]
     asked = iter(range(1000))
     stops = 0
     while True:
-        checkpointing = Checkpointing(Kept(folder / "checkpoint"), 1e9, lambda: next(asked) % 3 == 2, print)
+        checkpointing = Checkpointing(
+            lambda trial: Kept(folder / "checkpoint"), 1e9, lambda: next(asked) % 3 == 2, print
+        )
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(checkpoint, "ASK_SECONDS", 0)  # after every step
             try:
@@ -167,7 +169,8 @@ def warned(trial: Trial, folder: Path) -> list[str]:
     """Return what this process warns of where no checkpoint can be written."""
     warnings: list[str] = []
     train_alone(
-        trial, checkpointing=Checkpointing(Kept(folder / "nowhere" / "file"), 0, lambda: False, warnings.append)
+        trial,
+        checkpointing=Checkpointing(lambda trial: Kept(folder / "nowhere" / "file"), 0, lambda: False, warnings.append),
     )
     return warnings
 

@@ -1,9 +1,10 @@
 """Packs: many small classifications trained as one batched model (section 3.6).
 
 A network of a few thousand weights and minibatches of 16 spends its time between operations, not in them. Trials that
-differ only in VARIED fields have networks and minibatches of one shape, so ``torch.func`` trains them as one network
-with an axis more. Each keeps its own data, random numbers and weights: what it measures does not depend on what else
-is in the pack, but for rounding.
+differ only in fields that vary in packs have networks and minibatches of one shape, so ``torch.func`` trains them as
+one network with an axis more. Each keeps its own data, random numbers and weights, in memory laid out so that it
+measures the same, bit for bit, whatever else is in the pack, and if nothing is (on a CPU; on a GPU that has not been
+tried).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,8 +25,9 @@ from torch.nn import functional as F
 from mixup_study.data.labelled import Part
 from mixup_study.study.packs import pack_key
 from mixup_study.study.trial import Trial
-from mixup_study.training.optimizers import build_optimizer, learning_rate, load_optimizer, set_learning_rate
+from mixup_study.training.optimizers import build_optimizer, learning_rate, set_learning_rate
 from mixup_study.training.packs.replay import Replay, record
+from mixup_study.training.packs.slices import allocate, round_up
 from mixup_study.training.task import Environment, Measurements, Pause, Row, go_on
 from mixup_study.training.tasks.classification import Classification
 from mixup_study.training.tasks.measures import TOP5_CLASSES, rank_labels
@@ -51,14 +54,15 @@ class Pack:
         """Return the number of training examples of each trial, which an epoch sees once each."""
         return self._blocks[0].examples
 
-    def state(self) -> dict[str, Any]:
-        """Return everything that later epochs depend on."""
-        return {"blocks": [block.state() for block in self._blocks]}
+    def states(self) -> Sequence[dict[str, Any]]:
+        """Return of each trial everything that its later epochs depend on."""
+        return [state for block in self._blocks for state in block.states()]
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Take over what ``state`` returned."""
-        for block, saved in zip(self._blocks, state["blocks"], strict=True):
-            block.load(saved)
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Take over what ``states`` returned, of trials that are equally far."""
+        left = iter(states)
+        for block in self._blocks:
+            block.load(list(itertools.islice(left, block.size)))
 
     def model_states(self) -> Sequence[Mapping[str, Tensor]]:
         """Return each trial's network by itself, named as that of a trial alone."""
@@ -85,17 +89,23 @@ class _Block:
         self._device = members[0].device
         self._network = copy.deepcopy(members[0].model).to("meta")
         stacked, _ = stack_module_state([member.model for member in members])
-        self._parameters = {name: tensor.detach() for name, tensor in stacked.items()}
-        decays = [trial.weight_decay for trial in self._trials]
-        self._decays_P = torch.tensor(decays, device=self._device) if len(set(decays)) > 1 else None
-        common = self._trials[0] if self._decays_P is None else self._trials[0].model_copy(update={"weight_decay": 0.0})
-        self._optimizer = build_optimizer(self._parameters.values(), common)
+        self._parameters: dict[str, Tensor] = {}
+        self._gradients: dict[str, Tensor] = {}
+        self._memories: dict[str, Tensor] = {}
+        """All memory of each weight, which the optimizer works on."""
+        for name, tensor in stacked.items():
+            self._parameters[name], self._memories[name] = allocate(tensor)
+            self._parameters[name].copy_(tensor.detach())
+            self._gradients[name], self._memories[name].grad = allocate(tensor)
+        self._decays_P = torch.tensor([trial.weight_decay for trial in self._trials], device=self._device)
+        undecayed = self._trials[0].model_copy(update={"weight_decay": 0.0})  # which is added to the gradients
+        self._optimizer = build_optimizer(self._memories.values(), undecayed)
         self._inputs_PNF = torch.stack([member.data.normalised(member.data.train_inputs_N) for member in members])
         self._targets_PNK = torch.stack([member.targets(member.every_row) for member in members])
         sets = [member.data for member in members]
         self._measured = {
             name: Part(
-                torch.stack([data.normalised(data.measured_parts[name].inputs_N) for data in sets]),
+                _fill_rows(torch.stack([data.normalised(data.measured_parts[name].inputs_N) for data in sets])),
                 torch.stack([data.measured_parts[name].labels_N for data in sets]),
             )
             for name in sets[0].measured_parts
@@ -103,13 +113,46 @@ class _Block:
         self._recorded: dict[int, tuple[_Minibatches, Replay]] = {}
         self.examples = members[0].examples
 
-    def state(self) -> dict[str, Any]:
-        return {"parameters": self._parameters, "optimizer": self._optimizer.state_dict()}
+    @property
+    def size(self) -> int:
+        return len(self._members)
 
-    def load(self, state: dict[str, Any]) -> None:
-        for name, tensor in self._parameters.items():
-            tensor.copy_(state["parameters"][name])
-        load_optimizer(self._optimizer, state["optimizer"])
+    def states(self) -> list[dict[str, Any]]:
+        """Return of each trial its weights, and what the optimizer holds of them, by the weights' names."""
+        moments = {name: self._list_moments(name) for name in self._parameters}
+        return [
+            {
+                "parameters": {name: tensor[number].clone() for name, tensor in self._parameters.items()},
+                "moments": {
+                    name: {key: value[number].clone() if value.dim() else value.clone() for key, value in own.items()}
+                    for name, own in moments.items()
+                },
+            }
+            for number in range(self.size)
+        ]
+
+    def load(self, states: Sequence[dict[str, Any]]) -> None:
+        """Take over what ``states`` returned; raise an exception for what is not of these trials."""
+        for name, parameter in self._parameters.items():
+            parameter.copy_(torch.stack([state["parameters"][name] for state in states]))
+            memory, state = self._memories[name], {}
+            for key in states[0]["moments"][name]:
+                values = [state["moments"][name][key] for state in states]
+                if not values[0].dim():
+                    state[key] = values[0].clone()  # how many steps were taken, by all of them
+                    continue
+                moment, state[key] = allocate(parameter)
+                moment.copy_(torch.stack(values))
+            self._optimizer.state[memory] = state
+
+    def _list_moments(self, name: str) -> dict[str, Tensor]:
+        """Return what the optimizer holds of a weight: (P, …) each, or how many steps it took."""
+        parameter = self._parameters[name]
+        return {
+            key: value.as_strided(parameter.shape, parameter.stride()) if value.dim() else value
+            for key, value in self._optimizer.state[self._memories[name]].items()
+            if isinstance(value, Tensor)
+        }
 
     @torch.no_grad()
     def run_epoch(self, epoch: int) -> list[Row]:
@@ -120,7 +163,7 @@ class _Block:
         losses = (losses_P / self._inputs_PNF.shape[1]).tolist()
         columns = {"train_loss": losses}
         for name, (inputs_PMF, labels_PM) in self._measured.items():
-            logits_PMK = self._logits(inputs_PMF)
+            logits_PMK = self._logits(inputs_PMF)[:, : labels_PM.shape[1]]
             wrong_PM = logits_PMK.argmax(2) != labels_PM
             columns[f"{name}_error"] = wrong_PM.double().mean(1).tolist()
             if name == "test" and logits_PMK.shape[2] >= TOP5_CLASSES:
@@ -147,25 +190,30 @@ class _Block:
         if size not in self._recorded:
             minibatches = _Minibatches(self._inputs_PNF, self._targets_PNK, size)
             arguments = [*minibatches.tensors, *parameters]
-            key = (pack_key(self._trials[0]), *(tensor.shape for tensor in minibatches.tensors), self._device)
+            key = (pack_key(self._trials[0]), size, *(tensor.shape for tensor in minibatches.tensors), self._device)
             if key not in _GRAPHS:
-                _GRAPHS[key] = record(self._gradients, arguments)
+                _GRAPHS[key] = record(partial(self._compute_gradients, size), arguments)
             self._recorded[size] = minibatches, Replay(_GRAPHS[key], arguments)
         minibatches, replay = self._recorded[size]
         minibatches.fill(rows_PB, lams_P, permutations_PB)
         replay.run()
         losses_P, *gradients = replay.results
-        for parameter, gradient in zip(parameters, gradients, strict=True):
-            if self._decays_P is not None:
-                gradient.addcmul_(parameter, self._decays_P.view(-1, *[1] * (parameter.dim() - 1)))
-            parameter.grad = gradient
+        for parameter, gradient, total in zip(parameters, gradients, self._gradients.values(), strict=True):
+            decays = self._decays_P.view(-1, *[1] * (parameter.dim() - 1))
+            torch.addcmul(gradient, parameter, decays, out=total)
         self._optimizer.step()
         return losses_P
 
-    def _gradients(
-        self, inputs_PBF: Tensor, targets_PBK: Tensor, lams_P: Tensor, permutations_PB: Tensor, *parameters: Tensor
+    def _compute_gradients(
+        self,
+        size: int,
+        inputs_PBF: Tensor,
+        targets_PBK: Tensor,
+        lams_P: Tensor,
+        permutations_PB: Tensor,
+        *parameters: Tensor,
     ) -> list[Tensor]:
-        """Return the sums of the losses, (P,), and the gradients of their means, (P, …) each."""
+        """Return the sums of the losses of ``size`` rows, (P,), and the gradients of their means, (P, …) each."""
         sample: Callable[[Minibatch, Any], VirtualBatch] = self._members[0].method.sample
 
         def loss(
@@ -174,8 +222,8 @@ class _Block:
             minibatch = Minibatch(inputs_BF, targets_BK, permutation_B, _no_other_rows)
             batch = sample(minibatch, PairDraws(lam, permutation_B))
             logits_BK = functional_call(self._network, named, (batch.inputs_B,))
-            total = F.cross_entropy(logits_BK, batch.targets_BK, reduction="sum")
-            return total / len(inputs_BF), total
+            total = F.cross_entropy(logits_BK[:size], batch.targets_BK[:size], reduction="sum")
+            return total / size, total
 
         named = dict(zip(self._parameters, parameters, strict=True))
         each = vmap(grad_and_value(loss, has_aux=True))
@@ -199,26 +247,39 @@ class _Block:
         return self._members
 
 
+def _fill_rows(inputs_PMF: Tensor) -> Tensor:
+    """Return each trial's examples with as many rows of zeros behind them as align what a network makes of them."""
+    missing = round_up(inputs_PMF.shape[1]) - inputs_PMF.shape[1]
+    return F.pad(inputs_PMF, (0, 0, 0, missing))
+
+
 class _Minibatches:
-    """A minibatch of each trial and its draws, in tensors that stay where they are."""
+    """A minibatch of each trial and its draws, in tensors that stay where they are.
+
+    Behind the examples come as many others as align what a network makes of them; they are no part of a loss.
+    """
 
     def __init__(self, inputs_PNF: Tensor, targets_PNK: Tensor, size: int) -> None:
         trials, rows = inputs_PNF.shape[:2]
+        self._size = size
         self._inputs, self._targets = inputs_PNF.flatten(0, 1), targets_PNK.flatten(0, 1)
         self._first_P1 = torch.arange(0, trials * rows, rows, device=inputs_PNF.device)[:, None]
-        inputs_PBF, targets_PBK = inputs_PNF[:, :size].clone(), targets_PNK[:, :size].clone()
+        self._rows_PB = self._first_P1.repeat(1, round_up(size))
+        inputs_PBF = self._inputs[self._rows_PB]
+        targets_PBK = self._targets[self._rows_PB]
         self._flat_inputs, self._flat_targets = inputs_PBF.flatten(0, 1), targets_PBK.flatten(0, 1)
         self._lams_P = torch.ones(trials, dtype=torch.float64, device=inputs_PNF.device)
-        self._permutations_PB = torch.arange(size, device=inputs_PNF.device).repeat(trials, 1)
+        self._permutations_PB = torch.arange(round_up(size), device=inputs_PNF.device).repeat(trials, 1)
         self.tensors = [inputs_PBF, targets_PBK, self._lams_P, self._permutations_PB]
 
     def fill(self, rows_PB: Tensor, lams_P: Tensor, permutations_PB: Tensor) -> None:
         """Look up the examples of each trial, and take over its draws."""
-        index = (rows_PB + self._first_P1).flatten()
+        torch.add(rows_PB, self._first_P1, out=self._rows_PB[:, : self._size])
+        index = self._rows_PB.flatten()
         torch.index_select(self._inputs, 0, index, out=self._flat_inputs)
         torch.index_select(self._targets, 0, index, out=self._flat_targets)
         self._lams_P.copy_(lams_P)
-        self._permutations_PB.copy_(permutations_PB)
+        self._permutations_PB[:, : self._size].copy_(permutations_PB)
 
 
 def _no_other_rows(index_N: Tensor) -> tuple[Tensor, Tensor]:

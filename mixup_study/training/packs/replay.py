@@ -17,8 +17,12 @@ from torch.func import functionalize
 from torch.fx import Graph, Node, map_arg
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from mixup_study.training.packs.slices import allocate, is_aligned
+
 aten = torch.ops.aten
 _RESHAPES = (aten.expand.default, aten.view.default, aten._unsafe_view.default)
+_PRODUCTS = (aten.bmm.default, aten.baddbmm.default)
+"""How they are rounded may depend on where the matrices of their results begin."""
 _OF_SHAPES = (aten.ones_like.default, aten.zeros_like.default, aten.full_like.default, aten.new_zeros.default)
 """Their results do not depend on what their inputs hold."""
 
@@ -66,6 +70,9 @@ class Replay:
         if isinstance(result, Tensor):
             sources = [values[source].untyped_storage().data_ptr() for source in node.all_input_nodes]
             if result.untyped_storage().data_ptr() not in sources:
+                if operation in _PRODUCTS and not is_aligned(result):
+                    values_of_now, result = result, allocate(result)[0]
+                    result.copy_(values_of_now)
                 self._calls.append(_into(result, operation, inputs, options))
         else:
             self._calls.append(lambda: _copy_each(result, operation(*inputs, **options)))

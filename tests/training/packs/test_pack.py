@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from mixup_study.study.packs import pack_key
 from mixup_study.study.trial import Trial
+from mixup_study.training import task
 from mixup_study.training.checkpoint import Checkpointing, Stopped
 from mixup_study.training.loop import train
 from mixup_study.training.packs import pack
 from mixup_study.training.task import TrainingDiverged, TrialResult
 from tests.study.test_packs import trial
 from tests.training.alone import CPU, train_alone
-from tests.training.test_checkpoint import Memory
+from tests.training.test_checkpoint import Memory, unpack
+from tests.training.test_checkpoint import pack as pack_state
 
 FOLDER = Path("/dev/null")
 
@@ -59,7 +64,9 @@ def test_a_pack_measures_what_its_trials_measure_alone(name: str, block: int, mo
     trials = [trial(**fields) for fields in PACKS[name]]
     assert len({pack_key(one) for one in trials}) == 1
     assert pack_key(trials[0]) is not None
-    for one, together in zip(trials, train_together(trials), strict=True):
+    together_all = train_together(trials)
+    monkeypatch.setattr(task, "pack_key", lambda trial: None)  # as one that no pack takes
+    for one, together in zip(trials, together_all, strict=True):
         alone = train_alone(one)
         assert isinstance(together, TrialResult)
         assert together.epochs[0]["train_loss"] == pytest.approx(alone.epochs[0]["train_loss"], rel=1e-5)
@@ -73,14 +80,38 @@ def test_a_pack_measures_what_its_trials_measure_alone(name: str, block: int, mo
         assert together.points.keys() == alone.points.keys()
 
 
-def test_what_a_trial_measures_does_not_depend_on_the_others() -> None:
-    mixup = [trial(seed=seed, method="mixup", alpha=0.2) for seed in range(6)]
-    first = train_together(mixup)[2]
-    other = train_together([trial(seed=9, method="mixup", alpha=1.0), mixup[2], *mixup[4:]])[1]
-    assert isinstance(first, TrialResult)
-    assert isinstance(other, TrialResult)
-    losses = [[row["train_loss"] for row in one.epochs] for one in (first, other)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+def train_and_digest(trials: list[Trial]) -> dict[str, Any]:
+    """Return all numbers of each trial's training, and its trained weights as bytes, by trial_id."""
+    weights: dict[str, bytes] = {}
+
+    def keep(trial: Trial, state: Mapping[str, Tensor]) -> None:
+        weights[trial.trial_id] = b"".join(tensor.contiguous().numpy().tobytes() for tensor in state.values())
+
+    results = train(trials, FOLDER, CPU, lambda trial, row, examples: None, save_model=keep)
+    digests = {}
+    for own, result in zip(trials, results, strict=True):
+        assert isinstance(result, TrialResult)
+        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in result.epochs]
+        digests[own.trial_id] = (rows, result.measurements, weights[own.trial_id])
+    return digests
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "as in Table 4": {"width": 128},
+    "odd sizes": {"width": 7, "batch_size": 9, "method": "mixup", "alpha": 1.0},
+    "odd sizes, SGD": {"width": 13, "dataset": "wine", "optimizer": "sgd", "lr": 0.1, "momentum": 0.5},
+    "smoothed": {"width": 8, "method": "label_smoothing", "label_smoothing": 0.1, "train_size": 50},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_trial_measures_the_same_bits_in_any_company(shape: str) -> None:
+    trials = [trial(seed=seed, weight_decay=seed % 3 / 100, **{"epochs": 2, **SHAPES[shape]}) for seed in range(21)]
+    whole = train_and_digest(trials)
+    draw = random.Random(0)
+    for size in (1, 2, 3, 5, 17):
+        company = draw.sample(trials, size)
+        assert train_and_digest(company) == {one.trial_id: whole[one.trial_id] for one in company}
 
 
 @pytest.mark.slow
@@ -94,38 +125,56 @@ def test_a_trial_that_diverges_ends_only_itself() -> None:
     assert [row["test_error"] for row in tame.epochs] == [row["test_error"] for row in alone.epochs]
 
 
-def test_a_resumed_pack_equals_the_undisturbed_one_to_the_bit() -> None:
-    trials = [trial(seed=seed, epochs=4, method="mixup", alpha=0.2, weight_decay=seed / 100) for seed in range(5)]
-    whole = train_together(trials)
-    file = Memory()
-    for stop_after in (1, 2):
-        epochs: list[int] = []
-        checkpointing = Checkpointing(
-            file, 0.0, lambda epochs=epochs, last=stop_after: len(epochs) == last * len(trials), pytest.fail
-        )
-        with pytest.raises(Stopped):
-            train(
-                trials,
-                FOLDER,
-                CPU,
-                lambda trial, row, examples, epochs=epochs: epochs.append(row["epoch"]),
-                checkpointing,
-            )
-        torch.rand(5)  # what else a process drew must not matter
-    resumed = train_together(trials, Checkpointing(file, 3600.0, lambda: False, pytest.fail))
-    for one, other in zip(whole, resumed, strict=True):
+class Memories:
+    """A place for the checkpoint of each trial."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, Memory] = {}
+
+    def __call__(self, trial: Trial) -> Memory:
+        return self.files.setdefault(trial.trial_id, Memory())
+
+
+def train_until(trials: list[Trial], files: Memories, epoch: int) -> None:
+    """Train trials that are stopped after an epoch, and save."""
+    epochs: list[int] = []
+
+    def report(trial: Trial, row: Mapping[str, Any], examples: int) -> None:
+        epochs.append(row["epoch"])
+
+    checkpointing = Checkpointing(files, 0.0, lambda: epoch in epochs, pytest.fail)
+    with pytest.raises(Stopped):
+        train(trials, FOLDER, CPU, report, checkpointing)
+    torch.rand(5)  # what else a process drew must not matter
+
+
+def assert_same_numbers(trials: list[Trial], files: Memories, warn: Callable[[str], None] = pytest.fail) -> None:
+    """Assert that trials go on from their checkpoints to the numbers of undisturbed ones."""
+    resumed = train_together(trials, Checkpointing(files, 3600.0, lambda: False, warn))
+    for one, other in zip(train_together(trials), resumed, strict=True):
         assert isinstance(one, TrialResult)
         assert isinstance(other, TrialResult)
         assert one.measurements == other.measurements
         assert [row["train_loss"] for row in one.epochs] == [row["train_loss"] for row in other.epochs]
 
 
-def test_the_checkpoint_of_another_pack_is_not_used() -> None:
+@pytest.mark.parametrize("optimizer", [{}, {"optimizer": "sgd", "lr": 0.1, "momentum": 0.5}], ids=["adam", "sgd"])
+def test_trials_go_on_from_their_own_checkpoints_in_any_company(optimizer: dict[str, Any]) -> None:
+    fields = {"epochs": 4, "method": "mixup", "alpha": 0.2, **optimizer}
+    trials = [trial(seed=seed, weight_decay=seed / 100, **fields) for seed in range(5)]
+    files = Memories()
+    train_until(trials[:3], files, 1)
+    train_until([trials[4], trials[1]], files, 2)
+    assert_same_numbers(trials, files)  # of epochs 0, 1 and 2
+
+
+def test_a_checkpoint_that_does_not_fit_costs_its_own_trial_alone() -> None:
     trials = [trial(seed=seed, epochs=3) for seed in range(3)]
-    file = Memory()
-    train_together(trials, Checkpointing(file, 0.0, lambda: False, pytest.fail))
+    files = Memories()
+    train_until(trials, files, 2)
+    state = unpack(files(trials[1]).content or b"")
+    del state["parameters"]
+    files(trials[1]).content = pack_state(state)
     told: list[str] = []
-    ended = train_together(trials[:2], Checkpointing(file, 3600.0, lambda: False, told.append))
-    assert len(told) == 1
-    assert told[0].startswith("checkpoint not used, training starts over: it is of trial_id ")
-    assert all(isinstance(one, TrialResult) and len(one.epochs) == 3 for one in ended)
+    assert_same_numbers(trials, files, told.append)
+    assert [line.startswith("checkpoint not used, training starts over: it does not fit") for line in told] == [True]
