@@ -8,7 +8,7 @@ from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.machines import find_mixed_rows
 from mixup_study.catalogue import CATALOGUE, PERCENT
 from mixup_study.study.document import SearchOptions
-from mixup_study.study.labels import count_text, key_text
+from mixup_study.study.labels import count_text, key_text, title_text
 from mixup_study.study.preferences import marked_by
 from mixup_study.study.study import QUOTED, Study
 
@@ -33,14 +33,14 @@ def what_ran(findings: Findings) -> str:
         counted = all(isinstance(value, int) for value in values)
         if counted and len(values) > 5 and values == list(range(values[0], values[0] + len(values))):
             return f"{values[0]} to {values[-1]}"
-        return ", ".join(map(str, values))
+        return ", ".join(key_text(name, value) for value in values)
 
     noted = [name for name in CATALOGUE.fields_with("caption") if any(trial.departs(name) for trial in trials)]
     width = f" of width {values_text('width')}" if values_of("width") else ""
     parts = [
         f"data set {values_text('dataset')}" if values_of("dataset") else "",
         f"{values_text('model')}{width}" if values_of("model") else "",
-        *(f"{name} {values_text(name)}" for name in ("epochs", *noted, "seed") if values_of(name)),
+        *(f"{title_text(name)} {values_text(name)}" for name in ("epochs", *noted, "seed") if values_of(name)),
     ]
     stopped = f", {progress.stopped} stopped early" if progress.stopped else ""
     changed = f" Changed with --set: {'; '.join(study.overrides)}." if study.overrides else ""

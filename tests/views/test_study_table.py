@@ -157,7 +157,7 @@ def test_table_5_in_quick_shows_means_of_four_seeds_beside_the_paper(measure: Me
     ]
     assert sheet.texts() == expected
     assert sheet.marked == {(1, 4)}
-    assert "of width 8, epochs 30, train_size 300, augment False, neighbours 6, seed 0, 1, 2, 3;" in sheet.caption
+    assert "of width 8, epochs 30, train size 300, augment False, neighbours 6, seed 0, 1, 2, 3;" in sheet.caption
     assert "176 of 176 trials done" in sheet.caption
     assert sheet.caption.endswith("200 nearest neighbours, which is not what was run here.")
 
@@ -733,7 +733,7 @@ def test_a_study_of_no_paper_is_called_a_table_alone(load: Loader, one_arm: str)
 
 def test_the_caption_hides_no_scaling_down(load: Loader, paper_study: str) -> None:
     study = load(paper_study, "trial.train_size=100")
-    assert "train_size 100" in study_sheet(findings_of(study, {}, "why")).caption
+    assert "train size 100" in study_sheet(findings_of(study, {}, "why")).caption
     assert "workers" not in study_sheet(findings_of(study, {}, "why")).caption
 
 
