@@ -13,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from mixup_study.data.image_folder import INDEX, list_images
+from mixup_study.data.image_folder import list_images
+from mixup_study.study.data_files import INDEX
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ from mixup_study import cli
 from mixup_study.errors import nearest, one_line
 
 COMMANDS = {
+    "init": "write a study, a network, images and a test to begin with",
     "run": "train what the results do not hold yet, then print the study's table",
     "plan": "show a study's trials, which of them are left, and how long those may take",
     "fetch": "bring a study's data sets to this machine",

@@ -14,11 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from mixup_study.catalogue import load_plugins
 from mixup_study.errors import InputError, Interrupted, one_line
 from mixup_study.store.place import Place, absolute_folder, without_secrets
+from mixup_study.study.data_files import DEFAULT_FOLDER, FILE_DIGEST, DataFiles
 from mixup_study.study.profile import choose_profile
 from mixup_study.study.shipped import find_study
 from mixup_study.study.study import Study, StudyFile
@@ -32,7 +33,6 @@ DONE, SOME_FAILED, BAD_INPUT = 0, 1, 2
 """Exit statuses."""
 
 DEFAULT_RESULTS = "results"
-DEFAULT_DATA = Path("~/.cache/mixup_study")
 
 
 class Parser(argparse.ArgumentParser):
@@ -121,16 +121,15 @@ def add_data(arguments: argparse.ArgumentParser) -> None:
     arguments.add_argument(
         "--data",
         type=Path,
-        default=DEFAULT_DATA,
         metavar="DIR",
-        help="folder of the data sets (default: %(default)s)",
+        help=f"folder of the data sets (default: the study's key data, or {DEFAULT_FOLDER})",
     )
 
 
 def resolve_data(options: argparse.Namespace) -> argparse.Namespace:
     """Return the options with the folder of the data sets as an absolute path; InputError for one that is none."""
     try:
-        options.data = absolute_folder(options.data)
+        options.data = None if options.data is None else absolute_folder(options.data)
     except RuntimeError as error:  # of ~someone whom nobody knows
         raise InputError(f"--data {options.data}: {error}; expected a folder") from None
     return options
@@ -187,9 +186,24 @@ def positive(text: str) -> float:
     return number
 
 
-def study_file(options: argparse.Namespace) -> StudyFile:
-    """Return the study file that the options name, its overrides included."""
-    return StudyFile(options.study, tuple(options.overrides))
+def study_file(options: argparse.Namespace, path: Path | None = None) -> StudyFile:
+    """Return the study file at ``path``, or that which the options name, with their overrides and data folder."""
+
+    def read_recorded(columns: Sequence[str]) -> list[dict[str, Any]]:
+        from mixup_study.store.store import ResultStore  # imports what --help does without
+
+        if "results" not in options:
+            return []
+        trials = ResultStore(options.results).trials()
+        recorded: list[dict[str, Any]] = trials.filter(trials[FILE_DIGEST].is_valid()).select(columns).to_pylist()
+        return recorded
+
+    def warn(line: str) -> None:
+        print(line, file=sys.stderr)
+
+    return StudyFile(
+        path or options.study, tuple(options.overrides), files=DataFiles(options.data, read_recorded, warn)
+    )
 
 
 def local_gpus() -> int:

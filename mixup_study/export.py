@@ -48,6 +48,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = cli.parser("export", "Export a study's searches to a file that Optuna and its tools open.")
     cli.add_study(parser)
     cli.add_results(parser)
+    cli.add_data(parser)
     parser.add_argument(
         "--optuna",
         type=Path,
@@ -55,7 +56,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         metavar="FILE",
         help="a journal of Optuna, written anew: optuna-dashboard opens it",
     )
-    return parser.parse_args(arguments)
+    return cli.resolve_data(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

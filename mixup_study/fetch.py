@@ -34,9 +34,11 @@ def main(arguments: Sequence[str]) -> int:
         if dataset is not None and "labels" in dataset.provides:
             values = reading_values(trial)
             values.pop("split_seed", None)  # one split is like another
-            readings[", ".join([dataset.name, *(f"{name} {value}" for name, value in values.items())])] = trial
+            readings[
+                ", ".join([dataset.name, *(f"{name} {value}" for name, value in values.items() if value is not None)])
+            ] = trial
     for name, trial in readings.items():
-        data = load_labelled_set(trial.dataset, options.data, torch.device("cpu"), **reading_values(trial))
+        data = load_labelled_set(trial.dataset, study.data, torch.device("cpu"), **reading_values(trial))
         sizes = ", ".join(f"{count:,} {part}" for part, count in data.sizes.items())
         print(f"{name}: {sizes} examples of {'x'.join(map(str, data.shape))}, {data.classes} classes", flush=True)
         if options.check_data:

@@ -29,10 +29,11 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = cli.parser("figures", "Draw a study's figures from its results, each as PNG and as SVG.")
     cli.add_study(parser)
     cli.add_results(parser)
+    cli.add_data(parser)
     parser.add_argument(
         "--out", metavar="DIR", help="folder or URL of the figures (default: the folder figures in the results)"
     )
-    return parser.parse_args(arguments)
+    return cli.resolve_data(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from mixup_study.progress import counts_text
 from mixup_study.store.checkpoints import read_entries
 from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.models import list_models
+from mixup_study.study.data_files import list_missing_files
 from mixup_study.study.labels import describe_search, name_search
 from mixup_study.study.search_plan import build_plan
 from mixup_study.study.warnings import list_warnings
@@ -36,8 +37,10 @@ def main(arguments: Sequence[str]) -> int:
         slots = options.slots or study.resources.fitting(os.cpu_count() or 1, cli.local_gpus())
         print(f"\n{study.name}, profile {study.profile}: {findings.reason}")
         print(counts_text(plan, done, retrained))
-        if missing := cli.list_missing(left, options.data):
-            print(f"not in {options.data} yet: {', '.join(missing)}; run brings them there, and so does fetch")
+        if missing := cli.list_missing(left, study.data):
+            print(f"not in {study.data} yet: {', '.join(missing)}; run brings them there, and so does fetch")
+        if missing := list_missing_files(left, study.data):
+            print(f"not in {study.data}: {', '.join(missing)}; expected there before the trials left can be trained")
         for warning in list_warnings(study) if left else ():
             print(warning)
         for progress in findings.searches:

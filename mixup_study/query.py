@@ -11,7 +11,6 @@ from mixup_study import cli
 from mixup_study.errors import InputError
 from mixup_study.store.sql import StudyTrials, query
 from mixup_study.store.store import ResultStore
-from mixup_study.study.study import StudyFile
 from mixup_study.views.render import FORMATS, render, render_vertical
 from mixup_study.views.sheet import Sheet
 
@@ -36,7 +35,7 @@ def _read_studies(options: argparse.Namespace, store: ResultStore) -> Iterator[S
     from mixup_study.study.plan import GridPlan
 
     for path in options.studies:
-        file = StudyFile(path, tuple(options.overrides))
+        file = cli.study_file(options, path)
         for profile in options.profiles or [None]:
             study, reason = cli.load_study(file, profile, store)
             study = Findings.read(study, store, reason).study
@@ -98,6 +97,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     cli.add_studies(parser)
     cli.add_results(parser)
+    cli.add_data(parser)
     parser.add_argument(
         "--timeout", type=cli.at_least(1), metavar="SECONDS", help="give up after so long (default: never)"
     )
@@ -106,7 +106,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--format", choices=FORMATS, default="text", help="default: %(default)s, which rounds numbers; others do not"
     )
     layout.add_argument("--vertical", action="store_true", help="print text with a line for each column of each row")
-    options = parser.parse_args(arguments)
+    options = cli.resolve_data(parser.parse_args(arguments))
     if (options.profiles or options.overrides) and not options.studies:
         raise InputError(f"--{'profile' if options.profiles else 'set'}: expected --study FILE beside it")
     return options

@@ -28,11 +28,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = cli.parser("report", "Write a study's report from its results, as one HTML file that needs no network.")
     cli.add_study(parser)
     cli.add_results(parser)
+    cli.add_data(parser)
     parser.add_argument(
         "--out", metavar="FILE", help="file or URL of the report (default: reports/<study>.html in the results)"
     )
     cli.add_open(parser)
-    return parser.parse_args(arguments)
+    return cli.resolve_data(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

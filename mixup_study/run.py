@@ -9,7 +9,6 @@ import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
@@ -30,6 +29,7 @@ from mixup_study.store.logs import LogFile
 from mixup_study.store.models import ModelFile, list_models
 from mixup_study.store.place import StorageError
 from mixup_study.store.store import ResultStore
+from mixup_study.study.data_files import list_missing_files
 from mixup_study.study.labels import count_text
 from mixup_study.study.plan import Ending, Plan
 from mixup_study.study.profile import choose_profile
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str]) -> int:
         with ending_after(options.time_limit):
             outcome = None
             if not plan.is_done(done):
-                outcome = _train(plan, study, executor, store, options.data, done, options.trial_time_limit)
+                outcome = _train(plan, study, executor, store, done, options.trial_time_limit)
         if isinstance(outcome, Interrupted):
             return outcome.status
     store.compact()
@@ -175,13 +175,16 @@ def _fetch_missing(options: argparse.Namespace, file: StudyFile, store: ResultSt
         return cli.DONE
     gpus = cli.local_gpus() if options.gpus is None else options.gpus
     profile, _ = choose_profile(file, options.profile, gpus, "this machine")
-    left = build_plan(file.load(profile), 1, ResultLedger(store)).list_left(store.done())
-    missing = cli.list_missing(left, options.data)
+    study = file.load(profile)
+    left = build_plan(study, 1, ResultLedger(store)).list_left(store.done())
+    if files := list_missing_files(left, study.data):
+        raise InputError(f"not in {study.data}: {', '.join(files)}; put it there, or name another folder with --data")
+    missing = cli.list_missing(left, study.data)
     if not missing:
         return cli.DONE
-    print(f"not in {options.data} yet: {', '.join(missing)}", flush=True)
+    print(f"not in {study.data} yet: {', '.join(missing)}", flush=True)
     command = [sys.executable, "-m", "mixup_study.fetch", str(options.study), f"--profile={profile}"]
-    command += [f"--data={options.data}", *(f"--set={override}" for override in options.overrides)]
+    command += [f"--data={study.data}", *(f"--set={override}" for override in options.overrides)]
     return subprocess.run([*command, *(f"--plugin={plugin}" for plugin in options.plugins)], check=False).returncode
 
 
@@ -242,12 +245,11 @@ def _train(
     study: Study,
     executor: Executor,
     store: ResultStore,
-    data: Path,
     done: Collection[str],
     trial_time_limit: float | None,
 ) -> Outcome | Interrupted:
     """Train what is left of a plan and return how that went, or what interrupted it, which is told."""
-    settings = RunSettings.from_study(study, store.location, data, code_version(), trial_time_limit)
+    settings = RunSettings.from_study(study, store.location, study.data, code_version(), trial_time_limit)
     slots = executor.slots(study.resources)
     with suppress(StorageError):  # training goes on without checkpoints as well
         remove_checkpoints(store.location, done)  # of trials whose process died between their record and this

@@ -28,8 +28,9 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     )
     cli.add_study(parser)
     cli.add_results(parser)
+    cli.add_data(parser)
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
-    return parser.parse_args(arguments)
+    return cli.resolve_data(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

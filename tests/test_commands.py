@@ -30,7 +30,7 @@ from tests.commands import REPOSITORY, call_command
 from tests.conftest import RunningRay
 from tests.fixtures import PROVENANCE
 
-COMMANDS = ["run", "plan", "fetch", "tables", "figures", "report", "query", "models", "export", "schema"]
+COMMANDS = ["init", "run", "plan", "fetch", "tables", "figures", "report", "query", "models", "export", "schema"]
 CORRUPT_LABELS = "studies/corrupt_labels.yaml"
 ABLATION = "studies/ablation.yaml"
 HEAVY = ["torch", "torchvision", "ray", "sklearn", "matplotlib"]

@@ -43,6 +43,7 @@ READERS: Mapping[str, Callable[[str], object]] = {
 }
 """What reads a block of a language, or raises."""
 PROGRAMS = {
+    "cd",
     "export",
     "git",
     "grafana",

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from mixup_study.catalogue.entries import Dataset, TableShape
-from mixup_study.catalogue.fields import Fields, Real, Seed, Traits
+from mixup_study.catalogue.fields import DataPath, Fields, Real, Seed, Traits
 from mixup_study.catalogue.units import PERCENT
 
 TEST_SHARE = 0.2
@@ -84,6 +84,40 @@ class SpeechFields(LabelFields):
     )
 
 
+class FileFields(LabelFields):
+    """Fields of data sets of the user's own, in a file of NumPy's."""
+
+    file: Annotated[DataPath, Traits(caption=True, cost=True, reads=True)] = Field(
+        description="File of arrays in the data folder, as numpy.savez writes it: x_train, y_train, x_test and y_test."
+    )
+    test_share: Annotated[
+        Annotated[Real, Field(gt=0, lt=1)] | None, Traits(unit=PERCENT, caption=True, cost=True, reads=True)
+    ] = Field(
+        default=None,
+        description="Share of x and y that is set apart for testing, of each class alike, of a file that has these in"
+        " place of a training and a test set. Always the same examples.",
+    )
+
+
+class ImageFileFields(FileFields):
+    """Fields of images in such a file."""
+
+    flip: Annotated[bool, Traits(caption=True, reads=True)] = Field(
+        default=False, description="Random horizontal flips where augment is on, of images that may be mirrored."
+    )
+
+
+class FolderFields(LabelFields):
+    """Fields of data sets of the user's own: a folder of image files for each class."""
+
+    folder: Annotated[DataPath, Traits(caption=True, cost=True, reads=True)] = Field(
+        description="Folder of the data folder that holds train/<class>/<image>, and test or val likewise."
+    )
+    image_size: Annotated[int, Traits(caption=True, cost=True, reads=True)] = Field(
+        default=224, ge=8, le=4096, description="Side of the squares, in pixels, that images are cut to."
+    )
+
+
 def _images(name: str, build: str, *files: str, **sizes: Any) -> Dataset:
     build = f"mixup_study.data.{build}"
     return Dataset(name, build, LabelFields, provides=LABELLED_IMAGES, files=files, **sizes)
@@ -117,6 +151,15 @@ DATA_SETS = (
     _images("fashion_mnist", "downloaded:load_fashion_mnist", "FashionMNIST/raw", examples=60_000, pixels=28 * 28),
     _streamed("imagenet", "imagenet:load_imagenet", "imagenet/val", examples=1_281_167, pixels=224 * 224),
     _streamed("patches_jpeg", "patch_files:load_patch_files"),
+    Dataset("npz", "mixup_study.data.npz:load_images", ImageFileFields, provides=LABELLED_IMAGES, content=("{file}",)),
+    Dataset("npz_table", "mixup_study.data.npz:load_table", FileFields, provides=LABELLED_TABLE, content=("{file}",)),
+    Dataset(
+        "image_folder",
+        "mixup_study.data.image_folder:load_image_folder",
+        FolderFields,
+        provides=STREAMED_IMAGES,
+        content=("{folder}",),
+    ),
     _speech(
         "speech_commands",
         "speech_commands:load_speech_commands",

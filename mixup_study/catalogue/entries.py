@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from string import Formatter
 from typing import Any, ClassVar, Literal
 
 from mixup_study.catalogue.fields import Fields, fields_of
@@ -178,6 +179,22 @@ class Dataset(Component):
     pixels: int | None = field(default=None, kw_only=True)
     files: tuple[str, ...] = field(default=(), kw_only=True)
     """Names in the data folder, one of which is there once the data set is; none of one that needs no download."""
+    content: tuple[str, ...] = field(default=(), kw_only=True)
+    """Names in the data folder of the user's own files and folders that it is read from.
+
+    What they hold enters the ids of its trials, as the field ``file_digest``. ``{file}`` stands for the value of the
+    field ``file``.
+    """
+
+    @property
+    def naming_fields(self) -> tuple[str, ...]:
+        """Return the fields whose values name files or folders of ``content``."""
+        return tuple(name for part in self.content for _, name, _, _ in Formatter().parse(part) if name)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Return what fields may require of it: what it provides, and ``files`` where it has ``content``."""
+        return self.provides | {"files"} if self.content else self.provides
 
     @property
     def reading_fields(self) -> tuple[str, ...]:

@@ -77,9 +77,10 @@ class AttackFields(EvaluationFields):
         source = info.data.get("source")
         if attacker is None or source is None:
             return attacker
-        if attacker.dataset != source.dataset:
+        other, own = (" ".join(filter(None, [trial.dataset, trial.file_digest])) for trial in (attacker, source))
+        if other != own:
             problem = "it is trained on {other}; expected a trial on the data set of source, {own}"
-            raise PydanticCustomError("dataset", problem, {"other": attacker.dataset, "own": source.dataset})
+            raise PydanticCustomError("dataset", problem, {"other": other, "own": own})
         if attacker.trial_id == source.trial_id:
             raise PydanticCustomError("same", "it is source itself; expected another trial, or none for the white box")
         return attacker

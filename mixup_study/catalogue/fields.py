@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import PurePosixPath
 from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import (
@@ -128,6 +130,34 @@ Strength = Annotated[float, Field(ge=0), AfterValidator(_strength)]
 Fraction = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1), AfterValidator(_without_negative_zero)]
 Deviation = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e6), AfterValidator(_without_negative_zero)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
+
+def is_within(name: object) -> bool:
+    """Return whether a name leads to something within a folder: a relative path without ``..``."""
+    if not isinstance(name, str) or "\0" in name:
+        return False
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _check_within(name: str) -> str:
+    if not is_within(name):
+        raise PydanticCustomError("within", "expected a path within the data folder, as in images/shapes.npz")
+    return name
+
+
+DataPath = Annotated[str, AfterValidator(_check_within)]
+"""Type of a field that names a file or a folder of the data folder."""
+
+
+def _check_digest(digest: str) -> str:
+    if not re.fullmatch("[0-9a-f]{16}", digest):
+        raise PydanticCustomError("digest", "expected 16 hexadecimal digits")
+    return digest
+
+
+Digest = Annotated[str, AfterValidator(_check_digest)]
+"""Type of a field that names what files hold."""
 
 
 def _check_trial(value: Any) -> Any:

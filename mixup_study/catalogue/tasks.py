@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from mixup_study.catalogue.data_sets import LabelFields
 from mixup_study.catalogue.entries import Curve, Method, Metric, Task
-from mixup_study.catalogue.fields import Fields, Real, Seed, Traits
+from mixup_study.catalogue.fields import Digest, Fields, Real, Seed, Traits
 from mixup_study.catalogue.units import PERCENT, PLAIN, count_of
 
 MODES = count_of("modes")
@@ -26,6 +26,11 @@ class TrainingFields(Fields):
     """Fields of tasks that train a network: its components, and the schedule of its epochs."""
 
     dataset: Annotated[str, Traits(cost=True)] = Field(description="Data set to train and test on.")
+    file_digest: Annotated[Digest | None, Traits(requires="files")] = Field(
+        default=None,
+        description="Names what the files of the data set hold: of one file, the first 16 digits of its SHA-256."
+        " Computed where it is left out; a run refuses files of another digest.",
+    )
     model: Annotated[str, Traits(cost=True)] = Field(description="Network to train.")
     method: str = Field(default="erm", description="How minibatches become virtual examples (section 2).")
     optimizer: str = Field(

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
+from mixup_study.study.data_files import check_files
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Job, Plan
 from mixup_study.study.study import Study
@@ -109,6 +110,11 @@ class Assignment(BaseModel):
                     f"{self.labels[trial_id]}: its code on this node is not what the command read ({names}); expected"
                     " the same files of plugins everywhere, unchanged while a study runs"
                 )
+
+    def check_files(self) -> None:
+        """Raise InputError where the user's own data files are not here what they are where the command runs."""
+        for trial in self.trials.values():
+            check_files(trial, self.settings.data)
 
     def without(self, trial_ids: Collection[str]) -> Self:
         """Return the assignment of the other trials."""

@@ -108,6 +108,7 @@ def train_here(assignment: Assignment, host: Host) -> None:
     else training raises.
     """
     results = assignment.settings.results
+    assignment.check_files()
     with host.keep_output(results, assignment.log, assignment.title) as output, print_traceback():
         records = _train(assignment, host, output)
         for record in records:

@@ -116,6 +116,7 @@ def _train_as_worker(config: dict[str, Any]) -> None:
     load_plugins(config["plugins"])
     assignment = Assignment.model_validate_json(config["assignment"])
     assignment.check_components()
+    assignment.check_files()
     (trial,) = assignment.trials.values()
     worker = Worker.current()
     log = f"{assignment.log}.rank{worker.rank}" if worker.rank else assignment.log

@@ -16,11 +16,13 @@ __all__ = ["ImageSet", "LabelledSet", "load_labelled_set"]
 
 
 @lru_cache(maxsize=2)
-def load_labelled_set(name: str, folder: Path, device: torch.device, **values: Any) -> LabelledSet:
+def load_labelled_set(
+    name: str, folder: Path, device: torch.device, /, *, file_digest: str | None = None, **values: Any
+) -> LabelledSet:
     """Return a data set of the catalogue on ``device``; one just loaded is not read again.
 
     ``folder`` holds the data sets; ``values`` are those of the fields by which it is read, such as ``split_seed``.
-    Raises InputError where the data set is not to be had.
+    Files of another ``file_digest`` are read anew. Raises InputError where the data set is not to be had.
     """
     loaded: LabelledSet = CATALOGUE.data_sets[name].load()(folder, **values)
     return loaded.to(device)

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from mixup_study.data.image_files import StreamedSet
-from mixup_study.data.image_folder import PARTS, open_folder
+from mixup_study.data.image_folder import MEAN, PARTS, STD, open_folder
 from mixup_study.data.progress import ProgressLines
 from mixup_study.errors import InputError
 
@@ -22,7 +22,6 @@ TRUTH, META = "ILSVRC2012_validation_ground_truth.txt", "meta.mat"
 """Files of the development kit: the class's number of each validation image, and the name of each class."""
 CLASSES, TRAINING, TEST = 1000, 1_281_167, 50_000
 SIDE = 224
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def load_imagenet(folder: Path) -> StreamedSet:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mixup_study.data.label_noise import corrupt
 from mixup_study.data.labelled import LabelledSet, Part
+from mixup_study.study.data_files import FILE_DIGEST
 from mixup_study.study.seeds import stream_seed
 from mixup_study.study.trial import Trial
 
@@ -38,27 +39,29 @@ def prepare(data: LabelledSet, trial: Trial) -> tuple[LabelledSet, Tensor]:
 
 
 def reading_values(trial: Trial) -> dict[str, Any]:
-    """Return the values by which a trial's data set is read, by the names of its fields."""
+    """Return the values by which a trial's data set is read, by the names of its fields, its files' digest included."""
     dataset = trial.components.dataset
     assert dataset is not None
     values = {name: getattr(trial, name) for name in dataset.reading_fields}
+    if dataset.content:
+        values[FILE_DIGEST] = trial.file_digest
     if dataset.is_split and values["split_seed"] is None:
         values["split_seed"] = trial.seed
     return values
 
 
-def draw_held_out(labels_N: Tensor, share: float, seed: int) -> Tensor:
+def draw_held_out(labels_N: Tensor, share: float, seed: int, name: str = "validation") -> Tensor:
     """Return the mask (N,) of ``share`` of the examples, rounded, of each class alike as far as whole numbers go.
+
+    ``name`` is that of the field that says the share.
 
     Raises ValueError where that is none of them, or all.
     """
     examples = len(labels_N)
     count = round(share * examples)
     if not 0 < count < examples:
-        raise ValueError(
-            f"validation {share:g}: {count} of {examples} training examples; expected one at least, not all"
-        )
-    generator = torch.Generator().manual_seed(stream_seed(seed, "validation"))
+        raise ValueError(f"{name} {share:g}: {count} of {examples} training examples; expected one at least, not all")
+    generator = torch.Generator().manual_seed(stream_seed(seed, name))
     shuffled_N = torch.randperm(examples, generator=generator)
     offset = torch.randint(examples, (), generator=generator)
     by_class_N = shuffled_N[labels_N.cpu()[shuffled_N].argsort(stable=True)]

@@ -36,7 +36,7 @@ class Components:
     @cached_property
     def fields(self) -> frozenset[str]:
         """Return the names of the fields that a trial of these components takes."""
-        provided = frozenset() if self.dataset is None else self.dataset.provides
+        provided = frozenset() if self.dataset is None else self.dataset.features
         return frozenset(
             field.name
             for declared in (CoreFields, *(component.fields for component in self))

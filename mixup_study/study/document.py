@@ -276,6 +276,7 @@ class Document(BaseModel):
     extends: str | None = None
     variables: dict[str, Any] | None = None
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    data: Annotated[str, Field(min_length=1)] | None = None
     paper: Paper | None = None
     trial: dict[str, Any] = Field(default_factory=dict)
     grid: dict[str, Any] = Field(default_factory=dict)

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError, nearest
-from mixup_study.study.components import choose_components
+from mixup_study.study.components import Components, choose_components
+from mixup_study.study.data_files import FILE_DIGEST, DataFiles, DataMissing
 from mixup_study.study.document import Document
 from mixup_study.study.explain import choose_finding, explain
 from mixup_study.study.source import KeyPath, Source
@@ -68,14 +69,16 @@ class Combination:
     """The fields that go with the values of others in the grid."""
 
 
-def expand(document: Document, source: Source) -> Iterator[Cell]:
+def expand(document: Document, source: Source, files: DataFiles) -> Iterator[Cell]:
     """Yield the cells of a study in the order of the file, but for arms that are searched.
+
+    ``files`` tells what the user's own data files hold.
 
     Raises InputError for what makes no trial.
     """
     total = least = 0
     searched = () if document.search is None else document.search.space
-    composer = Composer(document, source)
+    composer = Composer(document, source, files)
     for arm, fields in document.arms.items():
         if arm in searched:
             continue
@@ -196,9 +199,10 @@ def _model_fields(document: Document, model: Any) -> dict[str, Any]:
 class Composer:
     """Composes the trials of a study, and the trials whose models they need."""
 
-    def __init__(self, document: Document, source: Source) -> None:
+    def __init__(self, document: Document, source: Source, files: DataFiles) -> None:
         self._document = document
         self._source = source
+        self._files = files
         self._composed: dict[str, Trial] = {}
         """Needed trials by their fields as JSON: the same object for all who need one."""
 
@@ -213,6 +217,7 @@ class Composer:
         try:
             components = choose_components(fields)
             needed = components.needed_trials
+            fields = self._add_digest(components, fields, paths, ("arms", arm))
             own = {name: value for name, value in fields.items() if name in components.fields} if needed else fields
         except ValidationError as error:
             raise self._explain(error, paths, ("arms", arm), fields) from None
@@ -227,6 +232,23 @@ class Composer:
         except ValidationError as error:
             raise self._explain(error, paths, ("arms", arm), own) from None
 
+    def complete(self, fields: Mapping[str, Any], at: KeyPath) -> dict[str, Any]:
+        """Return fields of a trial with the digest of the files that its data set reads, if it reads any."""
+        paths = {name: ("trial", name) for name in self._document.trial}
+        return self._add_digest(choose_components(fields), fields, paths, at)
+
+    def _add_digest(
+        self, components: Components, fields: Mapping[str, Any], paths: Mapping[str, KeyPath], at: KeyPath
+    ) -> dict[str, Any]:
+        dataset = components.dataset
+        if dataset is None or not dataset.content or fields.get(FILE_DIGEST) is not None:
+            return dict(fields)
+        try:
+            return {**fields, FILE_DIGEST: self._files.find_digest(dataset, fields)}
+        except DataMissing as error:
+            name = next(iter(dataset.naming_fields), "dataset")
+            raise self._source.error(paths.get(name, at), str(error)) from None
+
     def _compose_model(
         self, model: Any, path: KeyPath, passed: Mapping[str, Any], paths: Mapping[str, KeyPath]
     ) -> Trial:
@@ -236,6 +258,7 @@ class Composer:
         key = json.dumps(every, sort_keys=True, default=str)
         if key not in self._composed:
             try:
+                every = self._add_digest(choose_components(every), every, {**paths, **places}, path)
                 self._composed[key] = Trial(**every)
             except ValidationError as error:
                 raise self._explain(error, {**paths, **places}, path, every) from None

@@ -80,6 +80,11 @@ def _study_keys() -> dict[str, Any]:
     return {
         VARIABLES: _variables(),
         "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"},
+        "data": {
+            "type": "string",
+            "minLength": 1,
+            "description": "Folder of the data sets, by its path from this file's folder; --data wins.",
+        },
         "paper": {**_model(Paper), "description": "Where in the paper the study comes from."},
         "trial": {**_reference("values"), "description": "What every trial shares."},
         "grid": {**_grid(), "description": "Fields crossed with every arm; an arm's own value wins."},

@@ -9,6 +9,7 @@ from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import nearest
+from mixup_study.study.data_files import FILE_DIGEST, DataFiles
 from mixup_study.study.document import Document, SearchOptions
 from mixup_study.study.expand import Axes, Combination, Composer, list_settings
 from mixup_study.study.search import Search
@@ -16,8 +17,11 @@ from mixup_study.study.source import KeyPath, Source
 from mixup_study.study.space import Values
 
 
-def list_searches(document: Document, source: Source) -> Iterator[Search]:
-    """Yield the searches of a study in the order of its arms. Raises InputError for what makes no trial."""
+def list_searches(document: Document, source: Source, files: DataFiles) -> Iterator[Search]:
+    """Yield the searches of a study in the order of its arms, given what data files hold.
+
+    Raises InputError for what makes no trial.
+    """
     options = document.search
     if options is None:
         return
@@ -25,7 +29,8 @@ def list_searches(document: Document, source: Source) -> Iterator[Search]:
         if arm not in document.arms:
             raise source.error(("search", "space", arm), f"expected an arm{nearest(arm, document.arms)}", value=arm)
     _check_confirm(options, source)
-    composer = Composer(document, source)
+    composer = Composer(document, source, files)
+    naming = {name for dataset in CATALOGUE.data_sets.values() for name in (*dataset.naming_fields, FILE_DIGEST)}
     for arm, own in document.arms.items():
         if arm not in options.space:
             continue
@@ -40,7 +45,7 @@ def list_searches(document: Document, source: Source) -> Iterator[Search]:
             if name in own:
                 raise source.error(("arms", arm, name), "search.space has it too; expected it in one place")
             traits = CATALOGUE.fields[name].traits
-            if traits.seed or traits.needed or name in CATALOGUE.kinds:
+            if traits.seed or traits.needed or name in CATALOGUE.kinds or name in naming:
                 raise source.error(at, "expected a hyper-parameter", value=name)
         lowest = {name: distribution.extremes[0] for name, distribution in space.items()}
         first = tuple(_list_first(options, arm, source))
@@ -53,7 +58,7 @@ def list_searches(document: Document, source: Source) -> Iterator[Search]:
             fixed, _ = _split(combinations[0], space)
             search = Search(
                 arm,
-                {**document.trial, **fixed},
+                composer.complete({**document.trial, **fixed}, ("arms", arm)),
                 tuple(_split(combination, space)[1] for combination in combinations),
                 (*list_settings(own), *space),
                 combinations[0].implied,

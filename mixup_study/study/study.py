@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError, nearest
 from mixup_study.study.claims import Claim, check_claims
+from mixup_study.study.data_files import DataFiles
 from mixup_study.study.document import PROFILE_KEYS, Document, Figure, Paper, Resources, Table, document_of
 from mixup_study.study.expand import Cell, expand, list_tried
 from mixup_study.study.explain import explain
@@ -36,6 +37,8 @@ class Study:
     name: str
     profile: str
     paper: Paper | None
+    data: Path
+    """Folder of the data sets."""
     resources: Resources
     retries: int
     """How often a trial that raised, or whose process died, is trained again, each time by a fresh process."""
@@ -83,6 +86,8 @@ class StudyFile:
     overrides: tuple[str, ...] = ()
     loading: tuple[Path, ...] = ()
     """The files of the studies whose searches start from this one."""
+    files: DataFiles = field(default_factory=DataFiles, compare=False)
+    """What is known of the user's own data files."""
 
     @cached_property
     def _source(self) -> Source:
@@ -122,9 +127,14 @@ class StudyFile:
     def _paper_settings(self) -> set[tuple[Any, ...]]:
         """Return the settings of the file as it stands, which the paper describes; none of one not to be run so."""
         try:
-            return _settings(expand(self._document, self._base))
+            return _settings(expand(self._document, self._base, self._find_files(self._document, self._base)))
         except InputError:
             return set()
+
+    def _find_files(self, document: Document, source: Source) -> DataFiles:
+        """Return what is known of the data files, in the folder that the command names, or else the study."""
+        named = None if document.data is None else source.folder(("data",)) / Path(document.data).expanduser()
+        return self.files.within(named)
 
     def load(self, profile: str) -> Study:
         """Return the study under ``profile``, with the overrides applied last; the same one each time.
@@ -166,13 +176,14 @@ class StudyFile:
         put_variables(source, self._variables)
         document = document_of(source)
         _check_table(document, source, arms)
-        searches = tuple(list_searches(document, source))
+        files = self._find_files(document, source)
+        searches = tuple(list_searches(document, source, files))
         if document.search is not None and document.search.warm_start:
             earlier = self._load_earlier(document.search.warm_start, profile, source)
             searches = tuple(add_warm_starts(searches, earlier, source))
         placeholders = [cell for search in searches for cell in search.list_placeholders()]
         order = list(document.arms)
-        cells = tuple(sorted((*expand(document, source), *placeholders), key=lambda cell: order.index(cell.arm)))
+        cells = tuple(sorted((*expand(document, source, files), *placeholders), key=lambda cell: order.index(cell.arm)))
         _check_measured(document.table, cells, source)
         _check_settings(document.table, cells if document.table.pick is None else placeholders, source)
         tried = (list_tried(self._document), list_tried(document))
@@ -181,6 +192,7 @@ class StudyFile:
             name=document.name,
             profile=profile,
             paper=document.paper,
+            data=files.path,
             resources=document.resources,
             retries=document.retries,
             checkpoint_seconds=document.checkpoint_seconds,
@@ -203,7 +215,7 @@ class StudyFile:
             path = source.folder(("search", "from", index)) / name
             if path.resolve() in loading:
                 raise source.error(("search", "from", index), "it starts from this study itself", value=name)
-            file = StudyFile(path, loading=loading)
+            file = StudyFile(path, loading=loading, files=self.files)
             studies.append(file.load(profile if profile in file.profiles else file.base_profile))
         return studies
 

@@ -18,10 +18,11 @@ from torchvision.transforms import v2
 
 from mixup_study.data import image_folder, imagenet, progress
 from mixup_study.data.image_files import StreamedSet
-from mixup_study.data.image_folder import list_images, open_folder
+from mixup_study.data.image_folder import list_images, load_image_folder, open_folder
 from mixup_study.data.patch_files import load_patch_files
 from mixup_study.data.patches import load_patches
 from mixup_study.errors import InputError
+from mixup_study.study.data_files import digest_files
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.25)
 
@@ -139,6 +140,29 @@ def test_a_damaged_image_is_named(loaders: int, root: Path) -> None:
     assert str(refused.value).startswith(f"{damaged}: it cannot be decoded: ")
     assert "\n" not in str(refused.value)
     assert len(data.normalised(data.test_inputs_N)) == 6  # the others are read all the same
+
+
+def test_a_folder_of_the_users_own_is_tested_on_test_or_val(root: Path) -> None:
+    only_val = load_image_folder(root.parent, folder=root.name, image_size=16)
+    assert (only_val.sizes, only_val.shape) == ({"training": 10, "test": 6}, (3, 16, 16))
+    assert digest_files(root.parent, (root.name,)) == (before := digest_files(root.parent, (root.name,)))
+    (root / "index.npz").unlink()
+    assert digest_files(root.parent, (root.name,)) == before  # the list of its files is none of them
+    for label, name in enumerate(("bird", "cat")):
+        write_image(root / "test" / name / "0.png", 300 + label)
+    both = load_image_folder(root.parent, folder=root.name, image_size=16)
+    assert both.sizes == {"training": 10, "test": 2, "validation": 6}
+    assert [both.files.path(number).parts[-3:-1] for number in both.test_inputs_N] == [
+        ("test", "bird"),
+        ("test", "cat"),
+    ]
+    assert both.validation is not None
+    assert {both.files.path(number).parts[-3] for number in both.validation.inputs_N} == {"val"}
+    assert both.validation.labels_N.tolist() == [0, 0, 0, 1, 1, 1]
+    for part in ("test", "val"):
+        (root / part).rename(root / f"no {part}")
+    with pytest.raises(InputError, match="neither test nor val is in it"):
+        load_image_folder(root.parent, folder=root.name, image_size=16)
 
 
 def test_an_index_is_written_once_and_again_where_a_class_has_changed(

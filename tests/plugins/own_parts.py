@@ -97,7 +97,7 @@ class Probe(Evaluation):
 
 
 ENTRIES = [
-    Dataset("stripes", "own_parts:load_stripes", provides=frozenset({"labels", "images"})),
+    Dataset("stripes", "own_parts:load_stripes", content=("stripes.npz",)),
     Network("one_hidden", "own_parts:build_one_hidden", OneHiddenFields, takes=frozenset({"images"})),
     Method("cutout", "own_parts:Cutout", CutoutFields, changes=frozenset({"input"})),
     Task("probe", "own_parts:Probe", ProbeFields, chooses=(), metrics=(Metric("probe_accuracy", PERCENT, "higher"),)),

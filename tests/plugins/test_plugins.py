@@ -19,6 +19,7 @@ from tests.conftest import RunningRay
 
 TRAINING = """\
 name: own
+data: .
 trial: {dataset: stripes, model: one_hidden, hidden: 8, epochs: 3, batch_size: 16, lr: 0.1}
 grid: {seed: [0, 1]}
 arms:
@@ -32,6 +33,7 @@ table:
 """
 PROBING = """\
 name: probing
+data: .
 trial: {task: probe, noise: 0.5}
 arms:
   ERM:
@@ -164,6 +166,16 @@ def test_a_change_of_their_code_trains_anew_what_chooses_them(trained: Path, tmp
     assert ids[0] == ids[1] != ""  # of trials that choose nothing of the plugin's
 
 
+def test_a_change_of_their_files_trains_anew_what_reads_them(trained: Path, tmp_path: Path) -> None:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    with np.load(tmp_path / "stripes.npz") as file:
+        images, labels = file["images"], file["labels"]
+    np.savez(tmp_path / "stripes.npz", images=images, labels=1 - labels)
+    changed = run(tmp_path, "plan", "own.yaml", "--results", "results")
+    assert "6 trials: 0 done already, 6 to run" in changed.stdout
+    assert "stripes.npz has changed: " in changed.stderr
+
+
 def test_ray_trains_the_same_with_them(ray_cluster: RunningRay, trained: Path) -> None:
     options = ("--address", ray_cluster.address, "--set", "resources.cpus=2", "--set", "grid.seed=[0]")
     arguments = ("own.yaml", "--data", ".", "--results", "ray", *options)
@@ -205,7 +217,7 @@ def test_an_evaluation_has_the_models_that_it_needs_trained_once(trained: Path, 
 
 
 def test_an_installed_package_announces_its_module(workplace: Path, tmp_path: Path) -> None:
-    for name in ("own_parts.py", "own.yaml"):
+    for name in ("own_parts.py", "own.yaml", "stripes.npz"):
         shutil.copy(workplace / name, tmp_path)
     (installed := tmp_path / "own_parts-1.0.dist-info").mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: own_parts\nVersion: 1.0\n")
@@ -222,7 +234,7 @@ def test_the_manuals_example_runs_as_it_stands(workplace: Path, tmp_path: Path) 
         (block,) = re.findall(rf"```{language}\n(# {name}\n.*?)```", page, re.DOTALL)
         (tmp_path / name).write_text(block, encoding="utf-8")
     shutil.copy(workplace / "stripes.npz", tmp_path)
-    done = run(tmp_path, "run", "own.yaml", "--local", "--data", ".", "--results", "results")
+    done = run(tmp_path, "run", "own.yaml", "--local", "--results", "results")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 of 2 trials done" in " ".join(done.stdout.split())
 
