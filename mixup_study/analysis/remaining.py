@@ -106,8 +106,9 @@ class RemainingTime:
         job.reports += 1
 
     def pause(self, trial_id: str) -> None:
-        """Take note that a trial, and with it all of its job, waits to go on."""
-        self._jobs[trial_id].is_under_way = False
+        """Take note that a trial, and with it all of its job, waits to go on, or to begin."""
+        if trial_id in self._jobs:  # its process may have died before it began
+            self._jobs[trial_id].is_under_way = False
 
     def end(self, trial: Trial, train_seconds: float) -> None:
         """Take note of what a trial that is done took in its last process; 0 where it was recorded already."""

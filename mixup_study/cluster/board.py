@@ -8,58 +8,52 @@ from functools import cache
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.experimental.internal_kv import internal_kv_get_gcs_client
 
 POLL_SECONDS = 1.0
 """A training process asks whether to stop this often at most."""
-
-
-@ray.remote(num_cpus=0)
-class _Board:
-    def __init__(self) -> None:
-        self._assignments: dict[str, str] = {}
-        self._stop_requested = False
-
-    def post(self, name: str, assignment: str) -> None:
-        self._assignments[name] = assignment
-
-    def take_down(self, name: str) -> None:
-        self._assignments.pop(name, None)
-
-    def assignment(self, name: str) -> str:
-        return self._assignments[name]
-
-    def request_stop(self) -> None:
-        self._stop_requested = True
-
-    def stop_requested(self) -> bool:
-        return self._stop_requested
+ANSWER_SECONDS = 5.0
+"""It waits this long for an answer."""
+_NAMESPACE = b"mixup_study"
+_OPEN, _STOP = "open", "stop"
 
 
 class Board:
-    """The board as the driver sees it: an actor beside it, which lives as long as the run."""
+    """The board as the driver sees it: entries in the key-value store of Ray's head, which outlive any process.
+
+    An actor would do, but Ray ends actors on a node that runs out of memory. What a killed driver leaves goes with the
+    cluster: the assignments of the jobs under way.
+    """
 
     def __init__(self) -> None:
-        """Start the actor on the driver's own node, so that the loss of another takes nothing from the others."""
+        """Open the board."""
         self.name = f"mixup_study-{uuid.uuid4().hex}"
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        self._actor: Any = _Board.options(name=self.name, scheduling_strategy=here).remote()  # type: ignore[attr-defined]  # added by ray.remote
+        self._client: Any = internal_kv_get_gcs_client()
+        self._put(_OPEN, "")
 
     def post(self, name: str, assignment: str) -> None:
         """Have the assignment of a job ready, as JSON, before a process asks for it."""
-        ray.get(self._actor.post.remote(name, assignment))
+        self._put(f"job {name}", assignment)
+
+    def hold_back(self, name: str) -> None:
+        """Have a job that starts again wait for memory on its node first."""
+        self._put(f"wait {name}", "")
 
     def take_down(self, name: str) -> None:
         """Forget the assignment of a job that is over."""
-        self._actor.take_down.remote(name)
+        for entry in (f"job {name}", f"wait {name}"):
+            self._client.internal_kv_del(_key(self.name, entry), False, _NAMESPACE)
 
     def request_stop(self) -> None:
         """Ask all processes to stop."""
-        self._actor.request_stop.remote()
+        self._put(_STOP, "")
 
     def remove(self) -> None:
-        """End the actor."""
-        ray.kill(self._actor)
+        """Forget everything."""
+        self._client.internal_kv_del(_key(self.name, ""), True, _NAMESPACE)
+
+    def _put(self, entry: str, content: str) -> None:
+        self._client.internal_kv_put(_key(self.name, entry), content.encode(), True, _NAMESPACE)
 
 
 class RemoteBoard:
@@ -67,26 +61,38 @@ class RemoteBoard:
 
     def __init__(self, name: str) -> None:
         """Find the board of that name; raise RuntimeError where it is gone, and the driver with it."""
-        try:
-            self._actor: Any = ray.get_actor(name)
-        except ValueError as error:  # which would be recorded as the trial's own fault
-            raise RuntimeError("the command that schedules this process is gone") from error
+        self._name = name
+        self._client: Any = internal_kv_get_gcs_client()
+        if not self._has(_OPEN):  # which would be recorded as the trial's own fault
+            raise RuntimeError("the command that schedules this process is gone")
         self._asked = -POLL_SECONDS
 
     def fetch_assignment(self, job: str) -> str:
         """Return the assignment of a job, as JSON."""
-        return str(ray.get(self._actor.assignment.remote(job)))
+        content: bytes = self._client.internal_kv_get(_key(self._name, f"job {job}"), _NAMESPACE)
+        return content.decode()
+
+    def is_held_back(self, job: str) -> bool:
+        """Return whether a job shall wait for memory on its node."""
+        return self._has(f"wait {job}")
 
     def stop_requested(self) -> bool:
         """Return whether to stop, asking at most every POLL_SECONDS; nobody stops where nobody answers."""
         if time.monotonic() - self._asked < POLL_SECONDS:
             return False
         try:
-            return bool(ray.get(self._actor.stop_requested.remote(), timeout=5))
+            return self._has(_STOP)
         except ray.exceptions.RayError:
             return False
         finally:
             self._asked = time.monotonic()
+
+    def _has(self, entry: str) -> bool:
+        return bool(self._client.internal_kv_exists(_key(self._name, entry), _NAMESPACE, ANSWER_SECONDS))
+
+
+def _key(board: str, entry: str) -> bytes:
+    return f"{board}/{entry}".encode()
 
 
 @cache

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 CHOOSING = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "MKL_CBWR", "MKL_ENABLE_INSTRUCTIONS")
 """Variables by which oneDNN and MKL use other instructions than the CPU's best, so that sums are rounded otherwise."""
+LESS_MEMORY = "a smaller batch_size takes less, and so do fewer trials side by side (--set resources.cpus=N or gpus=N)"
+"""What to set where memory was short."""
 
 
 def find_headlines(results: str, trials: Mapping[str, Trial], keep_models: Collection[str] = ()) -> dict[str, float]:
@@ -124,8 +126,19 @@ def describe_change(results: str, record: TrialRecord) -> str | None:
 
 
 def describe_error(error: Exception) -> str:
-    """Return what went wrong in one line of at most 500 characters."""
-    return escape_controls(" ".join(f"{type(error).__name__}: {error}".split()))[:500]
+    """Return what went wrong in one line of at most 500 characters, and what to set where memory was short."""
+    line = escape_controls(" ".join(f"{type(error).__name__}: {error}".split()))
+    advice = f"; {LESS_MEMORY}" if _is_memory_error(error) else ""
+    return f"{line[: 500 - len(advice)].rstrip(': ')}{advice}"
+
+
+def _is_memory_error(error: Exception) -> bool:
+    """Return whether memory was short: this machine's by Python or PyTorch's allocator, or a GPU's."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"  # PyTorch's, which this process may not have imported
+        or "memory: you tried to allocate" in str(error)
+    )
 
 
 def build_provenance(

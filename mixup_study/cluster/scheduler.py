@@ -20,13 +20,14 @@ from mixup_study.cluster.board import Board
 from mixup_study.cluster.driver import Driver, JobFailure
 from mixup_study.cluster.executor import Listener
 from mixup_study.cluster.interrupt import Interrupt
+from mixup_study.cluster.losses import describe_loss, is_memory_loss, recovering_from_memory_losses
 from mixup_study.cluster.messages import from_report
 from mixup_study.cluster.metrics import StudyMetrics
-from mixup_study.cluster.records import describe_error
 from mixup_study.cluster.scratch import open_scratch
 from mixup_study.cluster.session import Cluster
 from mixup_study.cluster.watch import Watch
 from mixup_study.errors import InputError
+from mixup_study.store.logs import LogFile
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Plan
 
@@ -91,7 +92,7 @@ def _run_tune(driver: Driver, board: Board, interrupt: Interrupt) -> None:
     def held(config: dict[str, Any]) -> tune.PlacementGroupFactory:
         return slot if config["workers"] == 1 else no_slot
 
-    with open_scratch() as scratch:
+    with open_scratch() as scratch, recovering_from_memory_losses():
         tune.Tuner(
             # Ray's dashboard shows its name for the actors, which train one job after the other.
             wrap_function(tune.with_resources(_run_job, held), name=f"trials of {driver.plan.study}"),
@@ -224,15 +225,23 @@ class TuneCallbacks(_Live, tune.Callback):
             self._driver.handle(message)
 
     def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        """Report a job that starts again."""
-        self._driver.restart(_job_name(trial), _read_failure(trial).reason)
+        """Report a job that starts again: where it took its node's memory, not before there is some."""
+        failure = self._read_failure(trial)
+        reason = failure.reason
+        if is_memory_loss(failure.error):
+            self._board.hold_back(_job_name(trial))
+            reason += "; it waits until half of the node's memory is free, 10 minutes at most"
+        self._driver.restart(_job_name(trial), reason)
 
     def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         """Have a job recorded that raised, or lost its process, once too often."""
-        self._driver.give_up(_job_name(trial), _read_failure(trial))
+        self._driver.give_up(_job_name(trial), self._read_failure(trial))
+
+    def _read_failure(self, trial: TuneTrial) -> JobFailure:
+        return _read_failure(trial, LogFile(self._driver.settings.results, _job_name(trial)))
 
 
-def _read_failure(trial: TuneTrial) -> JobFailure:
+def _read_failure(trial: TuneTrial, log: LogFile) -> JobFailure:
     """Return what a job raised, with its traceback, or Ray's account of how it lost its process."""
     try:
         error = cloudpickle.loads(Path(trial.pickled_error_file or "").read_bytes())
@@ -242,14 +251,6 @@ def _read_failure(trial: TuneTrial) -> JobFailure:
             RuntimeError(str(text).strip().splitlines()[-1] if text else "its process died")
         )
     if not isinstance(error, ray.exceptions.RayTaskError):
-        return JobFailure(error, _describe_loss(error), str(error))
+        return JobFailure(error, describe_loss(error, log), str(error))
     cause = error.cause if isinstance(error.cause, Exception) else error
-    return JobFailure(cause, _describe_loss(cause), _COLOURS.sub("", str(error)))
-
-
-def _describe_loss(error: Exception) -> str:
-    if isinstance(error, ray.exceptions.OutOfMemoryError):
-        return "its process was killed: the node ran out of memory"
-    if isinstance(error, ray.exceptions.RayActorError):
-        return "its process died"
-    return describe_error(error)
+    return JobFailure(cause, describe_loss(cause, log), _COLOURS.sub("", str(error)))

@@ -8,11 +8,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray
+from ray._private import ray_constants
 from ray.job_config import JobConfig
 
 from mixup_study.errors import InputError
@@ -115,6 +116,22 @@ def count_nodes() -> tuple[tuple[float, float], ...]:
 
 
 @contextmanager
+def _only_this_machine() -> Iterator[None]:
+    """Have every process of the Ray that starts meanwhile listen on 127.0.0.1 alone.
+
+    On Linux, Ray listens on all interfaces, its metrics without asking for the token, and takes 127.0.0.1 as
+    ``_node_ip_address`` for the address of another interface. Elsewhere it does what this has it do here:
+    https://github.com/ray-project/ray/issues/18730.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
+
+
+@contextmanager
 def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: str) -> Iterator[Cluster]:
     """Join the Ray cluster at ``address``, or start one, and leave it at the end; Ray's dashboard shows ``job_name``.
 
@@ -129,14 +146,15 @@ def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: s
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told by the run itself
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     try:
-        context = ray.init(
-            address=address,
-            num_cpus=cpus,
-            num_gpus=gpus,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            job_config=JobConfig(runtime_env={"env_vars": ENVIRONMENT}, metadata={"job_name": job_name}),
-        )
+        with _only_this_machine() if address == "local" else nullcontext():
+            context = ray.init(
+                address=address,
+                num_cpus=cpus,
+                num_gpus=gpus,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                job_config=JobConfig(runtime_env={"env_vars": ENVIRONMENT}, metadata={"job_name": job_name}),
+            )
     except (ConnectionError, ValueError) as error:
         raise InputError(
             f"--address {address}: no Ray cluster to work on: {' '.join(str(error).split())[:300]}"

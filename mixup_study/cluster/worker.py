@@ -31,6 +31,7 @@ from mixup_study.cluster.execution import (
     save_record,
     train_here,
 )
+from mixup_study.cluster.losses import wait_for_memory
 from mixup_study.cluster.messages import EpochEnded, Message, Send, TrialWarning, to_report
 from mixup_study.cluster.metrics import TrialMetrics
 from mixup_study.cluster.output import redirect_output
@@ -55,6 +56,8 @@ def run_job(config: dict[str, Any]) -> None:
     load_plugins(config["plugins"])
     board = find_board(config["board"])
     assignment = Assignment.model_validate_json(board.fetch_assignment(config["job"]))
+    if board.is_held_back(config["job"]):
+        wait_for_memory(board.stop_requested)
     train_left = _train_in_actor if assignment.workers == 1 else _train_in_group
     run_assignment(assignment, send_to_tune, board.stop_requested, partial(train_left, board=config["board"]))
 

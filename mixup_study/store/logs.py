@@ -37,6 +37,18 @@ class LogFile:
         """Return what a bucket holds of the log so far. Raises StorageError."""
         return self._place.read(self._path) or b""
 
+    def read_end(self, size: int) -> bytes:
+        """Return the last ``size`` bytes of a log, or all; nothing of one that is not there. Raises StorageError."""
+        if self.local is None:
+            return self.read()[-size:]
+        with self._place.reading():
+            try:
+                with open(self._path, "rb") as file:
+                    file.seek(max(file.seek(0, os.SEEK_END) - size, 0))
+                    return file.read()
+            except FileNotFoundError:
+                return b""
+
     def write(self, content: bytes) -> None:
         """Replace the log in a bucket. Raises StorageError."""
         self._place.write(self._path, content)
