@@ -17,7 +17,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from mixup_study.catalogue import load_plugins
-from mixup_study.errors import InputError, Interrupted, one_line
+from mixup_study.errors import CLUSTER_LOST, ClusterLost, InputError, Interrupted, one_line
+from mixup_study.files import LossyStream
 from mixup_study.store.place import Place, absolute_folder, without_secrets
 from mixup_study.study.data_files import DEFAULT_FOLDER, FILE_DIGEST, DataFiles
 from mixup_study.study.profile import choose_profile
@@ -250,6 +251,8 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # α on a terminal that lacks it
+    if sys.stdout is not None and sys.stderr is not None:
+        sys.stdout, sys.stderr = LossyStream(sys.stdout), LossyStream(sys.stderr)
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL and threading.current_thread() is threading.main_thread():
             signal.signal(number, _interrupt)
@@ -260,6 +263,10 @@ def command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         status = BAD_INPUT
+    except ClusterLost as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(CLUSTER_LOST)  # what Ray does at exit waits for the cluster
     except KeyboardInterrupt as error:
         print("interrupted; the same command goes on where this one was", file=sys.stderr)
         status = error.status if isinstance(error, Interrupted) else Interrupted(signal.SIGINT).status

@@ -1,4 +1,4 @@
-"""What ends a command early: bad input, and signals."""
+"""What ends a command early: bad input, signals, and the loss of its cluster."""
 
 from __future__ import annotations
 
@@ -65,3 +65,15 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(number)
         self.status = 128 + number
         """The command's exit status, as shells have it: 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP."""
+
+
+CLUSTER_LOST = 3
+"""Exit status of a command whose Ray cluster is gone."""
+
+
+class ClusterLost(Exception):
+    """The Ray that a run hangs on is gone; the same command goes on where this one was."""
+
+    def __init__(self, reason: str) -> None:
+        """Say in one line how that is known."""
+        super().__init__(f"{reason}; what is recorded and saved stays, and the same command goes on from there")

@@ -1,13 +1,14 @@
-"""Files that hold what was found out once, for every process of a machine."""
+"""Files that hold what was found out once, for every process of a machine; and what to do where a disk is full."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TextIO, TypeVar
 
 from filelock import FileLock
 
@@ -54,3 +55,39 @@ def _write_whole(path: Path, write: Callable[[BinaryIO], object]) -> bool:
             part.unlink(missing_ok=True)
         return False
     return True
+
+
+def is_disk_full(error: Exception) -> bool:
+    """Return whether an error says that a disk, or a user's part of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class LossyStream:
+    """A text stream that leaves out what a full disk does not take: output is no reason to end a training."""
+
+    def __init__(self, stream: TextIO) -> None:
+        """Write to ``stream``, and be it in anything else."""
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write as far as there is room."""
+        with _leaving_out():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Write what is buffered, as far as there is room."""
+        with _leaving_out():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _leaving_out() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from functools import cache
@@ -50,7 +51,7 @@ class Board:
 
     def remove(self) -> None:
         """Forget everything."""
-        self._client.internal_kv_del(_key(self.name, ""), True, _NAMESPACE)
+        self._client.internal_kv_del(_key(self.name, ""), True, _NAMESPACE, ANSWER_SECONDS)
 
     def _put(self, entry: str, content: str) -> None:
         self._client.internal_kv_put(_key(self.name, entry), content.encode(), True, _NAMESPACE)
@@ -66,6 +67,7 @@ class RemoteBoard:
         if not self._has(_OPEN):  # which would be recorded as the trial's own fault
             raise RuntimeError("the command that schedules this process is gone")
         self._asked = -POLL_SECONDS
+        self._parent = os.getppid()
 
     def fetch_assignment(self, job: str) -> str:
         """Return the assignment of a job, as JSON."""
@@ -77,7 +79,12 @@ class RemoteBoard:
         return self._has(f"wait {job}")
 
     def stop_requested(self) -> bool:
-        """Return whether to stop, asking at most every POLL_SECONDS; nobody stops where nobody answers."""
+        """Return whether to stop, asking at most every POLL_SECONDS.
+
+        Nobody stops where nobody answers, but whose node's Ray has died: what it saves now is all that counts.
+        """
+        if os.getppid() != self._parent:
+            return True
         if time.monotonic() - self._asked < POLL_SECONDS:
             return False
         try:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from datetime import UTC, datetime
 from typing import Any, TextIO, cast
 
+from mixup_study.files import LossyStream, is_disk_full
 from mixup_study.store.logs import LogFile
 
 
@@ -23,7 +24,7 @@ class Output:
         self.descriptor = descriptor
         """Where what is printed goes."""
         self._was_empty = os.fstat(descriptor).st_size == 0
-        os.write(descriptor, header.encode())
+        write_as_far_as_possible(descriptor, header)
         self._begun = os.fstat(descriptor).st_size
 
     def save(self) -> None:
@@ -53,7 +54,9 @@ def redirect_output(results: str, name: str, title: str) -> Iterator[Output]:
         try:
             for number, _ in before:
                 os.dup2(output.descriptor, number)
-            yield output
+            out, err = (cast("TextIO", LossyStream(stream)) for stream in (sys.stdout, sys.stderr))
+            with redirect_stdout(out), redirect_stderr(err):
+                yield output
         finally:
             _flush()
             for number, original in before:
@@ -81,7 +84,7 @@ class _Copy:
         self._descriptor = descriptor
 
     def write(self, text: str) -> int:
-        os.write(self._descriptor, text.encode(errors="backslashreplace"))
+        write_as_far_as_possible(self._descriptor, text)
         return self._stream.write(text)
 
     def __getattr__(self, name: str) -> Any:
@@ -113,4 +116,13 @@ def _opened(results: str, name: str, title: str) -> Iterator[Output]:
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
-            stream.flush()
+            LossyStream(stream).flush()
+
+
+def write_as_far_as_possible(descriptor: int, text: str) -> None:
+    """Write into a log; what a full disk does not take is left out."""
+    try:
+        os.write(descriptor, text.encode(errors="backslashreplace"))
+    except OSError as error:
+        if not is_disk_full(error):
+            raise

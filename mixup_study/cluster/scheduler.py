@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ class RayExecutor:
                 driver = Driver(plan, settings, slots, done, [*listeners, metrics], ray.__version__)
                 _run_tune(driver, board, interrupt)
         finally:
-            board.remove()
+            with suppress(ray.exceptions.RayError):  # the cluster may be gone
+                board.remove()
         if driver.bad_input is not None:
             raise InputError(driver.bad_input)
         interrupt.check()

@@ -16,7 +16,9 @@ import ray
 from ray._private import ray_constants
 from ray.job_config import JobConfig
 
-from mixup_study.errors import InputError
+from mixup_study.cluster.head_watch import end_own_ray, watching_head
+from mixup_study.cluster.scratch import check_room
+from mixup_study.errors import ClusterLost, InputError
 from mixup_study.study.document import Resources
 
 ENVIRONMENT = {
@@ -137,12 +139,13 @@ def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: s
 
     Without ``address`` the cluster that the variable RAY_ADDRESS names is joined, as Ray does inside its own jobs;
     without that either, one is started on this machine alone. None for ``cpus`` or ``gpus`` means all there are.
-    Raises InputError where there is no cluster at ``address``.
+    Raises InputError where there is no cluster at ``address``, or no room for temporary files, and ClusterLost from within once it is gone.
     """
     os.environ.update(ENVIRONMENT)
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     if address not in ("local", "auto"):
         _check_answers(address)
+    check_room()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told by the run itself
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     try:
@@ -161,6 +164,13 @@ def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: s
         ) from error
     _protect_token()
     try:
-        yield Cluster(count_nodes(), _dashboard(context.dashboard_url))
-    finally:
+        with watching_head(ray.get_runtime_context().gcs_address, is_own=address == "local"):
+            yield Cluster(count_nodes(), _dashboard(context.dashboard_url))
+    except ClusterLost:
+        if address == "local":
+            end_own_ray()
+        raise  # ray.shutdown would wait for what is gone
+    except BaseException:
         ray.shutdown()
+        raise
+    ray.shutdown()

@@ -17,6 +17,7 @@ import pyarrow as pa
 from pyarrow import fs
 
 from mixup_study.errors import InputError
+from mixup_study.files import is_disk_full
 
 HIDDEN = "…"
 RETRY_SECONDS = 20
@@ -113,8 +114,10 @@ class Place:
             raise
         except (OSError, pa.ArrowException) as error:
             _raise_unless_storage(error)
-            reason = _reason(error, self.location)
-            raise StorageError(f"{self.option} {self.shown}: cannot be written to: {reason}") from None
+            reason = f"cannot be written to: {_reason(error, self.location)}"
+            if is_disk_full(error):
+                reason += "; the disk is full: free space, then run the same command again, which goes on from here"
+            raise StorageError(f"{self.option} {self.shown}: {reason}") from None
 
     def list_files(self, folder: str) -> list[fs.FileInfo]:
         """Return the files that stand in a folder of its file system, none where there is no such folder.

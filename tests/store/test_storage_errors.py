@@ -17,6 +17,7 @@ from tests.store.conftest import Location, only_in_a_folder
 
 RecordMaker = Callable[..., TrialRecord]
 
+FULL = "; the disk is full: free space, then run the same command again, which goes on from here"
 FULL_DISK = """\
 import pickle, resource, sys
 from mixup_study.store import folder
@@ -50,7 +51,7 @@ def test_a_record_that_does_not_fit_is_one_line_and_leaves_nothing(
     """The epochs fit into 4000 bytes, the trial does not."""
     ran = with_little_room(store, record(), limit)
     (line,) = ran.stdout.splitlines()
-    assert line == f"StorageError --results {store.location}: cannot be written to: [Errno 27] File too large"
+    assert line == f"StorageError --results {store.location}: cannot be written to: [Errno 27] File too large{FULL}"
     assert ran.stderr == ""
     assert not {name for name in location.names() if name.startswith("trials") or limit == 0}
     assert len(store.trials()) == len(store.epochs()) == 0
@@ -72,7 +73,7 @@ def test_a_compaction_that_does_not_fit_is_one_warning_and_changes_nothing(
     before = location.names()
     ran = with_little_room(store, None, 1000)
     (line,) = ran.stderr.splitlines()
-    assert line == (f"not compacted: --results {store.location}: cannot be written to: [Errno 27] File too large")
+    assert line == (f"not compacted: --results {store.location}: cannot be written to: [Errno 27] File too large{FULL}")
     assert location.names() == before
     assert len(store.done()) == 10
 
