@@ -16,6 +16,7 @@ SHOWN = (
     "docs/**/*.md",
     "docs/**/*.png",
     "docs/*.json",
+    "docs/*.ipynb",
     "studies/*.yaml",
 )
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from mixup_study import completion
 from mixup_study.catalogue import load_plugins
 from mixup_study.errors import CLUSTER_LOST, ClusterLost, InputError, Interrupted, one_line
 from mixup_study.files import LossyStream
@@ -36,16 +37,22 @@ DONE, SOME_FAILED, BAD_INPUT = 0, 1, 2
 DEFAULT_RESULTS = "results"
 
 
+class _HelpFormatter(argparse.HelpFormatter):
+    """Leaves the lines of examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if text.startswith("examples:") else super()._fill_text(text, width, indent)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, and that loads the plugins named."""
 
     def parse_args(self, arguments: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]  # always given
         """Return the options, once the catalogue holds what the plugins add. Raises InputError for a bad plugin."""
+        if completion.is_asked():
+            completion.complete_arguments(self)
         options = super().parse_args(arguments)
-        here = os.getcwd()
-        if here not in sys.path and "" not in sys.path:  # the console script, unlike python -m, leaves it out
-            sys.path.insert(0, here)
-        load_plugins(options.plugins)
+        load_plugins_here(options.plugins)
         return options
 
     def error(self, message: str) -> NoReturn:
@@ -53,9 +60,23 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"error: {one_line(message)}; see {self.prog} --help\n")
 
 
-def parser(command: str, description: str) -> Parser:
-    """Return the parser of ``python -m mixup_study.<command>``."""
-    arguments = Parser(prog=f"python -m mixup_study.{command}", description=description)
+def load_plugins_here(modules: Sequence[str]) -> None:
+    """Add what plugins declare to the catalogue; they may lie in this folder. Raises InputError for a bad plugin."""
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:  # the console script, unlike python -m, leaves it out
+        sys.path.insert(0, here)
+    load_plugins(modules)
+
+
+def parser(command: str, description: str, *examples: str) -> Parser:
+    """Return the parser of ``python -m mixup_study.<command>``; its help ends in ``examples``, without the program."""
+    lines = "".join(f"\n  mixup-study {example}" for example in examples)
+    arguments = Parser(
+        prog=f"python -m mixup_study.{command}",
+        description=description,
+        epilog=f"examples:{lines}" if examples else None,
+        formatter_class=_HelpFormatter,
+    )
     arguments.add_argument(
         "--plugin",
         action="append",
@@ -67,18 +88,24 @@ def parser(command: str, description: str) -> Parser:
     return arguments
 
 
-def add_study(arguments: argparse.ArgumentParser) -> None:
-    """Add the study, the profile and the overrides."""
-    arguments.add_argument("study", type=find_study, help="study file, or the name of a study, such as corrupt_labels")
-    arguments.add_argument(
+def add_study(arguments: argparse.ArgumentParser, optional: str = "") -> None:
+    """Add the study, the profile and the overrides; ``optional`` says which study is meant where none is named."""
+    described = "study file, or the name of a study, such as corrupt_labels"
+    if optional:
+        file = arguments.add_argument("study", type=find_study, nargs="?", help=f"{described} (default: {optional})")
+    else:
+        file = arguments.add_argument("study", type=find_study, help=described)
+    completion.complete_with(file, completion.list_study_files)
+    profile = arguments.add_argument(
         "--profile", help="size to run at, such as paper or quick; chosen by the hardware if left out"
     )
-    _add_overrides(arguments)
+    completion.complete_with(profile, completion.list_profiles)
+    add_overrides(arguments)
 
 
 def add_studies(arguments: argparse.ArgumentParser) -> None:
     """Add any number of study files, their profiles and the overrides."""
-    arguments.add_argument(
+    file = arguments.add_argument(
         "--study",
         action="append",
         type=find_study,
@@ -87,7 +114,8 @@ def add_studies(arguments: argparse.ArgumentParser) -> None:
         dest="studies",
         help="study file, or the name of a study; repeatable",
     )
-    arguments.add_argument(
+    completion.complete_with(file, completion.list_study_files)
+    profile = arguments.add_argument(
         "--profile",
         action="append",
         default=[],
@@ -96,10 +124,12 @@ def add_studies(arguments: argparse.ArgumentParser) -> None:
         help="profile of the studies, such as paper or quick; repeatable (default: of each study that of which the"
         " results hold most)",
     )
-    _add_overrides(arguments)
+    completion.complete_with(profile, completion.list_profiles)
+    add_overrides(arguments)
 
 
-def _add_overrides(arguments: argparse.ArgumentParser) -> None:
+def add_overrides(arguments: argparse.ArgumentParser) -> None:
+    """Add the overrides of a study's keys."""
     arguments.add_argument(
         "--set",
         action="append",
@@ -108,6 +138,16 @@ def _add_overrides(arguments: argparse.ArgumentParser) -> None:
         dest="overrides",
         help="override a key of the study, as in --set trial.epochs=5; repeatable",
     )
+
+
+def add_trial(arguments: argparse.ArgumentParser, name: str, optional: str = "") -> None:
+    """Add a trial of the results as the argument ``name``; ``optional`` says what is meant without one."""
+    described = "trial_id, or the beginning of one that no other begins with"
+    if optional:
+        trial = arguments.add_argument(name, metavar="TRIAL", nargs="?", help=f"{described} (default: {optional})")
+    else:
+        trial = arguments.add_argument(name, metavar="TRIAL", help=described)
+    completion.complete_with(trial, completion.list_trial_ids)
 
 
 def add_results(arguments: argparse.ArgumentParser) -> None:
@@ -129,11 +169,16 @@ def add_data(arguments: argparse.ArgumentParser) -> None:
 
 def resolve_data(options: argparse.Namespace) -> argparse.Namespace:
     """Return the options with the folder of the data sets as an absolute path; InputError for one that is none."""
-    try:
-        options.data = None if options.data is None else absolute_folder(options.data)
-    except RuntimeError as error:  # of ~someone whom nobody knows
-        raise InputError(f"--data {options.data}: {error}; expected a folder") from None
+    options.data = None if options.data is None else data_folder(options.data)
     return options
+
+
+def data_folder(path: Path) -> Path:
+    """Return the folder of the data sets as an absolute path. Raises InputError for one that is none."""
+    try:
+        return absolute_folder(path)
+    except RuntimeError as error:  # of ~someone whom nobody knows
+        raise InputError(f"--data {path}: {error}; expected a folder") from None
 
 
 def list_missing(trials: Iterable[Trial], folder: Path) -> list[str]:
@@ -189,22 +234,30 @@ def positive(text: str) -> float:
 
 def study_file(options: argparse.Namespace, path: Path | None = None) -> StudyFile:
     """Return the study file at ``path``, or that which the options name, with their overrides and data folder."""
+    results = options.results if "results" in options else None
+    files = data_files(options.data, results)
+    return StudyFile(path or options.study, tuple(options.overrides), files=files)
+
+
+def data_files(folder: Path | None, results: str | None) -> DataFiles:
+    """Return the data folder as whoever reads a study sees it; None is the study's own.
+
+    What recorded trials in ``results`` read is looked up there, and differences are told on standard error.
+    """
 
     def read_recorded(columns: Sequence[str]) -> list[dict[str, Any]]:
         from mixup_study.store.store import ResultStore  # imports what --help does without
 
-        if "results" not in options:
+        if results is None:
             return []
-        trials = ResultStore(options.results).trials()
+        trials = ResultStore(results).trials()
         recorded: list[dict[str, Any]] = trials.filter(trials[FILE_DIGEST].is_valid()).select(columns).to_pylist()
         return recorded
 
     def warn(line: str) -> None:
         print(line, file=sys.stderr)
 
-    return StudyFile(
-        path or options.study, tuple(options.overrides), files=DataFiles(options.data, read_recorded, warn)
-    )
+    return DataFiles(folder, read_recorded, warn)
 
 
 def local_gpus() -> int:

@@ -45,7 +45,11 @@ def _write_journal(findings: Findings, path: Path) -> None:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = cli.parser("export", "Export a study's searches to a file that Optuna and its tools open.")
+    parser = cli.parser(
+        "export",
+        "Export a study's searches to a file that Optuna and its tools open.",
+        "export studies/search_corrupt_labels.yaml --optuna search.journal",
+    )
     cli.add_study(parser)
     cli.add_results(parser)
     cli.add_data(parser)

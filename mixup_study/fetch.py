@@ -67,6 +67,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "fetch",
         "Download, check and convert the data sets of a study, so that its trials find them there: on the machine that"
         " has a network, for those that share its folder.",
+        "fetch studies/cifar.yaml --data /shared/data",
     )
     cli.add_study(parser)
     cli.add_data(parser)

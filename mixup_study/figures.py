@@ -26,7 +26,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = cli.parser("figures", "Draw a study's figures from its results, each as PNG and as SVG.")
+    parser = cli.parser(
+        "figures",
+        "Draw a study's figures from its results, each as PNG and as SVG.",
+        "figures studies/corrupt_labels.yaml",
+    )
     cli.add_study(parser)
     cli.add_results(parser)
     cli.add_data(parser)

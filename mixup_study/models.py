@@ -10,7 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
 from mixup_study import cli
 from mixup_study.catalogue import CATALOGUE
@@ -18,10 +17,10 @@ from mixup_study.errors import InputError, nearest, shown
 from mixup_study.store.envelope import FileUnusable
 from mixup_study.store.models import ModelFile, list_models, open_model, short_digest
 from mixup_study.store.store import ResultStore
-from mixup_study.study.components import choose_components
 from mixup_study.study.labels import plain
 from mixup_study.views.render import FORMATS, render
 from mixup_study.views.sheet import Sheet
+from mixup_study.views.trial_texts import with_defaults
 
 COLUMNS = ("dataset", "model", "method")
 """Fields of the trial that have a column of their own; the others stand under ``settings`` where they differ."""
@@ -71,17 +70,7 @@ def _recorded_trials(results: str, trial_ids: Sequence[str]) -> dict[str, Mappin
     """Return the fields of those of the trials that are recorded, by trial_id; None of what a trial does not take."""
     table = ResultStore(results).trials().select(["trial_id", *CATALOGUE.fields])
     recorded = table.filter(pc.is_in(table["trial_id"], value_set=pa.array(trial_ids, pa.string())))
-    return {row["trial_id"]: _with_defaults(row) for row in recorded.to_pylist()}
-
-
-def _with_defaults(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a record's fields, at their defaults where it is older than a field that its trial takes."""
-    kinds = {kind: row[kind] for kind in CATALOGUE.kinds if row[kind] is not None}
-    try:
-        taken = choose_components(kinds).fields
-    except ValidationError:  # a plugin's components, which this process has not loaded
-        return row
-    return row | {name: CATALOGUE.defaults[name] for name in taken if row[name] is None}
+    return {row["trial_id"]: with_defaults(row) for row in recorded.to_pylist()}
 
 
 def _varies(name: str, trials: Collection[Mapping[str, Any]]) -> bool:
@@ -123,7 +112,12 @@ def _export_model(results: str, trial_id: str, path: Path) -> None:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = cli.parser("models", "List the models that a results folder keeps, or export one for PyTorch.")
+    parser = cli.parser(
+        "models",
+        "List the models that a results folder keeps, or export one for PyTorch.",
+        "models",
+        "models --export 3f2a91c04d5e6b78 model.pt",
+    )
     cli.add_results(parser)
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
     parser.add_argument(

@@ -54,7 +54,12 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = cli.parser("plan", "Show a study's trials, which of them are left, and how long those may take.")
+    parser = cli.parser(
+        "plan",
+        "Show a study's trials, which of them are left, and how long those may take.",
+        "plan studies/ablation.yaml --profile quick",
+        "plan studies/imagenet.yaml --profile paper --slots 8 --gpu-hour-price 2",
+    )
     cli.add_study(parser)
     cli.add_results(parser)
     cli.add_data(parser)

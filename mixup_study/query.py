@@ -26,24 +26,15 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _read_studies(options: argparse.Namespace, store: ResultStore) -> Iterator[StudyTrials]:
-    """Yield the trials of each study that the options name, under each profile.
-
-    What its searches have tried is among them, and so are, of no arm, the models that its trials need.
-    """
+    """Yield the trials of each study that the options name, under each profile."""
     from mixup_study.analysis.findings import Findings  # imports what a query without a study does without
-    from mixup_study.analysis.table import cell_ids
-    from mixup_study.study.plan import GridPlan
+    from mixup_study.analysis.study_trials import list_study_trials
 
     for path in options.studies:
         file = cli.study_file(options, path)
         for profile in options.profiles or [None]:
             study, reason = cli.load_study(file, profile, store)
-            study = Findings.read(study, store, reason).study
-            cells = study.every_cell
-            arms = [(cell.arm, trial_id) for cell, trial_id in zip(cells, cell_ids(study, cells), strict=True)]
-            models = [(None, trial_id) for trial_id in GridPlan(study, 1).trials if trial_id not in study.trials]
-            search_ids = {search.search_id for search in study.searches}
-            yield StudyTrials(study.name, study.profile, [*arms, *models], search_ids)
+            yield list_study_trials(Findings.read(study, store, reason).study)
 
 
 def _sheet(table: pa.Table, *, rounded: bool) -> Sheet:
@@ -91,6 +82,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "query",
         "Ask the results in SQL, read-only, over the views trials, epochs, points and proposals; with --study of these"
         " studies alone, with arms beside them.",
+        'query "select method, alpha, test_error_last from trials order by test_error_last"',
+        'query --study studies/corrupt_labels.yaml "select arm, count(*) from trials group by arm"',
     )
     parser.add_argument(
         "sql", metavar="SQL", help="one SELECT, as in 'select method, alpha, test_error_last from trials'"

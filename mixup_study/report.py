@@ -25,7 +25,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = cli.parser("report", "Write a study's report from its results, as one HTML file that needs no network.")
+    parser = cli.parser(
+        "report",
+        "Write a study's report from its results, as one HTML file that needs no network.",
+        "report studies/corrupt_labels.yaml --open",
+    )
     cli.add_study(parser)
     cli.add_results(parser)
     cli.add_data(parser)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import TextIO
 
 from rich.console import Console
 
@@ -17,6 +20,7 @@ from mixup_study.analysis.efficiency import efficiency_text
 from mixup_study.analysis.estimate import list_columns, seconds_per_epoch
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.remaining import RemainingTime
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.executor import Executor
 from mixup_study.cluster.version import code_version
@@ -28,6 +32,7 @@ from mixup_study.store.ledger import ResultLedger
 from mixup_study.store.logs import LogFile
 from mixup_study.store.models import ModelFile, list_models
 from mixup_study.store.place import StorageError
+from mixup_study.store.runs import announced
 from mixup_study.store.store import ResultStore
 from mixup_study.study.data_files import list_missing_files
 from mixup_study.study.labels import count_text
@@ -36,11 +41,14 @@ from mixup_study.study.profile import choose_profile
 from mixup_study.study.search_plan import build_plan
 from mixup_study.study.study import Study, StudyFile
 from mixup_study.study.warnings import list_warnings
-from mixup_study.time_limit import duration, ending_after, time_of_day
+from mixup_study.time_limit import duration, end_as_by_signal, ending_after, time_of_day
 from mixup_study.views.growing_table import GrowingTable
 from mixup_study.views.render import render
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.verdicts import verdict_lines
+
+GRACE = 8
+"""Seconds that the trials under way have to save after a signal, by default."""
 
 
 @dataclass(frozen=True)
@@ -81,25 +89,92 @@ class Outcome:
         return lines
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a study is trained, and where its results are."""
+
+    results: str
+    local: bool = False
+    address: str | None = None
+    cpus: int | None = None
+    gpus: int | None = None
+    grace: float = GRACE
+    """Seconds that the trials under way have to save after a signal."""
+    time_limit: float | None = None
+    """Seconds after which training ends as after SIGTERM."""
+    trial_time_limit: float | None = None
+    """Seconds that a trial trains before it makes room for the next."""
+    dry_run: bool = False
+
+    def check(self) -> None:
+        """Raise InputError for options that exclude each other."""
+        starts_cluster = self.cpus is not None or self.gpus is not None
+        if self.address and starts_cluster:
+            raise InputError("--address joins a cluster as it is; expected it without --cpus and --gpus")
+        if self.local and (self.address or starts_cluster):
+            raise InputError(
+                "--local starts no Ray cluster and joins none; expected it without --address, --cpus and --gpus"
+            )
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """What a run has come to."""
+
+    study: Study
+    reason: str
+    """Why this profile of the study was taken."""
+    plan: Plan
+    done: Collection[str]
+    """trial_ids of the trials that were recorded before."""
+    outcome: Outcome | Interrupted | None = None
+    """How the trials went that were left, or what interrupted them; None where nothing was trained."""
+
+
+class DataNotFetched(InputError):
+    """The data sets of a study are not there, and could not be brought."""
+
+    def __init__(self, missing: Sequence[str], status: int) -> None:
+        """Name the data sets, and the exit status of ``fetch``, which has told why."""
+        super().__init__(f"not fetched: {', '.join(missing)}; python -m mixup_study.fetch says why")
+        self.status = status
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
-    options = _options(arguments)
-    file = cli.study_file(options)
-    name = _check_study(file, options.profile)
-    if options.open:
+    namespace = _options(arguments)
+    options = RunOptions(**{field.name: getattr(namespace, field.name) for field in fields(RunOptions)})
+    options.check()
+    if namespace.open:
         cli.check_opens(options.results)
     store = ResultStore(options.results)
+    try:
+        run = train_study(cli.study_file(namespace), namespace.profile, options, store, sys.stdout)
+    except DataNotFetched as error:
+        return error.status
+    if isinstance(run.outcome, Interrupted):
+        return run.outcome.status
+    if options.dry_run:
+        return cli.DONE
+    return _show_results(run.study, run.reason, store, run.outcome, open_report=namespace.open)
+
+
+def train_study(file: StudyFile, named: str | None, options: RunOptions, store: ResultStore, out: TextIO) -> StudyRun:
+    """Train what the results do not hold yet, and say on ``out`` how that goes.
+
+    ``named`` is the profile, None for the one that suits the hardware. Raises InputError, and DataNotFetched.
+    """
+    name = _check_study(file, named)
     if not options.dry_run:
         store.check_writable()
         store.compact()
-        if (finished := _load_finished(options, file, store)) is not None:
+        if (finished := _load_finished(options, file, named, store)) is not None:
             study, reason, plan = finished
-            print(_describe_study(study, reason, counts_text(plan, plan.trials, ())))
-            return _show_results(options, study, reason, store)
-        if (status := _fetch_missing(options, file, store)) != cli.DONE:
-            return status
-    with _open_executor(options, name) as executor:
-        profile, reason = choose_profile(file, options.profile, executor.gpus, executor.place)
+            print(_describe_study(study, reason, counts_text(plan, plan.trials, ())), file=out)
+            return StudyRun(study, reason, plan, plan.trials)
+        _fetch_missing(options, file, named, store, out)
+    with _open_executor(options, name, out) as executor:
+        profile, reason = choose_profile(file, named, executor.gpus, executor.place)
         study = file.load(profile)
         if study.searches and options.trial_time_limit is not None:
             raise InputError(
@@ -110,20 +185,37 @@ def main(arguments: Sequence[str]) -> int:
         recorded = store.done().intersection(plan.trials)
         retrained = plan.list_retrained(recorded, _find_models(store, plan, recorded, remove=not options.dry_run))
         done = recorded - retrained
-        _show_plan(plan, study, reason, executor, done, retrained)
+        _show_plan(plan, study, reason, executor, done, retrained, out)
         if options.dry_run:
             for trial in plan.list_left(done):
-                print(f"{trial.trial_id}  {plan.labels[trial.trial_id]}")
-            return cli.DONE
-        with ending_after(options.time_limit):
+                print(f"{trial.trial_id}  {plan.labels[trial.trial_id]}", file=out)
+            return StudyRun(study, reason, plan, done)
+        slots = executor.slots(study.resources)
+        with (
+            ending_after(options.time_limit),
+            announced(store.location, study, file.path, slots, partial(_stop, executor)),
+        ):
             outcome = None
             if not plan.is_done(done):
-                outcome = _train(plan, study, executor, store, done, options.trial_time_limit)
-        if isinstance(outcome, Interrupted):
-            return outcome.status
-    store.compact()
+                outcome = _train(plan, study, executor, store, options, done, out)
+    if not isinstance(outcome, Interrupted):
+        store.compact()
     store.refresh()
-    return _show_results(options, study, reason, store, outcome)
+    return StudyRun(study, reason, plan, done, outcome)
+
+
+def _stop(executor: Executor, trial_id: str | None) -> bool:
+    """Stop a trial, or, without one, the run as after SIGTERM; return whether this process does that by now.
+
+    It does not while SIGTERM would end it without saving: before it trains, and where it trains in a thread.
+    """
+    if trial_id is not None:
+        executor.stops.request(trial_id)
+    elif signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        return False
+    else:
+        end_as_by_signal()
+    return True
 
 
 def _check_study(file: StudyFile, profile: str | None) -> str:
@@ -154,10 +246,12 @@ def _find_models(store: ResultStore, plan: Plan, done: Collection[str], *, remov
     return models
 
 
-def _load_finished(options: argparse.Namespace, file: StudyFile, store: ResultStore) -> tuple[Study, str, Plan] | None:
+def _load_finished(
+    options: RunOptions, file: StudyFile, named: str | None, store: ResultStore
+) -> tuple[Study, str, Plan] | None:
     """Return the study, why its profile was taken, and its plan, where no cluster is needed to see that it is done."""
-    profile, reason = choose_profile(file, options.profile, 0, "this machine")
-    with_gpus, _ = choose_profile(file, options.profile, 1, "this machine")
+    profile, reason = choose_profile(file, named, 0, "this machine")
+    with_gpus, _ = choose_profile(file, named, 1, "this machine")
     if profile != with_gpus and (options.address or "RAY_ADDRESS" in os.environ or options.gpus or cli.local_gpus()):
         return None  # whoever trains counts the GPUs
     study = file.load(profile)
@@ -165,31 +259,33 @@ def _load_finished(options: argparse.Namespace, file: StudyFile, store: ResultSt
     return (study, reason, plan) if plan.is_done(store.done()) else None
 
 
-def _fetch_missing(options: argparse.Namespace, file: StudyFile, store: ResultStore) -> int:
-    """Have the data sets fetched that are not there, and return the exit status of that.
+def _fetch_missing(options: RunOptions, file: StudyFile, named: str | None, store: ResultStore, out: TextIO) -> None:
+    """Have the data sets fetched that are not there. Raises DataNotFetched.
 
     In a process of its own, for it takes PyTorch, and before Ray starts, for it may not succeed. Only where trials
     train on this machine: another's data folder is out of sight, and one process finds out by itself.
     """
     if options.local or options.address or "RAY_ADDRESS" in os.environ:
-        return cli.DONE
+        return
     gpus = cli.local_gpus() if options.gpus is None else options.gpus
-    profile, _ = choose_profile(file, options.profile, gpus, "this machine")
+    profile, _ = choose_profile(file, named, gpus, "this machine")
     study = file.load(profile)
     left = build_plan(study, 1, ResultLedger(store)).list_left(store.done())
     if files := list_missing_files(left, study.data):
         raise InputError(f"not in {study.data}: {', '.join(files)}; put it there, or name another folder with --data")
     missing = cli.list_missing(left, study.data)
     if not missing:
-        return cli.DONE
-    print(f"not in {study.data} yet: {', '.join(missing)}", flush=True)
-    command = [sys.executable, "-m", "mixup_study.fetch", str(options.study), f"--profile={profile}"]
-    command += [f"--data={study.data}", *(f"--set={override}" for override in options.overrides)]
-    return subprocess.run([*command, *(f"--plugin={plugin}" for plugin in options.plugins)], check=False).returncode
+        return
+    print(f"not in {study.data} yet: {', '.join(missing)}", file=out, flush=True)
+    command = [sys.executable, "-m", "mixup_study.fetch", str(file.path), f"--profile={profile}"]
+    command += [f"--data={study.data}", *(f"--set={override}" for override in file.overrides)]
+    command += [f"--plugin={plugin}" for plugin in CATALOGUE.plugins]
+    if status := subprocess.run(command, check=False).returncode:
+        raise DataNotFetched(missing, status)
 
 
 @contextmanager
-def _open_executor(options: argparse.Namespace, name: str) -> Iterator[Executor]:
+def _open_executor(options: RunOptions, name: str, out: TextIO) -> Iterator[Executor]:
     """Yield what trains: this process, or a Ray cluster whose dashboard shows the run by ``name``.
 
     A dry run starts no cluster; it yields the one that would be started.
@@ -209,7 +305,8 @@ def _open_executor(options: argparse.Namespace, name: str) -> Iterator[Executor]
         gpus = cli.local_gpus() if options.gpus is None else options.gpus
         yield RayExecutor(Cluster(((float(cpus), float(gpus)),), None), options.grace)
         return
-    print(f"{name}: {f'joining the Ray cluster at {address}' if address else 'starting Ray'} …", flush=True)
+    begins = f"joining the Ray cluster at {address}" if address else "starting Ray"
+    print(f"{name}: {begins} …", file=out, flush=True)
     with connect(options.address, options.cpus, options.gpus, name) as cluster:
         from mixup_study.cluster.scheduler import RayExecutor  # imports what connect has settings for
 
@@ -222,7 +319,13 @@ def _describe_study(study: Study, reason: str, counts: str) -> str:
 
 
 def _show_plan(
-    plan: Plan, study: Study, reason: str, executor: Executor, done: Collection[str], retrained: Collection[str]
+    plan: Plan,
+    study: Study,
+    reason: str,
+    executor: Executor,
+    done: Collection[str],
+    retrained: Collection[str],
+    out: TextIO,
 ) -> None:
     """Print what is left and where it trains; raise InputError for a trial that fits nowhere there."""
     left = plan.list_left(done)
@@ -230,12 +333,13 @@ def _show_plan(
     print(
         f"{_describe_study(study, reason, counts_text(plan, done, retrained))}, on {count_text(slots, 'slot')} of"
         f" {study.resources.cpus:g} CPU and {study.resources.gpus:g} GPU",
+        file=out,
         flush=True,
     )
     for warning in list_warnings(study) if left else ():
-        print(warning, flush=True)
+        print(warning, file=out, flush=True)
     if left and executor.dashboard is not None:
-        print(f"Ray dashboard: {executor.dashboard}", flush=True)
+        print(f"Ray dashboard: {executor.dashboard}", file=out, flush=True)
     for trial in left:
         executor.check(study.resources, trial.processes)
 
@@ -245,17 +349,18 @@ def _train(
     study: Study,
     executor: Executor,
     store: ResultStore,
+    options: RunOptions,
     done: Collection[str],
-    trial_time_limit: float | None,
+    out: TextIO,
 ) -> Outcome | Interrupted:
     """Train what is left of a plan and return how that went, or what interrupted it, which is told."""
-    settings = RunSettings.from_study(study, store.location, study.data, code_version(), trial_time_limit)
+    settings = RunSettings.from_study(study, store.location, study.data, code_version(), options.trial_time_limit)
     slots = executor.slots(study.resources)
     with suppress(StorageError):  # training goes on without checkpoints as well
         remove_checkpoints(store.location, done)  # of trials whose process died between their record and this
     saved = {trial_id: entry.epochs for trial_id, entry in _find_checkpoints(plan, done, store).items()}
     per_epoch = seconds_per_epoch(store.trials().select(list_columns()).to_pylist())
-    console = Console(file=sys.stdout, markup=False, emoji=False)
+    console = Console(file=out, markup=False, emoji=False)
     remaining_time = RemainingTime(slots, per_epoch, saved)
     progress = RunProgress(console, plan, done, remaining_time, table=GrowingTable(study, store))
     try:
@@ -266,6 +371,7 @@ def _train(
         print(
             f"interrupted: {finished} of {progress.total} trials finished and recorded in {store.shown};"
             f" {_describe_saved(plan, progress.done, store)}the same command runs the rest",
+            file=out,
             flush=True,
         )
         return interrupted
@@ -295,9 +401,7 @@ def _describe_saved(plan: Plan, done: Collection[str], store: ResultStore) -> st
     return f"{count_text(len(entries), 'trial')} saved at {where}; "
 
 
-def _show_results(
-    options: argparse.Namespace, study: Study, reason: str, store: ResultStore, outcome: Outcome | None = None
-) -> int:
+def _show_results(study: Study, reason: str, store: ResultStore, outcome: Outcome | None, *, open_report: bool) -> int:
     """Print the table and what else the results tell; return the exit status. ``outcome`` is that of what was left."""
     findings = Findings.read(study, store, reason)
     print(f"\n{render(study_sheet(findings), 'text')}")
@@ -312,7 +416,7 @@ def _show_results(
 
         for path in write_figures(findings):
             print(f"figure: {path}")
-    if options.open:
+    if open_report:
         from mixup_study.views.report import write_report
 
         path = write_report(findings)
@@ -322,7 +426,13 @@ def _show_results(
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = cli.parser("run", "Run a study on Ray: train what its results do not hold yet, then print its table.")
+    parser = cli.parser(
+        "run",
+        "Run a study on Ray: train what its results do not hold yet, then print its table.",
+        "run studies/corrupt_labels.yaml",
+        "run studies/corrupt_labels.yaml --profile paper --address auto --results s3://bucket/folder",
+        "run studies/corrupt_labels.yaml --set trial.epochs=5 --set 'grid.seed=[0, 1, 2]' --for 2h",
+    )
     cli.add_study(parser)
     cli.add_results(parser)
     cli.add_open(parser)
@@ -342,7 +452,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument(
         "--grace",
         type=cli.at_least(0),
-        default=8,
+        default=GRACE,
         metavar="SECONDS",
         help="after Ctrl-C, SIGTERM or SIGHUP, let the trials under way save for so long (default: %(default)s)",
     )
@@ -364,14 +474,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         help="let a trial train for so long, then save it and train the next; the same command goes on with it",
     )
     parser.add_argument("--dry-run", action="store_true", help="print what would be trained and stop")
-    options = parser.parse_args(arguments)
-    if options.address and (options.cpus is not None or options.gpus is not None):
-        raise InputError("--address joins a cluster as it is; expected it without --cpus and --gpus")
-    if options.local and (options.address or options.cpus is not None or options.gpus is not None):
-        raise InputError(
-            "--local starts no Ray cluster and joins none; expected it without --address, --cpus and --gpus"
-        )
-    return cli.resolve_data(options)
+    return cli.resolve_data(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +18,7 @@ LINE = 120
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
-    parser = cli.parser("schema", "Write the JSON Schema of study files, for editors to complete and check them.")
-    parser.add_argument("file", type=Path, nargs="?", help="file to write (default: standard output)")
-    options = parser.parse_args(arguments)
+    options = _options(arguments)
     text = _format_json(study_schema()) + "\n"
     if options.file is None:
         print(text, end="")
@@ -29,6 +28,16 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as error:
         raise InputError(f"{options.file}: cannot be written: {error.strerror}") from None
     return cli.DONE
+
+
+def _options(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = cli.parser(
+        "schema",
+        "Write the JSON Schema of study files, for editors to complete and check them.",
+        "schema docs/study.schema.json",
+    )
+    parser.add_argument("file", type=Path, nargs="?", help="file to write (default: standard output)")
+    return parser.parse_args(arguments)
 
 
 def _format_json(value: Any, indent: int = 0) -> str:

@@ -24,7 +24,10 @@ def main(arguments: Sequence[str]) -> int:
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     parser = cli.parser(
-        "tables", "Print a study's table from its results: the paper's layout, measured beside published."
+        "tables",
+        "Print a study's table from its results: the paper's layout, measured beside published.",
+        "tables studies/corrupt_labels.yaml",
+        "tables studies/corrupt_labels.yaml --profile quick --format latex",
     )
     cli.add_study(parser)
     cli.add_results(parser)

@@ -43,10 +43,15 @@ def time_of_day(text: str) -> float:
     return seconds
 
 
+def end_as_by_signal() -> None:
+    """Send this process SIGTERM."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @contextmanager
 def ending_after(seconds: float | None) -> Iterator[None]:
     """Send this process SIGTERM once the block has lasted so long; None for never."""
-    timer = None if seconds is None else threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGTERM))
+    timer = None if seconds is None else threading.Timer(seconds, end_as_by_signal)
     if timer is not None:
         timer.daemon = True
         timer.start()

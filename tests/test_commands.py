@@ -18,6 +18,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from mixup_study.__main__ import COMMANDS
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.store import sql as store_sql
 from mixup_study.store.checkpoints import CheckpointEntry, CheckpointFile, seal_checkpoint
@@ -30,7 +31,6 @@ from tests.commands import REPOSITORY, call_command
 from tests.conftest import RunningRay
 from tests.fixtures import PROVENANCE
 
-COMMANDS = ["init", "run", "plan", "fetch", "tables", "figures", "report", "query", "models", "export", "schema"]
 CORRUPT_LABELS = "studies/corrupt_labels.yaml"
 ABLATION = "studies/ablation.yaml"
 HEAVY = ["torch", "torchvision", "ray", "sklearn", "matplotlib"]

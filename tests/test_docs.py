@@ -44,6 +44,7 @@ READERS: Mapping[str, Callable[[str], object]] = {
 """What reads a block of a language, or raises."""
 PROGRAMS = {
     "cd",
+    "eval",
     "export",
     "git",
     "grafana",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from mixup_study.analysis.table import Records
@@ -71,6 +72,15 @@ def efficiency_text(train_seconds: float, slots: int, seconds: float) -> str:
         f"{duration_text(train_seconds)} of training in {slots} slot{'' if slots == 1 else 's'} x"
         f" {duration_text(seconds)} = {share:.0%}"
     )
+
+
+def ended_at(record: Mapping[str, Any]) -> datetime | None:
+    """Return when the process ended a trial that recorded it, or its pack; None of a record without a start."""
+    if record["started_at"] is None:
+        return None
+    seconds = (record["train_seconds"] or 0) - (record["resumed_seconds"] or 0)
+    end: datetime = record["started_at"] + timedelta(seconds=seconds * (record["pack_size"] or 1))
+    return end
 
 
 def slot_use(study: Study, records: Records) -> SlotUse | None:

@@ -126,12 +126,21 @@ class Task(Component):
     """Label of a figure's axis of epochs."""
     build_pack: str | None = field(default=None, kw_only=True)
     """Code that trains several trials as one batched model, called with them and an ``Environment``; None for none."""
+    build_network: str | None = field(default=None, kw_only=True)
+    """Code that returns the ``nn.Module`` whose weights a trial leaves as its model, drawn anew, called with the trial
+    and the folder of the data sets; None of a task whose trials leave none."""
 
     def load_pack(self) -> Any:
         """Import and return the code that trains packs. Raises ValueError where there is none."""
         if self.build_pack is None:
             raise ValueError(f"trials of task {self.name} are trained alone")
         return _load(self.build_pack)
+
+    def load_network(self) -> Any:
+        """Import and return the code that builds a trial's network. Raises ValueError where there is none."""
+        if self.build_network is None:
+            raise ValueError(f"trials of task {self.name} leave no network")
+        return _load(self.build_network)
 
     @property
     def headline_curve(self) -> Curve | None:

@@ -169,6 +169,7 @@ TASKS = (
         ),
         headline="test_error",
         build_pack="mixup_study.training.packs.pack:Pack",
+        build_network="mixup_study.training.tasks.classifier:build_network",
     ),
     Task(
         "gan",
@@ -206,5 +207,6 @@ TASKS = (
         ),
         headline="modes_covered",
         epoch_label="epoch (100 generator steps)",
+        build_network="mixup_study.training.tasks.gan:build_networks",
     ),
 )

@@ -45,9 +45,9 @@ class Board:
         for entry in (f"job {name}", f"wait {name}"):
             self._client.internal_kv_del(_key(self.name, entry), False, _NAMESPACE)
 
-    def request_stop(self) -> None:
-        """Ask all processes to stop."""
-        self._put(_STOP, "")
+    def request_stop(self, name: str | None = None) -> None:
+        """Ask the process of a job to stop, or all processes."""
+        self._put(_STOP if name is None else f"{_STOP} {name}", "")
 
     def remove(self) -> None:
         """Forget everything."""
@@ -68,6 +68,8 @@ class RemoteBoard:
             raise RuntimeError("the command that schedules this process is gone")
         self._asked = -POLL_SECONDS
         self._parent = os.getppid()
+        self._stopping: set[str] = set()
+        """Names of jobs that were asked to stop, which is never taken back."""
 
     def fetch_assignment(self, job: str) -> str:
         """Return the assignment of a job, as JSON."""
@@ -78,21 +80,23 @@ class RemoteBoard:
         """Return whether a job shall wait for memory on its node."""
         return self._has(f"wait {job}")
 
-    def stop_requested(self) -> bool:
-        """Return whether to stop, asking at most every POLL_SECONDS.
+    def stop_requested(self, job: str) -> bool:
+        """Return whether a job is to stop, asking at most every POLL_SECONDS.
 
         Nobody stops where nobody answers, but whose node's Ray has died: what it saves now is all that counts.
         """
-        if os.getppid() != self._parent:
+        if job in self._stopping or os.getppid() != self._parent:
             return True
         if time.monotonic() - self._asked < POLL_SECONDS:
             return False
         try:
-            return self._has(_STOP)
+            if self._has(_STOP) or self._has(f"{_STOP} {job}"):
+                self._stopping.add(job)
         except ray.exceptions.RayError:
             return False
         finally:
             self._asked = time.monotonic()
+        return job in self._stopping
 
     def _has(self, entry: str) -> bool:
         return bool(self._client.internal_kv_exists(_key(self._name, entry), _NAMESPACE, ANSWER_SECONDS))

@@ -19,6 +19,7 @@ from mixup_study.cluster.messages import (
     TrialWarning,
 )
 from mixup_study.cluster.records import build_failure_record, build_provenance, describe_error, find_headlines
+from mixup_study.cluster.stops import TrialStops
 from mixup_study.errors import InputError
 from mixup_study.store.store import ResultStore
 from mixup_study.study.labels import duration_text
@@ -55,8 +56,12 @@ class Driver:
         done: Collection[str],
         listeners: Sequence[Listener],
         ray_version: str | None = None,
+        stops: TrialStops | None = None,
     ) -> None:
-        """Begin with ``done``, the trial_ids recorded; ``ray_version`` goes into the records of failures."""
+        """Begin with ``done``, the trial_ids recorded; ``ray_version`` goes into the records of failures.
+
+        ``stops`` names the trials that are to stop, each alone; none where it is left out.
+        """
         self.plan = plan
         self.settings = settings
         self.bad_input: str | None = None
@@ -64,6 +69,7 @@ class Driver:
         self._free = slots
         self._listeners = listeners
         self._ray_version = ray_version
+        self._stops = TrialStops() if stops is None else stops
         self._endings: dict[str, Ending] = dict.fromkeys(done, "done")
         self._handed_out: set[str] = set()
         self._numbered = 0
@@ -80,6 +86,10 @@ class Driver:
     def running(self) -> Collection[str]:
         """Return the names of the jobs that processes train."""
         return self._started_at.keys()
+
+    def list_stopping(self) -> list[str]:
+        """Return the names of the jobs under way that are asked to stop while others go on."""
+        return [name for name in self._started_at if self._stops.include(self._jobs[name].trial_ids)]
 
     @property
     def exhausted(self) -> bool:
@@ -184,6 +194,10 @@ class Driver:
         self._started_at.pop(name, None)
         job = self._jobs.pop(name)
         self._free += job.workers
+        if self._stops.include(job.trial_ids):
+            for trial_id in self._unfinished(job):
+                error = "stopped on request; the same command goes on with it"
+                self._end_trial(TrialEnded(trial_id, "failed", None, 0.0, error))
         for trial_id in self._unfinished(job):
             self._endings[trial_id] = "failed"
         self._ask_again = True

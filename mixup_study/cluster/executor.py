@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from mixup_study.cluster.assignment import RunSettings
+from mixup_study.cluster.stops import TrialStops
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Job, Plan
 
@@ -59,6 +60,10 @@ class Executor(Protocol):
     @property
     def dashboard(self) -> str | None:
         """Return in one line where it can be watched; None where it cannot."""
+
+    @property
+    def stops(self) -> TrialStops:
+        """Return where it is asked to stop trials one by one."""
 
     def slots(self, resources: Resources) -> int:
         """Return how many slots of ``resources`` it has side by side."""

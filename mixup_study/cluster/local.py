@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from mixup_study.cluster.assignment import RunSettings
@@ -11,6 +11,7 @@ from mixup_study.cluster.driver import Driver, JobFailure
 from mixup_study.cluster.executor import Listener
 from mixup_study.cluster.interrupt import Interrupt
 from mixup_study.cluster.output import copy_output
+from mixup_study.cluster.stops import TrialStops
 from mixup_study.errors import InputError
 from mixup_study.study.document import Resources
 from mixup_study.study.plan import Job, Plan
@@ -29,6 +30,7 @@ class LocalExecutor:
     """Seconds that the trial under way has to save after a signal."""
     place: str = "this machine"
     dashboard: str | None = None
+    stops: TrialStops = field(default_factory=TrialStops)
 
     def slots(self, resources: Resources) -> int:
         """Return one: there is one process."""
@@ -46,25 +48,27 @@ class LocalExecutor:
 
     def run(self, plan: Plan, settings: RunSettings, done: Collection[str], listeners: Sequence[Listener]) -> None:
         """Train what ``plan`` hands out, as an Executor does; a signal waits for the trial to save."""
-        driver = Driver(plan, settings, 1, done, listeners)
+        driver = Driver(plan, settings, 1, done, listeners, stops=self.stops)
         interrupt = Interrupt(self.grace, listeners)
         with interrupt.listening(self.grace):
             while not (interrupt.requested or driver.bad_input or driver.exhausted):
                 job = driver.next_job()
                 if job is not None:
-                    _run_job(driver, job, interrupt)
+                    _run_job(driver, job, self._stop_requested(job, interrupt))
         if driver.bad_input is not None:
             raise InputError(driver.bad_input)
         interrupt.check()
 
+    def _stop_requested(self, job: Job, interrupt: Interrupt) -> Callable[[], bool]:
+        """Return what says whether a job is to stop, alone or with the run."""
+        return lambda: interrupt.requested or self.stops.include(job.trial_ids)
 
-def _run_job(driver: Driver, job: Job, interrupt: Interrupt) -> None:
+
+def _run_job(driver: Driver, job: Job, stop_requested: Callable[[], bool]) -> None:
     """Train a job, again where it raises, and record it as failed after that."""
     from mixup_study.cluster import execution  # with PyTorch, which nothing needs that only asks
 
-    host = execution.Host(
-        _choose_device(driver.settings), driver.handle, lambda: interrupt.requested, copy_output, _Unwatched
-    )
+    host = execution.Host(_choose_device(driver.settings), driver.handle, stop_requested, copy_output, _Unwatched)
     for attempt in range(driver.settings.retries + 1):
         driver.start(job.name)
         try:

@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from mixup_study.cluster.messages import from_report
 from mixup_study.cluster.metrics import StudyMetrics
 from mixup_study.cluster.scratch import open_scratch
 from mixup_study.cluster.session import Cluster
+from mixup_study.cluster.stops import TrialStops
 from mixup_study.cluster.watch import Watch
 from mixup_study.errors import InputError
 from mixup_study.store.logs import LogFile
@@ -49,6 +50,7 @@ class RayExecutor:
     grace: float
     """Seconds that the trials under way have to save after a signal."""
     place: str = "the Ray cluster"
+    stops: TrialStops = field(default_factory=TrialStops)
 
     @property
     def gpus(self) -> float:
@@ -75,7 +77,7 @@ class RayExecutor:
         interrupt = Interrupt(self.grace, listeners)
         try:
             with interrupt.listening(self.grace + LEAVING_SECONDS), StudyMetrics(plan, done) as metrics:
-                driver = Driver(plan, settings, slots, done, [*listeners, metrics], ray.__version__)
+                driver = Driver(plan, settings, slots, done, [*listeners, metrics], ray.__version__, self.stops)
                 _run_tune(driver, board, interrupt)
         finally:
             with suppress(ray.exceptions.RayError):  # the cluster may be gone
@@ -201,10 +203,15 @@ class TuneCallbacks(_Live, tune.Callback):
         self._stopper = stopper
         self._watch = Watch(driver.settings.resources, driver.report_waiting)
         self._saving: set[str] | None = None
+        self._stopping: set[str] = set()
         self._deadline = 0.0
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         """Watch whether the run goes on; after a signal, end it once the jobs that were training then have saved."""
+        for name in self._driver.list_stopping():
+            if name not in self._stopping:
+                self._stopping.add(name)
+                self._board.request_stop(name)
         if not self._interrupt.requested:
             self._watch.check(training=bool(self._driver.running))
             return

@@ -56,10 +56,11 @@ def run_job(config: dict[str, Any]) -> None:
     load_plugins(config["plugins"])
     board = find_board(config["board"])
     assignment = Assignment.model_validate_json(board.fetch_assignment(config["job"]))
+    stop_requested = partial(board.stop_requested, assignment.log)
     if board.is_held_back(config["job"]):
-        wait_for_memory(board.stop_requested)
+        wait_for_memory(stop_requested)
     train_left = _train_in_actor if assignment.workers == 1 else _train_in_group
-    run_assignment(assignment, send_to_tune, board.stop_requested, partial(train_left, board=config["board"]))
+    run_assignment(assignment, send_to_tune, stop_requested, partial(train_left, board=config["board"]))
 
 
 def send_to_tune(message: Message) -> None:
@@ -72,7 +73,8 @@ def _train_in_actor(assignment: Assignment, board: str) -> None:
     device = torch.device("cuda", 0) if assignment.settings.resources.gpus else torch.device("cpu")
     check_usable(device)
     send = throttle(name_process(send_to_tune, assignment.title), REPORT_SECONDS)
-    host = Host(device, send, find_board(board).stop_requested, redirect_output, TrialMetrics, ray.__version__)
+    stop_requested = partial(find_board(board).stop_requested, assignment.log)
+    host = Host(device, send, stop_requested, redirect_output, TrialMetrics, ray.__version__)
     TorchTrainer(partial(train_here, assignment, host), scaling_config=ScalingConfig(num_workers=0)).fit()
 
 
@@ -135,7 +137,7 @@ def _train_as_worker(config: dict[str, Any]) -> None:
         with TrialMetrics(assignment) as metrics:
             checkpointing = build_checkpointing(
                 assignment,
-                find_board(config["board"]).stop_requested,
+                partial(find_board(config["board"]).stop_requested, assignment.log),
                 lambda line: warnings.append(TrialWarning(trial.trial_id, line)),
                 metrics,
                 output,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -28,6 +29,8 @@ BATCH_FILES = 2000
 MERGED_ROWS = 5_000_000
 """Compaction makes no file of more rows out of merged ones: what it holds in memory."""
 ROW_GROUP = 10_000
+_OWN_FILE = re.compile(r"[0-9a-f]{16}(\.failed|\.stopped)?\.parquet")
+"""Name of a file of one trial."""
 
 
 class FileContent(NamedTuple):
@@ -83,6 +86,42 @@ class RecordFolder:
         with self._place.writing():
             if self._place.exists(path):
                 self._delete(path)
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Remove all rows of some records, whatever files they stand in, and no other row. Raises StorageError.
+
+        A file that holds others as well is first written without them, columns of a later version included. A
+        compaction beside it, or a writer, may bring rows back.
+        """
+        names = {f"{key}{suffix}" for key in keys for suffix in (".parquet", FAILED, STOPPED)}
+        with self._place.writing():
+            own = [path for path in self._small() if path.rpartition("/")[2] in names]
+            with ThreadPoolExecutor(self._threads) as pool:
+                list(pool.map(self._delete, own))
+                list(pool.map(lambda path: self._leave_out(path, keys), [*self._foreign(), *self._merged()]))
+
+    def _foreign(self) -> list[str]:
+        """Return the files of several records that were put there by hand."""
+        return [path for path in self._small() if not _OWN_FILE.fullmatch(path.rpartition("/")[2])]
+
+    def _leave_out(self, path: str, keys: Collection[str]) -> None:
+        """Write a file again without the rows of some records, or delete it where nothing else is in it."""
+        try:
+            with self._fs.open_input_file(path) as file:
+                table = pq.ParquetFile(file).read()
+            stays = pc.invert(pc.is_in(table[self._key], value_set=pa.array(list(keys), table[self._key].type)))
+        except FileNotFoundError:
+            return
+        except (pa.ArrowException, OSError, KeyError) as error:
+            self._warn_once([FileContent(path, warning=_damage(path, error))])
+            return
+        rest = table.filter(stays)
+        if len(rest) == len(table):
+            return
+        if len(rest):
+            self._write(rest, self._merged_path(len(rest)) if self._is_merged(path) else path)
+        if self._is_merged(path) or not len(rest):
+            self._delete(path)
 
     def read(self) -> pa.Table:
         """Return the rows that count of all files, under the schema. Raises StorageError.

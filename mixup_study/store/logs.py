@@ -7,6 +7,9 @@ from pathlib import Path
 
 from mixup_study.store.place import Place
 
+FOLDER = "logs"
+_SUFFIX = ".log"
+
 
 class LogFile:
     """The log of one trial or pack: ``logs/<name>.log`` in a results folder or bucket."""
@@ -14,7 +17,7 @@ class LogFile:
     def __init__(self, location: str, name: str) -> None:
         """Name the place; nothing is created before something is written. ``location`` is that of a ResultStore."""
         self._place = Place.of(location)
-        self._path = f"{self._place.root}/logs/{name}.log"
+        self._path = f"{self._place.root}/{FOLDER}/{name}{_SUFFIX}"
         self.shown = self._place.shown_path(self._path)
         """The log as messages name it, without secrets."""
 
@@ -34,7 +37,7 @@ class LogFile:
             return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def read(self) -> bytes:
-        """Return what a bucket holds of the log so far. Raises StorageError."""
+        """Return what the log holds so far; of one in a bucket, by the last save. Raises StorageError."""
         return self._place.read(self._path) or b""
 
     def read_end(self, size: int) -> bytes:
@@ -52,3 +55,15 @@ class LogFile:
     def write(self, content: bytes) -> None:
         """Replace the log in a bucket. Raises StorageError."""
         self._place.write(self._path, content)
+
+    def remove(self) -> None:
+        """Remove the log; where that fails, or there is none, nothing is lost."""
+        self._place.remove(self._path)
+
+
+def list_logs(location: str) -> list[str]:
+    """Return the names of the logs in a results folder or bucket. Raises StorageError."""
+    place = Place.of(location)
+    with place.reading():
+        files = place.list_files(f"{place.root}/{FOLDER}")
+    return [file.base_name.removesuffix(_SUFFIX) for file in files if file.base_name.endswith(_SUFFIX)]

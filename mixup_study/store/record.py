@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import create_model
 
 from mixup_study.catalogue import CATALOGUE
+from mixup_study.study.components import choose_components
 from mixup_study.study.trial import Trial
 
 Status = Literal["done", "failed", "stopped"]
@@ -133,6 +134,21 @@ class Provenance:
     cpu_model: str | None = None
     instruction_set: str | None = None
     numpy_version: str | None = None
+
+
+def read_trial(record: Mapping[str, Any]) -> Trial:
+    """Return the trial that a row of the trials' table is of.
+
+    Raises ValueError, pydantic's ValidationError too, for one whose components this process does not know, or knows
+    in another version, and for an evaluation, of which the row has the trial_ids of others alone.
+    """
+    components = choose_components({kind: record[kind] for kind in CATALOGUE.kinds if record[kind] is not None})
+    if components.needed_trials:
+        raise ValueError("it evaluates the models of other trials")
+    trial = Trial(**{name: record[name] for name in components.fields if record[name] is not None})
+    if trial.trial_id != record["trial_id"]:
+        raise ValueError("its components, or their defaults, have changed since")
+    return trial
 
 
 @dataclass(frozen=True)

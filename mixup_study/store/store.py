@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from mixup_study.store.folder import FAILED, STOPPED, RecordFolder
 from mixup_study.store.place import Place, StorageError
 from mixup_study.store.record import POINTS, PROPOSALS, Status, TrialRecord, epochs_schema, trials_schema
+from mixup_study.store.trial_ids import find_trial_id
 
 _SUFFIXES: Mapping[Status, str] = {"done": ".parquet", "failed": FAILED, "stopped": STOPPED}
 _REPLACED: Mapping[Status, Sequence[Status]] = {"done": ("failed", "stopped"), "failed": (), "stopped": ("failed",)}
@@ -78,6 +80,33 @@ class ResultStore:
         self._trials_folder.write(record.trials_table(), trial_id, _SUFFIXES[status])
         for earlier in _REPLACED[status]:
             self._trials_folder.remove(trial_id, _SUFFIXES[earlier])
+
+    def find_trial_id(self, text: str) -> str:
+        """Return the one recorded trial_id that begins with ``text``. Raises InputError for none, or several."""
+        return find_trial_id(text, self.trials()["trial_id"].to_pylist(), self.shown)
+
+    def find_record(self, text: str) -> dict[str, Any]:
+        """Return the row of TRIALS of the recorded trial whose trial_id begins with ``text``. Raises InputError."""
+        trial_id = self.find_trial_id(text)
+        record: dict[str, Any] = self.trials().filter(pc.equal(self.trials()["trial_id"], trial_id)).to_pylist()[0]
+        return record
+
+    def read_epochs(self, trial_id: str) -> list[dict[str, Any]]:
+        """Return the rows of EPOCHS of one trial, in order, reading little else. Raises StorageError."""
+        rows = self.find_epochs([trial_id], epochs_schema().names)
+        epochs = {row["epoch"]: row for row in rows.to_pylist()}
+        return [epochs[epoch] for epoch in sorted(epochs)]
+
+    def forget(self, trial_ids: Collection[str]) -> None:
+        """Remove the records of some trials, finished or not, and no other's, as if they had never run.
+
+        Not to be called while a run writes to the results. Interrupted, it leaves trials forgotten or not, none half.
+        Raises StorageError.
+        """
+        self._trials_folder.forget(trial_ids)  # it says what is recorded, so it comes first
+        self._epochs_folder.forget(trial_ids)
+        self._points_folder.forget(trial_ids)
+        self.refresh()
 
     def done(self) -> set[str]:
         """Return the trial_ids of the finished trials."""

@@ -179,6 +179,15 @@ def _paper_setting(study: Study, row: TableRow) -> str:
 
 
 def _spread_sheet(findings: Findings) -> Sheet:
+    headings, rows = spread_values(findings)
+    return Sheet(headings, [[plain(value) for value in row] for row in rows])
+
+
+def spread_values(findings: Findings) -> tuple[list[str], list[list[Any]]]:
+    """Return the headings and the rows of the study's table as CSV has it: every number stands alone, or is None.
+
+    Numbers of a column that ends in ``_percent`` are in percent, and so is its deviation.
+    """
     study, rows = findings.study, findings.rows
     settings = {name for row in rows for name in row.setting}
     names = [name for name in CATALOGUE.fields if name in settings]
@@ -187,16 +196,16 @@ def _spread_sheet(findings: Findings) -> Sheet:
         unit = "_percent" if CATALOGUE.metrics[column.metric].unit == PERCENT else ""
         headings += [f"{column.metric}{unit}", f"{column.metric}_sd", f"{column.metric}_paper{unit}"]
         headings += [f"{column.metric}_p"] if study.table.baseline is not None else []
-    texts = []
+    lines = []
     for row in rows:
-        entries = [plain(row.keys[key]) for key in study.table.keys] + [plain(row.setting.get(name)) for name in names]
+        entries = [row.keys[key] for key in study.table.keys] + [row.setting.get(name) for name in names]
         p_values = findings.p_values.get(row, [None] * len(row.measured))
         for column, statistic, p in zip(study.table.columns, row.measured, p_values, strict=True):
             scaled = CATALOGUE.metrics[column.metric].unit.scaled
             mean = None if statistic is None else scaled(statistic.mean)
             deviation = None if statistic is None or statistic.deviation is None else scaled(statistic.deviation)
-            entries += [plain(mean), plain(deviation), plain((row.published or {}).get(column.metric))]
+            entries += [mean, deviation, (row.published or {}).get(column.metric)]
             if study.table.baseline is not None:
-                entries.append(plain(p))
-        texts.append([*entries, str(row.done), str(row.failed), str(row.total)])
-    return Sheet([*headings, "done", "failed", "trials"], texts)
+                entries.append(p)
+        lines.append([*entries, row.done, row.failed, row.total])
+    return [*headings, "done", "failed", "trials"], lines

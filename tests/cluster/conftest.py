@@ -7,8 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mixup_study import run
 from mixup_study.errors import InputError
+from mixup_study.run import main
 from tests.cluster.support import PACKS, Ended, Run
 
 
@@ -30,7 +30,7 @@ def run_here(capsys: pytest.CaptureFixture[str]) -> Run:
         results = study.parent / "results"
         arguments = [str(study), "--local", "--results", str(results), *map(str, options)]
         try:
-            status = run.main(arguments)
+            status = main(arguments)
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
             status = 2

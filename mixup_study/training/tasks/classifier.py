@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import torch
@@ -29,6 +30,19 @@ class Predictions(NamedTuple):
     """The class of the largest logit."""
     rank_N: Tensor
     """How many classes have a larger logit than the label."""
+
+
+def build_network(trial: Trial, folder: Path) -> nn.Module:
+    """Return the network of a trial on the CPU; ``folder`` holds the data set, which says how large its inputs are.
+
+    Raises InputError where the data set is not to be had.
+    """
+    dataset, network = trial.components.dataset, trial.components.network
+    assert dataset is not None
+    assert network is not None
+    data = load_labelled_set(dataset.name, folder, torch.device("cpu"), **reading_values(trial))
+    model: nn.Module = network.load()(trial, data.shape, data.classes)
+    return model
 
 
 class Classifier:

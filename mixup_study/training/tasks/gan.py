@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mixup_study.data.densities import Density
@@ -25,6 +26,13 @@ EVALUATED = 2500
 """Samples that modes are counted among, after each epoch."""
 KEPT = 1000
 """Points of the data, and samples of the generator at each kept iteration, that a trial keeps."""
+
+
+def build_networks(trial: Trial, folder: Path) -> nn.ModuleDict:
+    """Return the ``generator`` and the ``discriminator`` of a trial on the CPU; its density needs no folder."""
+    return nn.ModuleDict(
+        {"generator": MLP(2, 2, trial.width, trial.depth), "discriminator": MLP(2, 1, trial.width, trial.depth)}
+    )
 
 
 class GAN:

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
+from mixup_study.analysis.efficiency import ended_at
 from mixup_study.analysis.findings import Findings
 from mixup_study.study.labels import time_text
-
-ORIGINS = {
-    "device": "device",
-    "cpu_model": "CPU",
-    "instruction_set": "instruction set",
-    "code_version": "code",
-    "python_version": "Python",
-    "torch_version": "PyTorch",
-    "numpy_version": "NumPy",
-    "ray_version": "Ray",
-}
-"""Columns that say how a record came about, and what each is called."""
+from mixup_study.views.trial_texts import ORIGINS
 
 
 def list_facts(findings: Findings) -> dict[str, str]:
@@ -31,12 +20,7 @@ def list_facts(findings: Findings) -> dict[str, str]:
     rows = [record for trial_id in study.trials if (record := findings.records.get(trial_id)) is not None]
     for column, name in ORIGINS.items():
         facts[name] = _counted([record[column] for record in rows])
-    ends = [
-        record["started_at"] + timedelta(seconds=seconds * (record["pack_size"] or 1))
-        for record in rows
-        if record["started_at"] is not None
-        for seconds in [(record["train_seconds"] or 0) - (record["resumed_seconds"] or 0)]
-    ]
+    ends = [end for record in rows if (end := ended_at(record)) is not None]
     if ends:
         facts["first trial started"] = time_text(min(record["started_at"] for record in rows if record["started_at"]))
         facts["last trial ended"] = time_text(max(ends))

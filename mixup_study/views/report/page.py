@@ -10,11 +10,10 @@ from importlib.resources import files
 from typing import Any
 
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from mixup_study.views.html import build_environment
 from mixup_study.views.report.charts import Chart, arm_look
-from mixup_study.views.sheet import NOT_PUBLISHED
 from mixup_study.views.style import COLOURS, DARK, LIGHT
 
 VEGA_LITE = "6.4"
@@ -29,13 +28,7 @@ DARK_ON_DARK = "#6FA8E8"
 
 def render_page(charts: Mapping[str, Chart], **sections: Any) -> str:
     """Return the page; ``charts`` by the names that the template has for them, ``sections`` as the template asks."""
-    environment = Environment(
-        loader=PackageLoader("mixup_study.views.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = build_environment()
     environment.globals.update(arm_look=arm_look)
     library = f"(() => {{{vl_convert.javascript_bundle(EXPORT, VEGA_LITE)}}})();"
     script = _text("report.js")
@@ -56,7 +49,6 @@ def render_page(charts: Mapping[str, Chart], **sections: Any) -> str:
         script=Markup(script),
         data=Markup(_json(charts)),
         charts=charts,
-        not_published=NOT_PUBLISHED,
         vega_lite=VEGA_LITE,
         **sections,
     )
