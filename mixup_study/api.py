@@ -150,7 +150,8 @@ def run(
 
     On a Ray cluster of this machine with ``cpus`` and ``gpus``, by default all there are; on the one at ``address``;
     or, where ``local``, one trial after the other in this process. ``progress`` prints what the command prints while it
-    trains. Raises InputError where the study cannot be run, and KeyboardInterrupt after Ctrl-C, once the trials under way have saved.
+    trains. Raises InputError where the study cannot be run, and KeyboardInterrupt after Ctrl-C, once the trials under
+    way have saved.
     """
     from mixup_study.errors import Interrupted
     from mixup_study.run import RunOptions, train_study

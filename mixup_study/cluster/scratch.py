@@ -9,31 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from ray._common.utils import get_ray_temp_dir
 
 from mixup_study.errors import InputError
 from mixup_study.files import is_disk_full
 
 PREFIX = "mixup_study-run-"
-ROOM = 100 * 2**20
-"""Bytes that Ray's logs and sockets, and Tune's state, may take."""
 _LOCK = ".lock"
 """Held by a run as long as it lives, whatever ends it."""
-
-
-def check_room() -> None:
-    """Raise InputError where the folders of temporary files have no room for a run: Ray would wait, then fail."""
-    for folder, variable in ((tempfile.gettempdir(), "TMPDIR"), (_find_existing(get_ray_temp_dir()), "RAY_TMPDIR")):
-        free = shutil.disk_usage(folder).free
-        if free < ROOM:
-            raise InputError(
-                f"{folder} has {free / 2**20:.0f} MB free, and Ray needs {ROOM / 2**20:.0f} MB there for a run; free"
-                f" space, or set {variable} to a folder with more"
-            )
-
-
-def _find_existing(folder: str) -> str:
-    return next(str(path) for path in (Path(folder), *Path(folder).parents) if path.exists())
 
 
 @contextmanager

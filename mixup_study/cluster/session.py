@@ -17,7 +17,7 @@ from ray._private import ray_constants
 from ray.job_config import JobConfig
 
 from mixup_study.cluster.head_watch import end_own_ray, watching_head
-from mixup_study.cluster.scratch import check_room
+from mixup_study.cluster.room import check_room
 from mixup_study.errors import ClusterLost, InputError
 from mixup_study.study.document import Resources
 
@@ -139,7 +139,8 @@ def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: s
 
     Without ``address`` the cluster that the variable RAY_ADDRESS names is joined, as Ray does inside its own jobs;
     without that either, one is started on this machine alone. None for ``cpus`` or ``gpus`` means all there are.
-    Raises InputError where there is no cluster at ``address``, or no room for temporary files, and ClusterLost from within once it is gone.
+    Raises InputError where there is no cluster at ``address``, or no room for temporary files, and ClusterLost from
+    within once it is gone.
     """
     os.environ.update(ENVIRONMENT)
     address = address or os.environ.get("RAY_ADDRESS") or "local"

@@ -31,10 +31,11 @@ class LogFile:
         return self._place.exists(self._path)
 
     def open(self) -> int:
-        """Return a file descriptor that appends to a local log. Raises StorageError."""
+        """Return a file descriptor that appends to a local log, within the results. Raises StorageError."""
+        self._place.check_inside(self._path)
         with self._place.writing():
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o644)
 
     def read(self) -> bytes:
         """Return what the log holds so far; of one in a bucket, by the last save. Raises StorageError."""

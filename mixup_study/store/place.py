@@ -119,6 +119,14 @@ class Place:
                 reason += "; the disk is full: free space, then run the same command again, which goes on from here"
             raise StorageError(f"{self.option} {self.shown}: {reason}") from None
 
+    def check_inside(self, path: str) -> None:
+        """Raise StorageError for a file that a symbolic link leads to out of the results, another's perhaps."""
+        if self.local and not Path(path).resolve().is_relative_to(Path(self.root).resolve()):
+            raise StorageError(
+                f"{path}: a symbolic link leads out of the results, to {Path(path).resolve()}; expected a file in"
+                f" {self.root}"
+            )
+
     def list_files(self, folder: str) -> list[fs.FileInfo]:
         """Return the files that stand in a folder of its file system, none where there is no such folder.
 
