@@ -34,6 +34,8 @@ def is_control(sign: str) -> bool:
 
 def escape_controls(text: str) -> str:
     """Return ``text`` with what a terminal would obey, line breaks included, written as escapes."""
+    if text.isprintable():  # which no such sign is
+        return text
     return "".join(sign.encode("unicode_escape").decode() if is_control(sign) else sign for sign in text)
 
 

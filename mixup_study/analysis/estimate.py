@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Collection, Hashable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from mixup_study.catalogue import CATALOGUE
@@ -23,7 +24,8 @@ TRAINING = 3
 
 def cost_kind(trial: Trial) -> Hashable:
     """Return the task of a trial and the fields that decide how long an epoch takes; of an evaluation, its source's."""
-    return (trial.task, *(getattr(trial, name) for name in CATALOGUE.fields_with("cost")))
+    kind: tuple[Any, ...] = attrgetter("task", *CATALOGUE.fields_with("cost"))(trial)
+    return kind
 
 
 def _recorded_kind(record: Mapping[str, Any], source: Mapping[str, Any] | None) -> Hashable:
@@ -70,6 +72,22 @@ def count_flop(trial: Trial) -> float | None:
     return TRAINING * forward * examples * trial.trained_epochs
 
 
+def _find_comparable(
+    trials: Sequence[Trial], records: Collection[Mapping[str, Any]]
+) -> tuple[list[tuple[Trial, float]], list[Trial]]:
+    """Return the trials that records are comparable to, with their seconds per epoch, and the others."""
+    per_epoch = seconds_per_epoch(records)
+    expected: list[tuple[Trial, float]] = []
+    unknown: list[Trial] = []
+    for trial in trials:
+        seconds = per_epoch.get(cost_kind(trial)) if per_epoch else None
+        if seconds is None:
+            unknown.append(trial)
+        else:
+            expected.append((trial, seconds))
+    return expected, unknown
+
+
 def estimate(
     trials: Sequence[Trial],
     records: Collection[Mapping[str, Any]],
@@ -81,8 +99,7 @@ def estimate(
     ``epochs_saved`` holds by trial_id the epochs of the checkpoints that they go on from.
     """
     saved = epochs_saved or {}
-    per_epoch = seconds_per_epoch(records)
-    expected = [(trial, per_epoch[cost_kind(trial)]) for trial in trials if cost_kind(trial) in per_epoch]
+    expected, unknown = _find_comparable(trials, records)
     if not expected:
         known = "no finished trial of the same data set and network in the results"
         return f"estimate: none; {known}" if trials else "nothing to run"
@@ -90,8 +107,7 @@ def estimate(
         seconds * ((trial.trained_epochs or 1) - saved.get(trial.trial_id, 0)) * trial.processes
         for trial, seconds in expected
     )
-    unknown = len(trials) - len(expected)
-    rest = f"; {count_text(unknown, 'trial')} without a comparable one not counted" if unknown else ""
+    rest = f"; {count_text(len(unknown), 'trial')} without a comparable one not counted" if unknown else ""
     side_by_side = f", {duration_text(round(total / slots))} on {count_text(slots, 'slot')}" if slots else ""
     devices = ", ".join(sorted({record["device"] for record in records if record["device"]})) or "an unknown device"
     return f"estimate: {duration_text(round(total))} of training{side_by_side}{rest}, going by trials on {devices}"
@@ -107,8 +123,7 @@ def estimate_gpu_hours(
 
     They follow from the networks' arithmetic alone, at ``tflops`` a GPU or at TFLOPS. ``price`` is of a GPU-hour.
     """
-    per_epoch = seconds_per_epoch(records)
-    unknown = [trial for trial in trials if cost_kind(trial) not in per_epoch]
+    _, unknown = _find_comparable(trials, records)
     counted = [(flop, tflops or TFLOPS[trial.precision]) for trial in unknown if (flop := count_flop(trial))]
     if not counted:
         return None

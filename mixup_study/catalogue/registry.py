@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
 import importlib.util
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -50,20 +50,18 @@ class Catalogue:
         named = self._entries.setdefault(entry.kind, {})
         if named.setdefault(entry.name, entry) != entry:
             raise InputError(f"{entry.noun} {entry.name!r}: there is another of that name; expected a new name")
-        self.__dict__.pop("fields", None)
-        self.__dict__.pop("defaults", None)
-        self.__dict__.pop("seeds", None)
-        self.__dict__.pop("metrics", None)
-        self.__dict__.pop("curves", None)
+        for name, value in vars(Catalogue).items():
+            if isinstance(value, cached_property):
+                self.__dict__.pop(name, None)
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """Return the kinds of components, by the fields that name them: ``task``, ``dataset`` …"""
         return tuple(self._entries)
 
-    def names(self, kind: str) -> tuple[str, ...]:
-        """Return the names of all components of a kind, as ``dataset``."""
-        return tuple(self._entries[kind])
+    def names(self, kind: str) -> Collection[str]:
+        """Return the names of all components of a kind, as ``dataset``, in the order in which they were added."""
+        return self._entries[kind].keys()
 
     def _of(self, kind: type[_C]) -> Mapping[str, _C]:
         return self._entries[kind.kind]  # type: ignore[return-value]  # ``add`` files every entry under its own kind
@@ -148,8 +146,16 @@ class Catalogue:
 
     def fields_with(self, trait: str) -> tuple[str, ...]:
         """Return the fields of which a trait is true or set, as ``caption``."""
-        default = getattr(Traits(), trait)
-        return tuple(name for name, field in self.fields.items() if getattr(field.traits, trait) != default)
+        return self._by_trait[trait]
+
+    @cached_property
+    def _by_trait(self) -> Mapping[str, tuple[str, ...]]:
+        return {
+            trait.name: tuple(
+                n for n, field in self.fields.items() if getattr(field.traits, trait.name) != trait.default
+            )
+            for trait in dataclasses.fields(Traits)
+        }
 
     @cached_property
     def metrics(self) -> Mapping[str, Metric]:
@@ -190,7 +196,7 @@ def _add_module(name: str, source: str) -> None:
     if not isinstance(entries, list | tuple) or not all(isinstance(entry, Component) for entry in entries):
         raise InputError(f"{source}: it has no {ENTRIES}; expected there a list of catalogue entries")
     for entry in entries:
-        CATALOGUE.add(replace(entry, source=_digest_source(name, entry)))
+        CATALOGUE.add(dataclasses.replace(entry, source=_digest_source(name, entry)))
 
 
 def _digest_source(plugin: str, entry: Component) -> str:

@@ -115,9 +115,15 @@ def choose_components(values: Mapping[str, Any]) -> Components:
     unknown = [name for name in values if name not in CATALOGUE.fields]
     if unknown:
         raise _errors(*({"type": "extra_forbidden", "loc": (name,), "input": values[name]} for name in unknown))
-    task = CATALOGUE.tasks[choose_name("task", values, CATALOGUE.fields["task"])]
-    declared = {field.name: field for field in fields_of(task.fields)}
-    return _components(task.name, **{kind: choose_name(kind, values, declared[kind]) for kind in task.chooses})
+    task = choose_name("task", values, CATALOGUE.fields["task"])
+    return _components(task, **{kind: choose_name(kind, values, field) for kind, field in _choices(task).items()})
+
+
+@cache
+def _choices(task: str) -> dict[str, FieldEntry]:
+    """Return how a task declares the kinds of components that its trials choose."""
+    declared = {field.name: field for field in fields_of(CATALOGUE.tasks[task].fields)}
+    return {kind: declared[kind] for kind in CATALOGUE.tasks[task].chooses}
 
 
 @cache

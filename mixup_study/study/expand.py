@@ -5,7 +5,9 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from collections import ChainMap
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +20,7 @@ from mixup_study.study.data_files import FILE_DIGEST, DataFiles, DataMissing
 from mixup_study.study.document import Document
 from mixup_study.study.explain import choose_finding, explain
 from mixup_study.study.source import KeyPath, Source
-from mixup_study.study.trial import Trial
+from mixup_study.study.trial import Trial, class_of
 
 MAX_TRIALS = 1_000_000
 LIKE = "like"
@@ -130,22 +132,23 @@ class Axes:
     ) -> Iterator[Combination]:
         """Yield what values of ``axes``, and of the fields that go with them, add to those ``chosen`` of ``known``."""
         known = {**known, **axes}
+        places = {name: axis.path for name, axis in known.items()}
+        implied = tuple(name for name in known if name not in self._axes)
         for combination in itertools.product(*(axis.values for axis in axes.values())):
             values = dict(zip(axes, combination, strict=True))
             further = _read_settings(axes, values, known, self._source)
             if further:
                 yield from self._combine(known, further, {**chosen, **values})
             else:
-                places = {name: axis.path for name, axis in known.items()}
-                yield Combination({**chosen, **values}, places, tuple(name for name in known if name not in self._axes))
+                yield Combination({**chosen, **values}, places, implied)
 
 
 def _too_many(arm: str, source: Source) -> InputError:
     return source.error(("arms", arm), f"the study expands to more than {MAX_TRIALS:,} trials")
 
 
-def list_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
-    """Return the values of each field that each arm tries, of the models that it needs too."""
+def list_tried(document: Document, source: Source) -> dict[str, dict[str, list[Any]]]:
+    """Return the values of each field that each arm tries, of the models that it needs too, as far as there are any."""
     tried: dict[str, dict[str, list[Any]]] = {}
     for arm, fields in document.arms.items():
         values = {**document.trial, **document.grid, **fields}
@@ -155,8 +158,9 @@ def list_tried(document: Document) -> dict[str, dict[str, list[Any]]]:
                 lists[setting] = [*lists.get(setting, ()), *_alternatives(setting, alternatives)]
         for name in filter(_is_needed, list(values)):
             for model in lists[name]:
-                for setting, value in _model_fields(document, model).items():
-                    lists[setting] = [*lists.get(setting, ()), value]
+                with suppress(InputError):  # of a model that a profile, or --set, may yet put there
+                    for setting, value in read_model(document, source, model, ("arms", arm, name)).fields.items():
+                        lists[setting] = [*lists.get(setting, ()), value]
         tried[arm] = {**_defaults_among(lists), **lists}
     return tried
 
@@ -185,15 +189,35 @@ def _defaults_among(written: Mapping[str, Sequence[Any]]) -> dict[str, list[Any]
     return defaults
 
 
-def _model_fields(document: Document, model: Any) -> dict[str, Any]:
-    """Return the fields of a model by its name, as far as there is one."""
-    fields: dict[str, Any] = {}
-    seen = set()
-    while isinstance(model, str) and model in document.models and model not in seen:
-        seen.add(model)
-        fields = {**document.models[model], **fields}
-        model = fields.pop(LIKE, None)
-    return fields
+@dataclass(frozen=True)
+class Model:
+    """The fields of a model, those of the models that it is like included, and where each was written."""
+
+    fields: Mapping[str, Any]
+    places: Mapping[str, KeyPath]
+
+
+def read_model(document: Document, source: Source, model: Any, path: KeyPath, seen: tuple[str, ...] = ()) -> Model:
+    """Return a model by its name or its fields, which stand at ``path``; ``seen`` are the names that led to it.
+
+    Raises InputError for a model that is not there, or is like itself.
+    """
+    if isinstance(model, str):
+        if model not in document.models:
+            names = ", ".join(document.models)
+            expected = f"expected one of the study's models, {names}" if names else "expected models"
+            raise source.error(path, f"{expected}{nearest(model, document.models)}", value=model)
+        if model in seen:
+            raise source.error(path, "a model is like itself; expected another", value=model)
+        return read_model(document, source, document.models[model], ("models", model), (*seen, model))
+    if not isinstance(model, dict):
+        raise source.error(path, "expected the name of a model, or its fields", value=model)
+    fields = {name: value for name, value in model.items() if name != LIKE}
+    places = {name: (*path, name) for name in fields}
+    if LIKE not in model:
+        return Model(fields, places)
+    base = read_model(document, source, model[LIKE], (*path, LIKE), seen)
+    return Model({**base.fields, **fields}, {**base.places, **places})
 
 
 class Composer:
@@ -203,6 +227,7 @@ class Composer:
         self._document = document
         self._source = source
         self._files = files
+        self._paths: dict[str, KeyPath] = {name: ("trial", name) for name in document.trial}
         self._composed: dict[str, Trial] = {}
         """Needed trials by their fields as JSON: the same object for all who need one."""
 
@@ -212,30 +237,27 @@ class Composer:
         What an evaluation does not take is passed on to the models that it needs.
         """
         fields = {**self._document.trial, **values}
-        paths = {**{name: ("trial", name) for name in self._document.trial}, **paths}
-        needed: tuple[str, ...] = ()
+        paths = ChainMap(dict(paths), self._paths)
         try:
             components = choose_components(fields)
-            needed = components.needed_trials
             fields = self._add_digest(components, fields, paths, ("arms", arm))
-            own = {name: value for name, value in fields.items() if name in components.fields} if needed else fields
         except ValidationError as error:
             raise self._explain(error, paths, ("arms", arm), fields) from None
-        passed = {name: value for name, value in fields.items() if name not in own}
-        models = {
-            name: self._compose_model(own[name], paths[name], passed, paths)
-            for name in needed
-            if own.get(name) is not None
-        }
+        own = fields
+        if components.needed_trials:
+            own = {name: value for name, value in fields.items() if name in components.fields}
+            passed = {name: value for name, value in fields.items() if name not in own}
+            for name in components.needed_trials:
+                if own.get(name) is not None:
+                    own[name] = self._compose_model(own[name], paths[name], passed, paths)
         try:
-            return Trial(**{**own, **models})
+            return class_of(components)(**own)
         except ValidationError as error:
-            raise self._explain(error, paths, ("arms", arm), own) from None
+            raise self._explain(error, paths, ("arms", arm), fields) from None
 
     def complete(self, fields: Mapping[str, Any], at: KeyPath) -> dict[str, Any]:
         """Return fields of a trial with the digest of the files that its data set reads, if it reads any."""
-        paths = {name: ("trial", name) for name in self._document.trial}
-        return self._add_digest(choose_components(fields), fields, paths, at)
+        return self._add_digest(choose_components(fields), fields, self._paths, at)
 
     def _add_digest(
         self, components: Components, fields: Mapping[str, Any], paths: Mapping[str, KeyPath], at: KeyPath
@@ -253,35 +275,16 @@ class Composer:
         self, model: Any, path: KeyPath, passed: Mapping[str, Any], paths: Mapping[str, KeyPath]
     ) -> Trial:
         """Return the trial of a model, by its name or its fields, over those that are ``passed`` on to it."""
-        fields, places = self._resolve(model, path, ())
-        every = {**passed, **fields}
+        read = read_model(self._document, self._source, model, path)
+        every = {**passed, **read.fields}
         key = json.dumps(every, sort_keys=True, default=str)
         if key not in self._composed:
             try:
-                every = self._add_digest(choose_components(every), every, {**paths, **places}, path)
+                every = self._add_digest(choose_components(every), every, {**paths, **read.places}, path)
                 self._composed[key] = Trial(**every)
             except ValidationError as error:
-                raise self._explain(error, {**paths, **places}, path, every) from None
+                raise self._explain(error, {**paths, **read.places}, path, every) from None
         return self._composed[key]
-
-    def _resolve(self, model: Any, path: KeyPath, seen: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, KeyPath]]:
-        """Return the fields of a model and where each was written, those of the model that it is like included."""
-        models = self._document.models
-        if isinstance(model, str):
-            if model not in models:
-                expected = f"expected one of the study's models, {', '.join(models)}" if models else "expected models"
-                raise self._source.error(path, f"{expected}{nearest(model, models)}", value=model)
-            if model in seen:
-                raise self._source.error(path, "a model is like itself; expected another", value=model)
-            return self._resolve(models[model], ("models", model), (*seen, model))
-        if not isinstance(model, dict):
-            raise self._source.error(path, "expected the name of a model, or its fields", value=model)
-        fields = {name: value for name, value in model.items() if name != LIKE}
-        places = {name: (*path, name) for name in fields}
-        if LIKE not in model:
-            return fields, places
-        base_fields, base_places = self._resolve(model[LIKE], (*path, LIKE), seen)
-        return {**base_fields, **fields}, {**base_places, **places}
 
     def _explain(
         self, error: ValidationError, paths: Mapping[str, KeyPath], at: KeyPath, fields: Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -104,11 +105,14 @@ def model_labels(study: Study) -> dict[str, str]:
 
 def list_varied(trials: Iterable[Trial]) -> list[str]:
     """Return the fields that trials differ in, but for those that follow from their components: their defaults."""
-    values: dict[str, set[Any]] = {name: set() for name in CATALOGUE.fields}
-    for trial in trials:
-        for name, seen in values.items():
-            seen.add(getattr(trial, name) if trial.departs(name) else None)
-    return [name for name, seen in values.items() if len(seen) > 1]
+    values: dict[str, set[Any]] = {}
+    counts: Counter[str] = Counter()
+    listed = list(trials)
+    for trial in listed:
+        for name, value in trial.list_departures().items():
+            counts[name] += 1
+            values.setdefault(name, set()).add(value)
+    return [name for name in CATALOGUE.fields if len(values.get(name, ())) > 1 or 0 < counts[name] < len(listed)]
 
 
 def headline_text(task: str, value: float) -> str:

@@ -133,7 +133,7 @@ class GridPlan:
     def __init__(self, study: Study, slots: int) -> None:
         """Take the trials of ``study``, which so many slots train."""
         self._study = study
-        self.trials: dict[str, Trial] = {trial.trial_id: trial for trial in _list_needed_first(study.trials.values())}
+        self.trials: dict[str, Trial] = list_needed_first(study.trials.values())
         self._needs = {
             trial_id: [needed.trial_id for needed in trial.needs]
             for trial_id, trial in self.trials.items()
@@ -242,19 +242,19 @@ class GridPlan:
         return blocked
 
 
-def _list_needed_first(trials: Iterable[Trial]) -> Iterator[Trial]:
-    """Yield each trial once, those that it needs before it."""
-    seen: set[str] = set()
+def list_needed_first(trials: Iterable[Trial]) -> dict[str, Trial]:
+    """Return each trial by its trial_id, those that it needs before it."""
+    listed: dict[str, Trial] = {}
 
-    def expand(trial: Trial) -> Iterator[Trial]:
-        if trial.trial_id not in seen:
+    def add(trial: Trial) -> None:
+        if trial.trial_id not in listed:
             for needed in trial.needs:
-                yield from expand(needed)
-            seen.add(trial.trial_id)
-            yield trial
+                add(needed)
+            listed[trial.trial_id] = trial
 
     for trial in trials:
-        yield from expand(trial)
+        add(trial)
+    return listed
 
 
 def _count_turns(study: Study) -> dict[str, int]:

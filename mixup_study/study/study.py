@@ -186,7 +186,7 @@ class StudyFile:
         cells = tuple(sorted((*expand(document, source, files), *placeholders), key=lambda cell: order.index(cell.arm)))
         _check_measured(document.table, cells, source)
         _check_settings(document.table, cells if document.table.pick is None else placeholders, source)
-        tried = (list_tried(self._document), list_tried(document))
+        tried = (list_tried(self._document, self._base), list_tried(document, source))
         check_claims(document.claims, source, tried, _measured(cells), document.table.metric)
         return Study(
             name=document.name,

@@ -33,11 +33,11 @@ class Trial(CoreFields):
 
     def __new__(cls, **fields: Any) -> Trial:
         """Choose the class by the components."""
-        return object.__new__(_class_of(choose_components(fields)) if cls is Trial else cls)
+        return object.__new__(class_of(choose_components(fields)) if cls is Trial else cls)
 
     def __init__(self, **fields: Any) -> None:
-        """Validate the fields, components first."""
-        components = choose_components(fields)
+        """Validate the fields, which are those of the components of its class."""
+        components = self.components
         accepted = components.accept(fields)
         for name in components.needed_trials:
             if isinstance(accepted.get(name), Mapping):
@@ -124,6 +124,17 @@ class Trial(CoreFields):
             return bool(getattr(self, name) != type(self).model_fields[name].default)
         return self.evaluated is not None and self.evaluated.departs(name)
 
+    def list_departures(self) -> dict[str, Any]:
+        """Return the values of the fields that the trial ``departs`` in, by name."""
+        evaluated, declared = self.evaluated, type(self).model_fields
+        inherited = {} if evaluated is None else evaluated.list_departures()
+        departures = {name: value for name, value in inherited.items() if name not in self.components.fields}
+        for name in self.model_fields_set:
+            value = getattr(self, name)
+            if value != declared[name].default:
+                departures[name] = value
+        return departures
+
     def flat(self) -> dict[str, Any]:
         """Return every field of the catalogue by name, in the order of the result columns.
 
@@ -152,7 +163,7 @@ SentTrial = Annotated[Trial, PlainValidator(_read_trial), PlainSerializer(_field
 
 
 @cache
-def _class_of(components: Components) -> type[Trial]:
+def class_of(components: Components) -> type[Trial]:
     """Return the class of the trials of some components, which inherits the fields that each declares."""
     order = (components.optimizer, components.method, components.network, components.dataset, components.task)
     declared = dict.fromkeys(component.fields for component in order if component is not None)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import shutil
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple, get_args
 
-from rich import box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table as TextTable
+from rich.text import Text
 
 from mixup_study.views.latex import render_latex
 from mixup_study.views.sheet import NOT_PUBLISHED, Row, Sheet
@@ -22,6 +22,8 @@ Format = Literal["text", "markdown", "latex", "csv"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 GAP = 3
 """Signs between two columns of text; one less where that keeps numbers whole."""
+_CONSOLE = Console(width=80)
+"""What Rich breaks lines for, of whatever width."""
 
 
 def render(sheet: Sheet, format: Format) -> str:
@@ -58,19 +60,41 @@ def _text(sheet: Sheet) -> str:
         sheet = replace(sheet, published=short)
         columns = _measure_columns(sheet)
     is_tight = sum(column.unbroken for column in columns) + _count_between(sheet, GAP) > width
-    space = width - _count_between(sheet, GAP - is_tight)
-    table = TextTable(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=is_tight)
-    for index, (heading, share) in enumerate(zip(_list_headings(sheet), _share_space(columns, space), strict=True)):
-        table.add_column(heading, justify="right" if index in sheet.numeric else "left", width=share)
+    gap = " " * (GAP - is_tight)
+    shares = _share_space(columns, width - _count_between(sheet, len(gap)))
+    headings = [_break(heading, share) for heading, share in zip(_list_headings(sheet), shares, strict=True)]
+    height = max(map(len, headings))
+    headings = [[*[""] * (height - len(heading)), *heading] for heading in headings]  # those of one line stand below
+    lines = _align(headings, shares, sheet.numeric, gap)
+    lines.append(" " + "─" * (sum(shares) + len(gap) * (len(shares) - 1)))
     for index, row in enumerate(sheet.texts(_mark)):
-        if index in sheet.breaks:
-            table.add_section()
-        table.add_row(*row)
-    out = io.StringIO()
-    Console(file=out, width=width, markup=False, emoji=False).print(table)
-    body = "\n".join(line.rstrip() for line in out.getvalue().splitlines()).strip("\n")
+        if index in sheet.breaks and index:
+            lines.append("")
+        entries = [_break(entry, share) for entry, share in zip(row, shares, strict=True)]
+        lines += _align(entries, shares, sheet.numeric, gap)
+    body = "\n".join(lines).strip("\n")
     caption = textwrap.fill(sheet.caption, min(width, 120))
     return f"{caption}\n\n{body}\n" if caption else f"{body}\n"
+
+
+def _align(entries: Sequence[Sequence[str]], widths: Sequence[int], right: Collection[int], gap: str) -> list[str]:
+    """Return the lines of a row by those of its entries, the columns ``right`` aligned right."""
+    lines = []
+    for parts in itertools.zip_longest(*entries, fillvalue=""):
+        padding = [" " * (width - cell_len(part)) for part, width in zip(parts, widths, strict=True)]
+        texts = (
+            space + part if column in right else part + space
+            for column, (part, space) in enumerate(zip(parts, padding, strict=True))
+        )
+        lines.append(f" {gap.join(texts)}".rstrip())
+    return lines
+
+
+def _break(entry: str, width: int) -> Sequence[str]:
+    """Return the lines of an entry, none wider than ``width``: broken between words where that is possible."""
+    if cell_len(entry) <= width and "\n" not in entry:
+        return (entry,)
+    return [line.plain.rstrip() for line in Text(entry).wrap(_CONSOLE, width, overflow="fold")] or [""]
 
 
 def _list_headings(sheet: Sheet) -> list[str]:
@@ -104,7 +128,7 @@ def _measure_columns(sheet: Sheet) -> list[_Width]:
     rows = sheet.texts(_mark)
     widths = []
     for column, heading in enumerate(_list_headings(sheet)):
-        entries = [row[column] for row in rows]
+        entries = {row[column] for row in rows}
         words = max(map(cell_len, " ".join([heading, *entries]).split()), default=1)
         longest = max([words, *map(cell_len, entries)])
         unbroken = longest if column in sheet.numeric else words
@@ -112,11 +136,14 @@ def _measure_columns(sheet: Sheet) -> list[_Width]:
     return widths
 
 
-def _share_space(columns: Sequence[_Width], space: int) -> Sequence[int | None]:
-    """Return the widths of columns that fit into ``space``, first for what is best kept whole; None where none do."""
+def _share_space(columns: Sequence[_Width], space: int) -> Sequence[int]:
+    """Return the widths of columns that fit into ``space``, first for what is best kept whole.
+
+    Where words do not fit, the widest columns break theirs.
+    """
     shares = [column.words for column in columns]
-    if sum(shares) > space:
-        return [None] * len(columns)
+    while sum(shares) > space and max(shares) > 1:
+        shares[shares.index(max(shares))] -= 1
     for wanted in [[column[level] for column in columns] for level in range(1, len(_Width._fields))]:
         lacking = [width - share for width, share in zip(wanted, shares, strict=True)]
         for _ in range(min(space - sum(shares), sum(lacking))):

@@ -10,7 +10,7 @@ from mixup_study.analysis.table import cell_ids
 from mixup_study.store.checkpoints import CheckpointEntry
 from mixup_study.study.expand import Cell
 from mixup_study.study.labels import list_varied, plain, time_text
-from mixup_study.study.plan import GridPlan
+from mixup_study.study.plan import list_needed_first
 from mixup_study.views.sheet import Sheet
 
 SLOWEST = 10
@@ -25,8 +25,8 @@ def trials_sheet(findings: Findings, checkpoints: Mapping[str, CheckpointEntry] 
     need, and that are none of the study's own trials, follow; they are of no arm.
     """
     study = findings.study
-    trials = GridPlan(study, 1).trials
-    models = [(Cell("", trial), trial_id) for trial_id, trial in trials.items() if trial_id not in study.trials]
+    every_trial = list_needed_first(study.trials.values())
+    models = [(Cell("", trial), trial_id) for trial_id, trial in every_trial.items() if trial_id not in study.trials]
     cells = study.every_cell
     varied = list_varied(cell.trial for cell in cells)
     rows = []

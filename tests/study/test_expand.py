@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
 from mixup_study.study.plan import GridPlan
 from mixup_study.study.study import Study, StudyFile
@@ -188,6 +189,20 @@ def test_fields_beside_a_value_may_have_fields_beside_theirs_and_an_arm_adds_its
     ]
     assert {cell.trial.width for cell in study.cells if cell.trial.model == "preact_resnet18"} == {4}
     assert all("model" not in cell.settings for cell in study.cells)
+
+
+def test_a_claim_may_name_what_a_model_within_an_arm_has(tmp_path: Path) -> None:
+    claims = "claims: [{text: A, section: '1', compare: [{higher: {arm: itself, alpha: 2}, than: white}]}]\n"
+    assert len(load(tmp_path, EVALUATIONS + claims).claims) == 1
+    with pytest.raises(InputError, match=r"alpha: 3"):
+        load(tmp_path, EVALUATIONS + claims.replace("alpha: 2", "alpha: 3"))
+
+
+@pytest.mark.parametrize("text", [GRID, EVALUATIONS])
+def test_a_trial_lists_the_fields_that_it_departs_in(tmp_path: Path, text: str) -> None:
+    for trial in load(tmp_path, text).trials.values():
+        departures = {name: getattr(trial, name) for name in CATALOGUE.fields if trial.departs(name)}
+        assert trial.list_departures() == departures
 
 
 def test_the_paper_profile_of_imagenet_is_table_1() -> None:

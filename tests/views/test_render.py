@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import re
+import time
 
 import pytest
 
@@ -69,6 +70,23 @@ def test_text_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = render(one_entry("word " * 40, title="word " * 40), "text")
     assert max(len(line) for line in shown.splitlines()) <= 60
     assert shown.count("word") == 120
+
+
+def test_text_breaks_what_is_wider_than_its_column_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    lines = render(Sheet(["trial_id", "error"], [["0123456789abcdef", "12.51 (13.5)"]]), "text").splitlines()
+    assert max(map(len, lines)) <= 20
+    columns = [line.split() for line in lines[2:]]
+    assert "".join(columns[0][:1] + [parts[0] for parts in columns[1:]]) == "0123456789abcdef"
+    assert "".join(part for parts in columns for part in parts[1:]) == "12.51(13.5)"
+
+
+def test_ten_thousand_rows_are_written_at_once() -> None:
+    sheet = Sheet(["trial_id", "arm", "alpha", "seed"], [[f"{n:016x}", "mixup", "0.2", str(n)] for n in range(10_000)])
+    begun = time.process_time()
+    lines = render(sheet, "text").splitlines()
+    assert len(lines) == 10_002
+    assert time.process_time() - begun < 2  # 0.15 s, and a table of Rich's takes 5
 
 
 PAPER = Sheet(
