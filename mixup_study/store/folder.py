@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from pyarrow import fs
 
 from mixup_study.catalogue import CATALOGUE
+from mixup_study.errors import escape_controls
 from mixup_study.store.place import Place
 
 MERGED = "merged"
@@ -283,7 +284,9 @@ class RecordFolder:
         for path in self._merged():
             try:
                 with self._fs.open_input_file(path) as file:
-                    column = pq.ParquetFile(file, read_dictionary=[self._key]).read([self._key])[self._key]
+                    parquet = pq.ParquetFile(file, read_dictionary=[self._key])
+                    _check_rows(parquet, file.size())
+                    column = parquet.read([self._key])[self._key]
             except FileNotFoundError:
                 continue
             except (pa.ArrowException, OSError, KeyError) as error:
@@ -315,7 +318,9 @@ class RecordFolder:
         try:
             with self._fs.open_input_file(path) as file:
                 content = file.read_buffer()
-            table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=len(content) > 2**20)
+            parquet = pq.ParquetFile(pa.BufferReader(content))
+            _check_rows(parquet, len(content))
+            table = parquet.read(use_threads=len(content) > 2**20)
             names = set(table.column_names)
             for needed in {self._key, "status"} & set(self._schema.names):
                 if needed not in names or table[needed].null_count:
@@ -362,6 +367,16 @@ class RecordFolder:
             self._fs.delete_file(path)
 
 
+def _check_rows(file: pq.ParquetFile, size: int) -> None:
+    """Raise ArrowInvalid for a file of more rows than bytes: they repeat one another, as no records do.
+
+    Such a file of 400 kB may take tens of gigabytes of memory.
+    """
+    rows = file.metadata.num_rows
+    if rows > size:
+        raise pa.ArrowInvalid(f"{rows:,} rows in {size:,} bytes; expected rows that differ")
+
+
 def _default(name: str) -> Any:
     """Return what a trial recorded before a field was added had for it; None of a column that is no field."""
     return CATALOGUE.defaults.get(name)
@@ -386,4 +401,4 @@ def _rows(path: str) -> int:
 
 
 def _damage(path: str, error: Exception) -> str:
-    return f"{path}: not a record, skipped: {' '.join(str(error).split())[:200]}"
+    return escape_controls(f"{path}: not a record, skipped: {' '.join(str(error).split())[:200]}")

@@ -203,6 +203,17 @@ def test_a_failure_written_beside_a_success_does_not_hide_it(
 # Files that are not to be merged.
 
 
+def test_the_name_of_a_damaged_file_does_nothing_to_a_terminal(tmp_path: Path) -> None:
+    lines: list[str] = []
+    folder = tmp_path / "trials"
+    folder.mkdir()
+    (folder / "\x1b[2Ja\nb.parquet").write_bytes(b"x")
+    ResultStore(str(tmp_path), lines.append).trials()
+    (line,) = lines
+    assert line.startswith(f"{folder}/\\x1b[2Ja\\nb.parquet: not a record, skipped: ")
+    assert line.isprintable()
+
+
 def test_a_damaged_file_is_named_and_kept(location: Location, record: RecordMaker) -> None:
     lines: list[str] = []
     store = ResultStore(location.url, lines.append)
@@ -210,7 +221,10 @@ def test_a_damaged_file_is_named_and_kept(location: Location, record: RecordMake
     whole = f"trials/{record(seed=3).trial.trial_id}.parquet"
     location.write(whole, location.read(whole)[:-100])
     location.write_table("trials/merged/5-foreign.parquet", pa.table({"name": ["someone"]}))
-    damaged = [whole, "trials/merged/5-foreign.parquet"]
+    repeated = pa.table({"trial_id": ["0123456789abcdef"] * 100_000, "status": ["done"] * 100_000})
+    for name in ("trials/repeated.parquet", "trials/merged/5-repeated.parquet"):
+        location.write_table(name, repeated)
+    damaged = [whole, "trials/merged/5-foreign.parquet", "trials/merged/5-repeated.parquet", "trials/repeated.parquet"]
     contents = [location.read(name) for name in damaged]
     store.compact()
     assert {line.split(": ")[0] for line in lines} == {location.path(name) for name in damaged}
