@@ -112,6 +112,9 @@ class Starts:
     def waited(self, line: str) -> None:
         pass
 
+    def resized(self, slots: int) -> None:
+        pass
+
     def interrupted(self, line: str) -> None:
         pass
 

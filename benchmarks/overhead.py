@@ -43,6 +43,9 @@ class Clock:
     def waited(self, line: str) -> None:
         raise SystemExit(line)
 
+    def resized(self, slots: int) -> None:
+        raise SystemExit(f"the cluster has {slots} slots now")
+
     def interrupted(self, line: str) -> None:
         pass
 

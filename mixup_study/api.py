@@ -170,7 +170,7 @@ def run(
     outcome = ran.outcome.progress
     failed = len(outcome.failures)
     failures = tuple(ran.outcome.failure_lines(store.done()))
-    return RunSummary(outcome.completed - failed, reused, failed, failures, ran.outcome.seconds)
+    return RunSummary(outcome.completed - failed, reused, failed, failures, ran.outcome.slot_time.seconds)
 
 
 def table(study: Study) -> pd.DataFrame:

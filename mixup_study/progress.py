@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from mixup_study.analysis.efficiency import SlotTime
 from mixup_study.analysis.remaining import Remaining, RemainingTime
 from mixup_study.cluster.interrupt import print_now
 from mixup_study.study.labels import count_text, headline_text
@@ -73,11 +74,12 @@ class RunProgress:
         remaining_time: RemainingTime | None = None,
         clock: Callable[[], float] = time.monotonic,
         table: GrowingTable | None = None,
+        slots: int = 1,
     ) -> None:
         """Follow the trials of ``plan`` but for those ``done``.
 
         ``remaining_time`` is that of one slot without records where it is left out; ``clock`` returns seconds. A
-        terminal that is high enough shows ``table`` too.
+        terminal that is high enough shows ``table`` too. The run begins with so many ``slots``.
         """
         self._console = console
         self._plan = plan
@@ -91,6 +93,8 @@ class RunProgress:
         self._table = table
         self._clock = clock
         self._begun = clock()
+        self._slots = slots
+        self._slot_time = SlotTime(slots, self._begun)
         self._remaining_time = RemainingTime(1, {}, {}) if remaining_time is None else remaining_time
         self._remaining: Remaining | None = None
         self._counted_at = self._count_at = self._begun
@@ -144,6 +148,12 @@ class RunProgress:
         return self._clock() - self._begun
 
     @property
+    def slot_time(self) -> SlotTime:
+        """Return how many slots there were since the run began to schedule, and for how long."""
+        self._slot_time.advance(self._clock())
+        return self._slot_time
+
+    @property
     def log_names(self) -> dict[str, str]:
         """Return by trial_id the log that each trial was to be kept in, of those that started."""
         return {trial_id: progress.job.name for trial_id, progress in self._jobs.items()}
@@ -178,6 +188,14 @@ class RunProgress:
     def waited(self, line: str) -> None:
         """Print what the run waits for."""
         self._console.print(line, highlight=False, soft_wrap=True)
+
+    def resized(self, slots: int) -> None:
+        """Print that there are so many slots from now on, and count on them."""
+        self._console.print(f"on {count_text(slots, 'slot')} from now on, {self._slots} before", highlight=False)
+        self._slots = slots
+        self._slot_time.resize(slots, self._clock())
+        self._remaining_time.resize(slots)
+        self._count_at = self._clock()
 
     def interrupted(self, line: str) -> None:
         """Show that a signal asked the run to end: in the live view, which the next refresh does, or at once."""
@@ -269,7 +287,7 @@ class RunProgress:
             table.add_row("", f"{count_text(count, 'evaluation')} waiting for {count_text(models, 'model')}")
         if self._notice:
             table.add_row("", self._notice)
-        self._bar.update(self._task, left=self._left_text())
+        self._bar.update(self._task, description=f"trials on {count_text(self._slots, 'slot')}", left=self._left_text())
         lines = [] if self._table is None else self._table.lines
         if not lines or len(lines) + table.row_count + FRAME > self._console.height:
             return Group(self._bar, table)

@@ -16,7 +16,7 @@ from typing import TextIO
 from rich.console import Console
 
 from mixup_study import cli
-from mixup_study.analysis.efficiency import efficiency_text
+from mixup_study.analysis.efficiency import SlotTime, efficiency_text
 from mixup_study.analysis.estimate import list_columns, seconds_per_epoch
 from mixup_study.analysis.findings import Findings
 from mixup_study.analysis.remaining import RemainingTime
@@ -59,13 +59,12 @@ class Outcome:
     plan: Plan
     logs: Mapping[str, LogFile]
     """By trial_id, of the trials that started."""
-    slots: int
-    seconds: float
+    slot_time: SlotTime
 
     @property
     def efficiency(self) -> str:
         """Return which part of the time the slots trained."""
-        return f"efficiency: {efficiency_text(self.progress.train_seconds, self.slots, self.seconds)}"
+        return f"efficiency: {efficiency_text(self.progress.train_seconds, self.slot_time)}"
 
     def failure_lines(self, done: Collection[str]) -> list[str]:
         """Return a line for each trial that is missing: what ended it and where its log is, or what it waits for.
@@ -362,7 +361,7 @@ def _train(
     per_epoch = seconds_per_epoch(store.trials().select(list_columns()).to_pylist())
     console = Console(file=out, markup=False, emoji=False)
     remaining_time = RemainingTime(slots, per_epoch, saved)
-    progress = RunProgress(console, plan, done, remaining_time, table=GrowingTable(study, store))
+    progress = RunProgress(console, plan, done, remaining_time, table=GrowingTable(study, store), slots=slots)
     try:
         with progress:
             executor.run(plan, settings, done, [progress])
@@ -376,7 +375,7 @@ def _train(
         )
         return interrupted
     logs = {trial_id: LogFile(store.location, name) for trial_id, name in progress.log_names.items()}
-    return Outcome(progress, plan, logs, slots, progress.seconds)
+    return Outcome(progress, plan, logs, progress.slot_time)
 
 
 def _find_checkpoints(plan: Plan, done: Collection[str], store: ResultStore) -> Mapping[str, CheckpointEntry]:

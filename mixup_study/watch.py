@@ -52,10 +52,13 @@ def _follow(watched: WatchedStudy, interval: float) -> None:
     saved = {trial_id: entry.epochs for trial_id, entry in watched.read_checkpoints().items()}
     per_epoch = seconds_per_epoch(store.trials().select(list_columns()).to_pylist())
     runs = watched.list_runs()
-    remaining_time = RemainingTime(sum(run.slots for run in runs), per_epoch, saved)
+    slots = sum(run.slots for run in runs)
+    remaining_time = RemainingTime(slots, per_epoch, saved)
     console = Console(file=sys.stdout, markup=False, emoji=False)
     table = GrowingTable(study, ResultStore(store.location))
-    progress = RunProgress(console, cast("Plan", watched.latest_plan), watched.done, remaining_time, table=table)
+    progress = RunProgress(
+        console, cast("Plan", watched.latest_plan), watched.done, remaining_time, table=table, slots=slots
+    )
     was_running = bool(runs)
     with progress:
         if not runs:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 from rich.console import Console
 
+from mixup_study.analysis.efficiency import efficiency_text
 from mixup_study.analysis.remaining import RemainingTime
 from mixup_study.progress import RunProgress
 from mixup_study.store.store import ResultStore
@@ -165,3 +166,31 @@ def test_a_table_that_takes_long_to_read_is_read_seldom(load: Loader, store: Res
         table.update()
         reads += bool(table.lines)
     assert 2 <= reads <= 0.02 * 1000 + 2
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_slots_that_join_are_shown_and_counted_from_then_on(
+    terminal: bool, follow: Callable[[bool], Following]
+) -> None:
+    run = follow(terminal)
+    with run.progress:
+        run.train(run.trials[0], 20, 3.0)
+        run.end(run.trials[0])
+        assert "trials on 1 slot " in view(run)
+        assert "about 5 min left" in view(run)
+        run.progress.resized(5)
+        assert "trials on 5 slots " in view(run)
+        assert "on 5 slots from now on, 1 before" in plain(run.out.getvalue())
+        run.train(run.trials[1], 10, 3.0)
+        assert "about 1 min left" in view(run)
+    assert efficiency_text(run.progress.train_seconds, run.progress.slot_time) == (
+        "40.0 s of training in 1 to 5 slots over 1 min 30 s = 19%"  # of 60 s and 5 x 30 s
+    )
+
+
+def test_the_efficiency_of_slots_that_stay(follow: Callable[[bool], Following]) -> None:
+    run = follow(False)
+    run.train(run.trials[0], 20, 3.0)
+    run.end(run.trials[0])
+    text = efficiency_text(run.progress.train_seconds, run.progress.slot_time)
+    assert text == "40.0 s of training in 1 slot x 1 min 0 s = 67%"

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mixup_study.analysis.table import Records
-from mixup_study.study.labels import duration_text
+from mixup_study.study.labels import count_text, duration_text
 from mixup_study.study.study import Study
 
 IDLE = 60.0
@@ -62,16 +62,48 @@ class SlotUse:
     @property
     def text(self) -> str:
         """Return how well the slots were used, as ``run`` does of its own."""
-        return efficiency_text(self.train_seconds, len(self.slots), self.seconds)
+        time = SlotTime(len(self.slots), 0.0)
+        time.advance(self.seconds)
+        return efficiency_text(self.train_seconds, time)
 
 
-def efficiency_text(train_seconds: float, slots: int, seconds: float) -> str:
-    """Return in which part of ``seconds`` the slots trained: ``35.2 s of training in 2 slots x 20 s = 88%``."""
-    share = train_seconds / (slots * seconds) if seconds else 0.0
-    return (
-        f"{duration_text(train_seconds)} of training in {slots} slot{'' if slots == 1 else 's'} x"
-        f" {duration_text(seconds)} = {share:.0%}"
-    )
+class SlotTime:
+    """How many slots there were, and for how long. Times are in seconds of one clock."""
+
+    def __init__(self, slots: int, now: float) -> None:
+        """Begin with so many slots."""
+        self._slots = slots
+        self._begun = self._at = now
+        self.least = self.most = slots
+        self.slot_seconds = 0.0
+        """Seconds of all slots together, until the last call."""
+
+    @property
+    def seconds(self) -> float:
+        """Return the seconds from the first call to the last."""
+        return self._at - self._begun
+
+    def advance(self, now: float) -> None:
+        """Count the time that has passed."""
+        self.slot_seconds += self._slots * (now - self._at)
+        self._at = now
+
+    def resize(self, slots: int, now: float) -> None:
+        """Count the time that has passed; there are so many slots from now on."""
+        self.advance(now)
+        self._slots = slots
+        self.least, self.most = min(self.least, slots), max(self.most, slots)
+
+
+def efficiency_text(train_seconds: float, time: SlotTime) -> str:
+    """Return in which part of their time slots trained: ``35.2 s of training in 2 slots x 20 s = 88%``.
+
+    Where their number changed: ``35.2 s of training in 1 to 2 slots over 30 s = 80%``.
+    """
+    share = train_seconds / time.slot_seconds if time.slot_seconds else 0.0
+    slots = count_text(time.most, "slot")
+    slots = f"{slots} x" if time.least == time.most else f"{time.least} to {slots} over"
+    return f"{duration_text(train_seconds)} of training in {slots} {duration_text(time.seconds)} = {share:.0%}"
 
 
 def ended_at(record: Mapping[str, Any]) -> datetime | None:

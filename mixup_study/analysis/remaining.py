@@ -78,6 +78,10 @@ class RemainingTime:
         self._costs: dict[str, tuple[Hashable, int, int]] = {}
         """Kind, epochs and processes by trial_id."""
 
+    def resize(self, slots: int) -> None:
+        """Take note that there are so many slots from now on."""
+        self._slots = max(slots, 1)
+
     def start(self, job: Job, trial_ids: Sequence[str], now: float) -> None:
         """Take note that these trials of a job begin, or go on."""
         before = self._jobs.get(trial_ids[0]) if trial_ids else None

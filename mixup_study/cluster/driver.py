@@ -58,15 +58,18 @@ class Driver:
         ray_version: str | None = None,
         stops: TrialStops | None = None,
     ) -> None:
-        """Begin with ``done``, the trial_ids recorded; ``ray_version`` goes into the records of failures.
+        """Begin with ``done``, the trial_ids recorded, and so many ``slots``, which ``resize`` changes.
 
-        ``stops`` names the trials that are to stop, each alone; none where it is left out.
+        ``ray_version`` goes into the records of failures. ``stops`` names the trials that are to stop, each alone;
+        none where it is left out.
         """
         self.plan = plan
         self.settings = settings
         self.bad_input: str | None = None
         """Why the run cannot go on, once it cannot."""
-        self._free = slots
+        self._slots = slots
+        self._busy = 0
+        """Slots that the jobs under way hold, or wait for where there are fewer by now."""
         self._listeners = listeners
         self._ray_version = ray_version
         self._stops = TrialStops() if stops is None else stops
@@ -102,16 +105,14 @@ class Driver:
     def next_job(self) -> Job | None:
         """Return the first job that fits the free slots, as under way from now on; None where there is none."""
         self._ask_plan()
-        fitting = [jobs for workers, jobs in self._ready.items() if workers <= self._free]
+        fitting = [jobs for workers, jobs in self._ready.items() if workers <= self._slots - self._busy]
         if not fitting:
-            if self._ready and not self._jobs:
-                raise RuntimeError(f"a job of {min(self._ready)} workers fits nowhere, though every slot is free")
             return None
         jobs = min(fitting, key=lambda jobs: jobs[0][0])
         _, job = jobs.popleft()
         if not jobs:
             del self._ready[job.workers]
-        self._free -= job.workers
+        self._busy += job.workers
         self._jobs[job.name] = job
         return job
 
@@ -158,6 +159,12 @@ class Driver:
             case Interrupted():
                 pass  # its trials have not ended
 
+    def resize(self, slots: int) -> None:
+        """Take note that there are so many slots from now on."""
+        self._slots = slots
+        for listener in self._listeners:
+            listener.resized(slots)
+
     def report_waiting(self, line: str) -> None:
         """Report what the run waits for that trains nothing, or that it goes on."""
         for listener in self._listeners:
@@ -193,7 +200,7 @@ class Driver:
         """Take note that a job is over; a trial of it that left no record is not waited for."""
         self._started_at.pop(name, None)
         job = self._jobs.pop(name)
-        self._free += job.workers
+        self._busy -= job.workers
         if self._stops.include(job.trial_ids):
             for trial_id in self._unfinished(job):
                 error = "stopped on request; the same command goes on with it"

@@ -33,6 +33,9 @@ class Listener(Protocol):
     def waited(self, line: str) -> None:
         """Take note of what the run waits for that trains nothing, or that it goes on."""
 
+    def resized(self, slots: int) -> None:
+        """Take note that there are so many slots from now on."""
+
     def interrupted(self, line: str) -> None:
         """Take note that a signal asked the run to end; called within its handler, so it must wait for nothing."""
 

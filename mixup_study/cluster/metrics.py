@@ -221,6 +221,9 @@ class StudyMetrics(_Gauges):
     def waited(self, line: str) -> None:
         """Show nothing: that no trial runs is seen."""
 
+    def resized(self, slots: int) -> None:
+        """Show nothing: Ray shows its nodes itself."""
+
     def interrupted(self, line: str) -> None:
         """Show nothing of a signal."""
 

@@ -18,6 +18,7 @@ from ray.tune.trainable import wrap_function
 
 from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.board import Board
+from mixup_study.cluster.capacity import Capacity
 from mixup_study.cluster.driver import Driver, JobFailure
 from mixup_study.cluster.executor import Listener
 from mixup_study.cluster.interrupt import Interrupt
@@ -40,7 +41,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 @dataclass(frozen=True)
 class RayExecutor:
-    """Trains on a Ray cluster, in as many processes side by side as it has slots for.
+    """Trains on a Ray cluster, in as many processes side by side as it has slots for: more where nodes join it.
 
     Jobs of one worker share reused Tune actors. Of a job of several, the Tune actor holds no slot, and its Train
     workers one each.
@@ -78,7 +79,7 @@ class RayExecutor:
         try:
             with interrupt.listening(self.grace + LEAVING_SECONDS), StudyMetrics(plan, done) as metrics:
                 driver = Driver(plan, settings, slots, done, [*listeners, metrics], ray.__version__, self.stops)
-                _run_tune(driver, board, interrupt)
+                _run_tune(driver, Capacity(settings.resources, slots, driver.resize), board, interrupt)
         finally:
             with suppress(ray.exceptions.RayError):  # the cluster may be gone
                 board.remove()
@@ -87,7 +88,7 @@ class RayExecutor:
         interrupt.check()
 
 
-def _run_tune(driver: Driver, board: Board, interrupt: Interrupt) -> None:
+def _run_tune(driver: Driver, capacity: Capacity, board: Board, interrupt: Interrupt) -> None:
     resources = driver.settings.resources
     slot = tune.PlacementGroupFactory([{"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {})}])
     no_slot = tune.PlacementGroupFactory([{"memory": 1.0}])  # Tune wants a trial to hold something
@@ -110,7 +111,7 @@ def _run_tune(driver: Driver, board: Board, interrupt: Interrupt) -> None:
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 verbose=0,
-                callbacks=[TuneCallbacks(driver, board, interrupt, stopper)],
+                callbacks=[TuneCallbacks(driver, capacity, board, interrupt, stopper)],
                 stop=stopper,
                 failure_config=tune.FailureConfig(max_failures=driver.settings.retries),
             ),
@@ -195,9 +196,12 @@ class RunStopper(_Live, tune.Stopper):
 class TuneCallbacks(_Live, tune.Callback):
     """Translates what Tune reports into what the driver wants to know."""
 
-    def __init__(self, driver: Driver, board: Board, interrupt: Interrupt, stopper: RunStopper) -> None:
+    def __init__(
+        self, driver: Driver, capacity: Capacity, board: Board, interrupt: Interrupt, stopper: RunStopper
+    ) -> None:
         """Tell ``driver``, and end the run after a signal through ``board`` and ``stopper``."""
         self._driver = driver
+        self._capacity = capacity
         self._board = board
         self._interrupt = interrupt
         self._stopper = stopper
@@ -213,6 +217,7 @@ class TuneCallbacks(_Live, tune.Callback):
                 self._stopping.add(name)
                 self._board.request_stop(name)
         if not self._interrupt.requested:
+            self._capacity.check()
             self._watch.check(training=bool(self._driver.running))
             return
         if self._saving is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import ray
 from ray._private import ray_constants
+from ray._private.state import state as ray_state
 from ray.job_config import JobConfig
 
 from mixup_study.cluster.head_watch import end_own_ray, watching_head
@@ -112,8 +113,9 @@ def _protect_token() -> None:
 
 
 def count_nodes() -> tuple[tuple[float, float], ...]:
-    """Return the CPUs and GPUs of each node of the cluster that is alive."""
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    """Return the CPUs and GPUs of each node of the cluster that is alive, and not about to leave."""
+    leaving = ray_state.get_draining_nodes()
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"] and node["NodeID"] not in leaving]
     return tuple((resources.get("CPU", 0.0), resources.get("GPU", 0.0)) for resources in alive)
 
 

@@ -74,6 +74,9 @@ class Notes:
     def waited(self, line: str) -> None:
         self.calls.append(("waited", line))
 
+    def resized(self, slots: int) -> None:
+        self.calls.append(("resized", slots))
+
     def interrupted(self, line: str) -> None:
         self.calls.append(("interrupted", line))
 
@@ -165,6 +168,26 @@ def test_jobs_of_different_sizes_share_the_slots_in_the_order_of_the_study(
     driver.end(first.name)
     assert arms(driver) == ["mixup"]  # three slots are not free, and one shall not wait for them
     assert not driver.exhausted
+
+
+def test_slots_that_are_added_take_jobs_and_those_that_are_lost_take_none(
+    drive: Callable[..., tuple[Driver, Notes]],
+) -> None:
+    driver, notes = drive(slots=1)
+    first = driver.next_job()
+    assert first is not None
+    assert arms(driver) == []
+    driver.resize(3)
+    assert arms(driver) == ["pair"]
+    driver.resize(2)  # of a node with a slot of the pair, which waits for another
+    driver.end(first.name)
+    assert arms(driver) == []
+    driver.resize(0)
+    assert arms(driver) == []
+    assert not driver.exhausted
+    driver.resize(4)
+    assert arms(driver) == ["mixup", "mixup"]
+    assert [call for call in notes.calls if call[0] == "resized"] == [("resized", slots) for slots in (3, 2, 0, 4)]
 
 
 def test_every_job_is_handed_out_once(drive: Callable[..., tuple[Driver, Notes]]) -> None:

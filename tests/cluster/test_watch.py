@@ -9,11 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mixup_study.cluster import watch
 from mixup_study.cluster.watch import Watch
 from mixup_study.study.document import Resources
+from tests.cluster.support import records
 
 NO_SLOT = (
     "waiting: no node of the cluster holds a slot of 1 CPUs and 0 GPUs ({}); the run goes on when one joins; after"
@@ -90,9 +92,11 @@ with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as run:
     try:
         for line in run.stdout:
             print(line, end="", flush=True)
-            if line.startswith("[1/2]"):
+            if line.startswith("[1/3]"):
                 cluster.remove_node(node, allow_graceful=False)
             if line.startswith("waiting: "):
+                cluster.add_node(num_cpus=1, num_gpus=0)
+            if line.startswith("on 1 slot from now on"):
                 cluster.add_node(num_cpus=1, num_gpus=0)
     finally:
         run.kill()
@@ -102,13 +106,20 @@ sys.exit(run.returncode)
 
 
 @pytest.mark.slow
-def test_a_run_whose_last_node_is_lost_waits_for_another_and_says_so(tiny_study: Path) -> None:
+def test_a_run_waits_for_a_node_where_the_last_is_lost_and_trains_on_those_that_join(tiny_study: Path) -> None:
     text = tiny_study.read_text().replace("arms:\n  ERM: {}\n  mixup: {method: mixup, alpha: [1, 8]}\n", "")
-    tiny_study.write_text(f"{text}arms: {{short: {{epochs: 1}}, long: {{epochs: 60}}}}\ncheckpoint_seconds: 0.2\n")
+    tiny_study.write_text(f"{text}arms: {{short: {{epochs: 1}}, long: {{epochs: 500}}, other: {{epochs: 2}}}}\n")
+    tiny_study.write_text(tiny_study.read_text() + "checkpoint_seconds: 0.2\n")
     environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     command = [sys.executable, "-c", LOSING, str(tiny_study), str(tiny_study.parent / "results")]
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stdout.count(NO_SLOT.format("0 CPUs and 0 GPUs")) == 1
     assert len(re.findall(r"^training again after \d+ s$", ended.stdout, re.MULTILINE)) == 1
-    assert "2 of 2 trials done" in ended.stdout
+    assert "3 of 3 trials done" in ended.stdout
+    sizes = re.findall(r"^on (\d) slots? from now on, (\d) before$", ended.stdout, re.MULTILINE)
+    assert sizes == [("0", "1"), ("1", "0"), ("2", "1")]
+    assert re.search(r"^efficiency: .* of training in 0 to 2 slots over .* = \d+%$", ended.stdout, re.MULTILINE)
+    rows = records(tiny_study.parent / "results").set_index("epochs")
+    long_end = rows.started_at[500] + pd.Timedelta(seconds=rows.train_seconds[500] - rows.resumed_seconds[500])
+    assert rows.started_at[2] < long_end, "the node that joined trained nothing"
