@@ -159,7 +159,8 @@ def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: s
                 num_gpus=gpus,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
-                job_config=JobConfig(runtime_env={"env_vars": ENVIRONMENT}, metadata={"job_name": job_name}),
+                runtime_env={"env_vars": ENVIRONMENT},  # in a submitted job, Ray drops that of a JobConfig
+                job_config=JobConfig(metadata={"job_name": job_name}),
             )
     except (ConnectionError, ValueError) as error:
         raise InputError(

@@ -8,6 +8,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from selenium.webdriver.common.by import By
 
+from mixup_study.cluster.session import ENVIRONMENT
 from tests.browser import Browser
-from tests.conftest import REPOSITORY, RunningRay, running_ray
+from tests.conftest import REPOSITORY, RunningRay, run_command, running_ray
 
 FOLDER = REPOSITORY / "dashboards"
 DASHBOARD = FOLDER / "grafana" / "dashboards" / "mixup_study.json"
@@ -105,9 +107,8 @@ def program() -> Callable[[str], str]:
 @pytest.fixture(scope="module")
 def ray() -> Iterator[RunningRay]:
     """A Ray cluster with a dashboard, which exports its metrics twice as often as by default."""
-    with running_ray(
-        "--include-dashboard=true", "--dashboard-port=0", RAY_metrics_report_interval_ms="5000"
-    ) as cluster:
+    ports = ("--dashboard-port=0", "--dashboard-agent-listen-port=0")  # jobs need the agent; another Ray has its port
+    with running_ray("--include-dashboard=true", *ports, RAY_metrics_report_interval_ms="5000") as cluster:
         yield cluster
 
 
@@ -301,3 +302,37 @@ def test_rays_dashboard_shows_a_running_study_by_name(ray: RunningRay, tiny_stud
     finally:
         run.kill()
         run.wait()
+
+
+@pytest.mark.slow
+def test_a_submitted_job_brings_the_code_joins_its_cluster_and_streams_its_table(
+    ray: RunningRay, tiny_study: Path, tmp_path: Path
+) -> None:
+    shipped = tmp_path / "shipped"
+    shutil.copytree(REPOSITORY / "mixup_study", shipped / "mixup_study", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(tiny_study, shipped)
+    submit = [sys.executable, "-m", "ray.scripts.scripts", "job", "submit"]
+    environment = {**ray.environment, "RAY_ADDRESS": ray.address}
+
+    def command(*options: str) -> list[str]:
+        run = ["python", "-m", "mixup_study.run", "tiny.yaml", f"--results={tmp_path / 'results'}", *options]
+        return [*submit, f"--working-dir={shipped}", "--", *run]
+
+    def submitted() -> subprocess.Popen[str] | None:
+        job = subprocess.Popen(
+            command("--set", "trial.epochs=20"), env=environment, cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        )
+        assert job.stdout is not None
+        return job if any("Running entrypoint" in line for line in job.stdout) else None
+
+    job = until(submitted, "the acceptance of a job", 60)  # what takes jobs comes up after Ray
+    (worker, *_) = until(ray.training, "a process that trains", 60)
+    assert ENVIRONMENT.items() <= worker.environ().items()
+    assert worker.environ()["PYTHONPATH"]
+    printed, _ = job.communicate(timeout=120)
+    assert job.returncode == 0, printed
+    assert f"joining the Ray cluster at {ray.address}" in printed
+    assert "3 of 3 trials done" in printed
+    refused = run_command(command("--profile=papr"), environment, tmp_path)
+    assert refused.returncode == 1
+    assert "error: tiny.yaml: no profile 'papr'" in refused.stdout
