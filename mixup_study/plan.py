@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 from collections.abc import Sequence
 
@@ -47,7 +48,13 @@ def main(arguments: Sequence[str]) -> int:
             print(f"search: {name_search(study, progress.search)}: {describe_search(progress)}")
         saved = {trial_id: entry.epochs for trial_id, entry in checkpoints.items()}
         print(estimate(left, records.values(), slots, saved))
-        by_arithmetic = estimate_gpu_hours(left, records.values(), options.tflops, options.gpu_hour_price)
+        by_arithmetic = estimate_gpu_hours(
+            left,
+            records.values(),
+            options.tflops,
+            options.gpu_hour_price,
+            math.ceil((options.slots or 0) * study.resources.gpus),
+        )
         if by_arithmetic:
             print(by_arithmetic)
     return cli.DONE

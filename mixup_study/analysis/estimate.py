@@ -118,10 +118,12 @@ def estimate_gpu_hours(
     records: Collection[Mapping[str, Any]],
     tflops: float | None = None,
     price: float | None = None,
+    gpus: int = 0,
 ) -> str | None:
     """Return one line on the GPU-hours of the ``trials`` that no record is comparable to; None where none is counted.
 
-    They follow from the networks' arithmetic alone, at ``tflops`` a GPU or at TFLOPS. ``price`` is of a GPU-hour.
+    They follow from the networks' arithmetic alone, at ``tflops`` a GPU or at TFLOPS. ``price`` is of a GPU-hour;
+    ``gpus`` train side by side, 0 where it is unknown how many.
     """
     _, unknown = _find_comparable(trials, records)
     counted = [(flop, tflops or TFLOPS[trial.precision]) for trial in unknown if (flop := count_flop(trial))]
@@ -130,10 +132,14 @@ def estimate_gpu_hours(
     seconds = [flop / (rate * 1e12) for flop, rate in counted]
     hours = sum(seconds) / 3600
     cost = f", {hours * price:,.0f} at {price:g} an hour" if price is not None else ""
+    side_by_side = ""
+    if gpus:  # no trial takes less than itself
+        longest = max(max(seconds), sum(seconds) / gpus)
+        side_by_side = f", {duration_text(round(longest))} on {count_text(gpus, 'GPU')}"
     each = " to ".join(dict.fromkeys(map(duration_text, (min(seconds), max(seconds)))))
     rates = " or ".join(f"{rate:g}" for rate in dict.fromkeys(rate for _, rate in counted))
     left = f"; {count_text(len(unknown) - len(counted), 'trial')} not counted" if len(unknown) > len(counted) else ""
     return (
-        f"estimate by arithmetic, not measured: {hours:,.{0 if hours > 100 else 1}f} GPU-hours{cost} for"
+        f"estimate by arithmetic, not measured: {hours:,.{0 if hours > 100 else 1}f} GPU-hours{cost}{side_by_side} for"
         f" {count_text(len(counted), 'trial')} ({each} each) at {rates} TFLOP/s a GPU{left}"
     )

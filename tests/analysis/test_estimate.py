@@ -142,6 +142,10 @@ def test_what_nothing_was_measured_of_is_estimated_by_its_arithmetic(trial: Tria
         == "estimate by arithmetic, not measured: 41.9 GPU-hours for 2 trials (10 h 28 min to 1 d 7 h each) at 75 or 25"
         " TFLOP/s a GPU"
     )
+    assert "47 at 2 an hour, 15 h 43 min on 2 GPUs for 2 trials" in (
+        estimate_gpu_hours([full(), full(seed=1, epochs=180)], [], tflops=100, price=2, gpus=2) or ""
+    )  # as long as the longest trial
+    assert "15 h 43 min on 8 GPUs" in (estimate_gpu_hours([full(seed=n) for n in range(16)], [], 100, gpus=8) or "")
     assert estimate_gpu_hours([trial()], []) is None
 
 
