@@ -13,6 +13,7 @@ SHOWN = (
     "LICENSE",
     "CITATION.cff",
     "dashboards/**/*.*",
+    "deploy/**/*.*",
     "docs/**/*.md",
     "docs/**/*.png",
     "docs/*.json",

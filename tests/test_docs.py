@@ -26,6 +26,7 @@ PAGES = [
     *sorted(REPOSITORY.glob("*.md")),
     *sorted((REPOSITORY / "docs").rglob("*.md")),
     REPOSITORY / "dashboards/README.md",
+    *sorted((REPOSITORY / "deploy").rglob("README.md")),
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<img [^>]*src=\"([^\"]+)\"")
@@ -45,9 +46,11 @@ READERS: Mapping[str, Callable[[str], object]] = {
 PROGRAMS = {
     "cd",
     "eval",
+    "docker",
     "export",
     "git",
     "grafana",
+    "kubectl",
     "lint-imports",
     "mkdocs",
     "mypy",
@@ -55,7 +58,10 @@ PROGRAMS = {
     "prometheus",
     "pytest",
     "python",
+    "ray",
     "ruff",
+    "sbatch",
+    "uv",
 }
 """What blocks call beside the package's own commands."""
 

@@ -31,7 +31,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_page_leads_to_files_that_are_there(site: Path) -> None:
     pages = [page for page in site.rglob("*.html") if page.name != "404.html"]
     assert len(pages) == len(
-        [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/**/*.md"), *REPOSITORY.glob("dashboards/*.md")]
+        [
+            *REPOSITORY.glob("*.md"),
+            *REPOSITORY.glob("docs/**/*.md"),
+            *REPOSITORY.glob("dashboards/*.md"),
+            *REPOSITORY.glob("deploy/*/*.md"),
+        ]
     )
     for page in pages:
         for element in TARGET.finditer(page.read_text(encoding="utf-8")):
