@@ -35,3 +35,20 @@ def test_a_process_that_prints_nothing_leaves_no_log(tmp_path: Path) -> None:
 def test_the_log_of_a_killed_process_stays(tmp_path: Path) -> None:
     assert run(tmp_path, "print('so far', flush=True)", "os.kill(os.getpid(), 9)").returncode == -9
     assert (tmp_path / "logs" / "a trial.log").read_text().endswith("tiny: ERM\nso far\n")
+
+
+def test_a_log_leads_nowhere_out_of_the_results(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path.parent / "another").write_text("another's")
+    (tmp_path / "logs" / "a trial.log").symlink_to(tmp_path.parent / "another")
+    ended = run(tmp_path, "print('mine')")
+    assert ended.stderr.splitlines()[-1].startswith("mixup_study.store.place.StorageError: ")
+    assert "a symbolic link leads out of the results" in ended.stderr
+    assert (tmp_path.parent / "another").read_text() == "another's"
+
+
+def test_output_that_a_full_disk_does_not_take_is_left_out(tmp_path: Path) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
+    ended = run(tmp_path, limit, "print(9999 * 'long ')", "print('more', flush=True)", "warnings.warn('warned')")
+    assert (ended.returncode, ended.stdout) == (0, "before\nafter\n"), ended.stderr
+    assert len((tmp_path / "logs" / "a trial.log").read_text()) <= 100

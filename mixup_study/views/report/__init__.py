@@ -116,5 +116,7 @@ def write_report(findings: Findings, out: str | None = None) -> str:
     text = report_html(findings)
     place = Place.of(findings.store.location) if out is None else Place.of(out, "--out")
     path = f"{place.root}/reports/{findings.study.name}.html" if out is None else place.root
+    if out is None:
+        place.check_inside(path)
     place.write(path, text.encode())
     return place.shown_path(path)
