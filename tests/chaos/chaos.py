@@ -5,9 +5,9 @@ Usage: python -m tests.chaos [--kills N] [--seed S] [--workers W]
 A study of a few short trials, of evaluations of their models, and of a search runs on a cluster of two nodes on this
 machine, on one slot, two or four.
 Victims are the processes that train (Tune actors, Train workers), the raylet of a whole node, and the command itself;
-Ctrl-C disturbs, but is no kill. When a study is done while kills are left, it begins anew in another folder. Exit
-status 0: no trial was lost, none doubled, every measurement of every epoch and every proposal equals an undisturbed
-run's, and nothing was trained again that was recorded.
+Ctrl-C, SIGTERM and SIGHUP disturb, but are no kills. When a study is done while kills are left, it begins anew in
+another folder. Exit status 0: no trial was lost, none doubled, every measurement of every epoch and every proposal
+equals an undisturbed run's, and nothing was trained again that was recorded.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ arms:
 table: {title: Chaos, rows: [arm], columns: [{title: last, metric: test_error_last}]}
 """
 """Such a trial takes some twenty seconds to start, so that it is disturbed once it has saved."""
-KINDS = {"Tune actor": 5, "node": 1, "command": 2, "Ctrl-C": 1}
+SIGNALS = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGHUP": signal.SIGHUP}
+"""What asks the command to save and end."""
+KINDS = {"Tune actor": 5, "node": 1, "command": 2, **dict.fromkeys(SIGNALS, 1)}
 """What is disturbed, and how often in relation to each other; first the processes that train."""
 KINDS_OF_GROUPS = {"Train worker": 1}
 PATIENCE = 120.0
@@ -96,7 +98,11 @@ class Outcome:
 
     @property
     def kills(self) -> int:
-        return sum(count for kind, count in self.disturbances.items() if kind != "Ctrl-C")
+        return sum(count for kind, count in self.disturbances.items() if kind not in SIGNALS)
+
+    @property
+    def signals(self) -> int:
+        return self.disturbances.total() - self.kills
 
     @property
     def good(self) -> bool:
@@ -105,7 +111,7 @@ class Outcome:
     def __str__(self) -> str:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.disturbances.items()))
         lines = [
-            f"{self.kills} kills and {self.disturbances['Ctrl-C']} Ctrl-C ({kinds}) in {self.runs} runs",
+            f"{self.kills} kills and {self.signals} signals ({kinds}) in {self.runs} runs",
             f"{self.trials} trials of {self.studies} studies: {self.lost} lost, {self.doubled} doubled,"
             f" {len(self.mismatches)} mismatches",
         ]
@@ -310,7 +316,7 @@ class Chaos:
             return
         victim = self.random.choice(victims)
         with contextlib.suppress(psutil.NoSuchProcess):
-            victim.send_signal(signal.SIGINT if kind == "Ctrl-C" else signal.SIGKILL)
+            victim.send_signal(SIGNALS.get(kind, signal.SIGKILL))
             self.outcome.disturbances[kind] += 1
             self.disturbed = time.time()
             print(f"{time.monotonic() - self.begun:.0f} s: {kind} {victim.pid}", flush=True)
@@ -318,13 +324,13 @@ class Chaos:
             assert self.cluster is not None
             self.cluster.remove_node(self.node, allow_graceful=False)
             self.node = self.cluster.add_node(num_cpus=2, num_gpus=0)
-        if kind in ("command", "Ctrl-C"):
+        if kind == "command" or kind in SIGNALS:
             self.end_of_command()
 
     def victims(self, kind: str) -> list[psutil.Process]:
         """Return the processes of a kind."""
         assert self.command is not None
-        if kind in ("command", "Ctrl-C"):
+        if kind == "command" or kind in SIGNALS:
             return [psutil.Process(self.command.pid)]
         if kind == "node":
             return [_raylet(self.node)]
