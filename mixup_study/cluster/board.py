@@ -85,7 +85,7 @@ class RemoteBoard:
 
         Nobody stops where nobody answers, but whose node's Ray has died: what it saves now is all that counts.
         """
-        if job in self._stopping or os.getppid() != self._parent:
+        if job in self._stopping or self.has_lost_node():
             return True
         if time.monotonic() - self._asked < POLL_SECONDS:
             return False
@@ -97,6 +97,10 @@ class RemoteBoard:
         finally:
             self._asked = time.monotonic()
         return job in self._stopping
+
+    def has_lost_node(self) -> bool:
+        """Return whether the Ray of this process's node has died, which started this process."""
+        return os.getppid() != self._parent
 
     def _has(self, entry: str) -> bool:
         return bool(self._client.internal_kv_exists(_key(self._name, entry), _NAMESPACE, ANSWER_SECONDS))

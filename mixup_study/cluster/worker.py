@@ -61,6 +61,8 @@ def run_job(config: dict[str, Any]) -> None:
         wait_for_memory(stop_requested)
     train_left = _train_in_actor if assignment.workers == 1 else _train_in_group
     run_assignment(assignment, send_to_tune, stop_requested, partial(train_left, board=config["board"]))
+    if board.has_lost_node():  # for Tune, a job that saves and returns is over, and would not start again
+        raise RuntimeError("the Ray of its node has died")
 
 
 def send_to_tune(message: Message) -> None:
