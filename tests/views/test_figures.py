@@ -21,6 +21,7 @@ from mixup_study.analysis.table import table_rows
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError
 from mixup_study.figures import main
+from mixup_study.store.place import StorageError
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.study import Study, StudyFile
@@ -507,6 +508,16 @@ def test_a_place_that_cannot_be_written_is_one_line(plane_study: Path, tmp_path:
     assert (ended.returncode, ended.stdout) == (2, "")
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"error: --out {plane_study}/below: cannot be written to: ")
+
+
+def test_figures_lead_nowhere_out_of_the_results(plane_study: Path, written: Writer, tmp_path: Path) -> None:
+    study = StudyFile(plane_study).load("paper")
+    store = written(study, lambda trial: trial.method == "erm")
+    (tmp_path / "others").mkdir()
+    (tmp_path / "results" / "figures").symlink_to(tmp_path / "others")
+    with pytest.raises(StorageError, match="a symbolic link leads out of the results"):
+        write_figures(findings_of(store, study))
+    assert not list((tmp_path / "others").iterdir())
 
 
 @pytest.mark.slow

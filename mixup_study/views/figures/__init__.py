@@ -64,6 +64,8 @@ def write_figures(findings: Findings, out: str | None = None) -> list[str]:
     place = Place.of(store.location) if out is None else Place.of(out, "--out")
     folder = f"{place.root}/figures" if out is None else place.root
     for name, content in files.items():
+        if out is None:
+            place.check_inside(f"{folder}/{name}")
         place.write(f"{folder}/{name}", content)
     return [place.shown_path(f"{folder}/{name}") for name in files]
 
