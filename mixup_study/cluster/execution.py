@@ -98,7 +98,9 @@ def run_assignment(
     except InputError as error:
         send(InputUnusable(str(error)))
     except Stopped:
-        send(Interrupted() if stop_requested() else TimeUp(list(assignment.trials), time.monotonic() - begun))
+        seconds = time.monotonic() - begun
+        is_up = settings.trial_time_limit is not None and seconds > settings.trial_time_limit
+        send(TimeUp(list(assignment.trials), seconds) if is_up and not stop_requested() else Interrupted())
 
 
 def train_here(assignment: Assignment, host: Host) -> None:
