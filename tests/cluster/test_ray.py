@@ -229,9 +229,8 @@ def test_a_killed_process_is_replaced_and_its_pack_measures_the_same(ray_cluster
     process.kill()
     said = running.communicate(timeout=240)[0]
     assert running.returncode == 0, said
-    assert (
-        len(re.findall(r"starts again after its process died without a word, .*, with 4 more of its pack", said)) == 1
-    )
+    again = r"starts again after its process died without a word, .*, with 4 more of its pack"
+    assert len(re.findall(again, said)) == 1
     assert said.count("[5/5]") == 1
     assert_equals_the_undisturbed_pack_to_the_bit(results, packs, LONG)
 
