@@ -235,7 +235,7 @@ def positive(text: str) -> float:
 def study_file(options: argparse.Namespace, path: Path | None = None) -> StudyFile:
     """Return the study file at ``path``, or that which the options name, with their overrides and data folder."""
     results = options.results if "results" in options else None
-    files = data_files(options.data, results)
+    files = data_files(options.data if "data" in options else None, results)
     return StudyFile(path or options.study, tuple(options.overrides), files=files)
 
 

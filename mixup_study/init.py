@@ -82,6 +82,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "init",
         "Begin a study of your own: write a commented study, a network, synthetic images and a test into a folder. They"
         " run as they are.",
+        "init my_study",
     )
     parser.add_argument("folder", type=Path, metavar="DIR", help="folder to write into; no file there is overwritten")
     return parser.parse_args(arguments)

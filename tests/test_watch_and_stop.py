@@ -67,7 +67,7 @@ def test_watch_shows_what_appears_in_the_results(tiny_study: Path) -> None:
     progress = RunProgress(console, watched.latest_plan, watched.done)  # type: ignore[arg-type]
     watched.update(progress)
     assert out.getvalue() == ""  # what stood there before is no news
-    checkpoint = seal_checkpoint(CheckpointEntry((second.trial_id,), 1, False), b"state")
+    checkpoint = seal_checkpoint(CheckpointEntry(second.trial_id, 1, False), b"state")
     CheckpointFile(store.location, second.trial_id).write(checkpoint)
     watched.update(progress)
     console.print(progress.view())
