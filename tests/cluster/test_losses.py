@@ -88,6 +88,7 @@ table: {title: Hungry, rows: [arm], columns: [{title: last, metric: test_error_l
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_run_outlives_a_process_that_ray_ends_for_want_of_memory(tmp_path: Path) -> None:
     (tmp_path / "hungry.py").write_text(HUNGRY)
     (tmp_path / "hungry.yaml").write_text(HUNGRY_STUDY)
