@@ -230,18 +230,18 @@ def model(trial_id: str, *, results: str | Path = cli.DEFAULT_RESULTS, data: str
 
     store = ResultStore(str(results))
     record = store.find_record(trial_id)
-    found = record["trial_id"]
-    file = ModelFile(store.location, found)
+    whole_id = record["trial_id"]
+    file = ModelFile(store.location, whole_id)
     content = file.read()
     if content is None:
         raise InputError(f"{file.shown}: no such model; a study of keep_models: true keeps those of all its trials")
     try:
         trial = read_trial(record)
         network: nn.Module = trial.components.task.load_network()(trial, cli.data_folder(Path(data)))
-        network.load_state_dict(unpack_model(found, content))
+        network.load_state_dict(unpack_model(whole_id, content))
     except FileUnusable as error:
         raise InputError(f"{file.shown}: the model cannot be used: {error}") from None
     except ValueError as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"trial {found}: its network cannot be built: {reason}") from None
+        raise InputError(f"trial {whole_id}: its network cannot be built: {reason}") from None
     return network.eval()

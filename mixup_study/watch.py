@@ -166,8 +166,8 @@ def _choose_study(options: argparse.Namespace, store: ResultStore) -> tuple[Stud
     runs = list_runs(store.location)
     studies = {(run.file, run.profile, tuple(run.overrides)) for run in runs}
     if len(studies) != 1:
-        found = f"runs of {len(studies)} studies are" if studies else "no run is"
-        raise InputError(f"{found} under way on {store.shown}; expected STUDY, the file of the one to watch")
+        runs_text = f"runs of {len(studies)} studies are" if studies else "no run is"
+        raise InputError(f"{runs_text} under way on {store.shown}; expected STUDY, the file of the one to watch")
     ((path, profile, overrides),) = studies
     files = cli.data_files(None, options.results)
     return StudyFile(Path(path), (*overrides, *options.overrides), files=files), options.profile or profile

@@ -85,10 +85,10 @@ class DataFiles:
                     f" digest as trial.{FILE_DIGEST}: mixup-study fetch shows it where the file is"
                 ) from None
             if len(set(recorded)) > 1:
-                found = ", ".join(dict.fromkeys(recorded))
+                digests = ", ".join(dict.fromkeys(recorded))
                 raise DataMissing(
                     f"{missing}, and the results hold trials of several files of that name; expected one of their"
-                    f" digests, as in --set trial.{FILE_DIGEST}={recorded[-1]}: {found}"
+                    f" digests, as in --set trial.{FILE_DIGEST}={recorded[-1]}: {digests}"
                 ) from None
             self.warn(f"{missing}; read as the one of the recorded trials, {FILE_DIGEST} {recorded[0]}")
             return recorded[0]
@@ -165,8 +165,8 @@ def digest_files(folder: Path, names: Sequence[str]) -> str:
 
 
 def _digest_file(path: Path) -> str:
-    found = path.stat()
-    return _read_digest(path, (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino))
+    status = path.stat()
+    return _read_digest(path, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
 
 
 @lru_cache(maxsize=256)
