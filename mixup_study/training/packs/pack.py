@@ -45,6 +45,8 @@ class Pack:
     def __init__(self, trials: Sequence[Trial], environment: Environment) -> None:
         """Load the data and draw the weights as each trial alone would; all must have one ``pack_key``."""
         members = [Classification(trial, environment) for trial in trials]
+        self._count = len(members)
+        members *= 2 if self._count == 1 else 1  # a product of one matrix may be rounded otherwise than one of several
         count = -(-len(members) // BLOCK) if environment.device.type == "cpu" else 1
         sizes = [len(members) * (number + 1) // count for number in range(count)]
         self._blocks = [_Block(members[start:end]) for start, end in itertools.pairwise([0, *sizes])]
@@ -56,11 +58,11 @@ class Pack:
 
     def states(self) -> Sequence[dict[str, Any]]:
         """Return of each trial everything that its later epochs depend on."""
-        return [state for block in self._blocks for state in block.states()]
+        return [state for block in self._blocks for state in block.states()][: self._count]
 
     def load(self, states: Sequence[dict[str, Any]]) -> None:
         """Take over what ``states`` returned, of trials that are equally far."""
-        left = iter(states)
+        left = itertools.cycle(states)  # of one trial, both take over the same
         for block in self._blocks:
             block.load(list(itertools.islice(left, block.size)))
 
@@ -70,14 +72,14 @@ class Pack:
 
     def run_epoch(self, epoch: int, pause: Pause = go_on) -> Sequence[Row]:
         """Train for an epoch, without a pause; return each trial's training loss and errors."""
-        return [row for block in self._blocks for row in block.run_epoch(epoch)]
+        return [row for block in self._blocks for row in block.run_epoch(epoch)][: self._count]
 
     def measure(self, rows: Sequence[Sequence[Row]]) -> Sequence[Measurements]:
         """Return what each trial measures at its end, as it would alone."""
         return [member.measure(own) for member, own in zip(self._members_trained(), rows, strict=True)]
 
     def _members_trained(self) -> list[Classification]:
-        return [member for block in self._blocks for member in block.members_trained()]
+        return [member for block in self._blocks for member in block.members_trained()][: self._count]
 
 
 class _Block:

@@ -71,8 +71,8 @@ class Replay:
             sources = [values[source].untyped_storage().data_ptr() for source in node.all_input_nodes]
             if result.untyped_storage().data_ptr() not in sources:
                 if operation in _PRODUCTS and not is_aligned(result):
-                    values_of_now, result = result, allocate(result)[0]
-                    result.copy_(values_of_now)
+                    dense, result = result, allocate(result)[0]
+                    result.copy_(dense)
                 self._calls.append(_into(result, operation, inputs, options))
         else:
             self._calls.append(lambda: _copy_each(result, operation(*inputs, **options)))
