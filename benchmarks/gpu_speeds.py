@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from benchmarks.gpu_checks import FOLDER, tabular_trials, train_here
+from mixup_study.analysis.estimate import TRAINING
 from mixup_study.catalogue import load_plugins
 from mixup_study.study.trial import Trial
 from mixup_study.training.parallel import Worker
@@ -26,8 +27,6 @@ from mixup_study.training.tasks.gan import GAN, STEPS
 
 PEAKS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 """Dense bfloat16 operations a second by the makers' data sheets, of the SXM cards; a PCIe card's is lower."""
-TRAINING = 3
-"""Forward passes that a forward and a backward pass take."""
 
 
 @dataclass(frozen=True)

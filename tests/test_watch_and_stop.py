@@ -64,7 +64,7 @@ def test_watch_shows_what_appears_in_the_results(tiny_study: Path) -> None:
     watched = WatchedStudy(study, ResultStore(store.location))
     out = io.StringIO()
     console = Console(file=out, width=160, force_terminal=True, markup=False, color_system=None)
-    progress = RunProgress(console, watched.latest_plan, watched.done)  # type: ignore[arg-type]
+    progress = RunProgress(console, watched.latest_plan, watched.done)
     watched.update(progress)
     assert out.getvalue() == ""  # what stood there before is no news
     checkpoint = seal_checkpoint(CheckpointEntry(second.trial_id, 1, False), b"state")

@@ -43,11 +43,11 @@ def recovering_from_memory_losses() -> Iterator[None]:
             exception = MemoryLoss(error_msg=str(exception))
         handle(manager, tracked_actor_task, exception)
 
-    RayActorManager._actor_task_failed = handle_loss  # type: ignore[method-assign, assignment]
+    RayActorManager._actor_task_failed = handle_loss  # type: ignore[method-assign, assignment]  # a function in the place of a method of Ray's
     try:
         yield
     finally:
-        RayActorManager._actor_task_failed = handle  # type: ignore[method-assign]
+        RayActorManager._actor_task_failed = handle  # type: ignore[method-assign]  # likewise
 
 
 def is_memory_loss(error: Exception) -> bool:

@@ -39,7 +39,7 @@ ROWS: Arrays = {
 
 
 def test_images_are_normalised_by_the_training_images(tmp_path: Path) -> None:
-    np.savez(tmp_path / "own.npz", **SPLIT)  # type: ignore[arg-type]  # of NumPy's own signature
+    np.savez(tmp_path / "own.npz", **SPLIT)
     data = load_images(tmp_path, "own.npz", None, flip=True)
     assert (data.shape, data.classes, data.pad, data.flip) == ((3, 8, 16), 3, 1, True)
     train = data.normalised(data.train_inputs_N)
@@ -51,7 +51,7 @@ def test_images_are_normalised_by_the_training_images(tmp_path: Path) -> None:
 
 def test_grey_images_and_labels_in_a_column_are_taken(tmp_path: Path) -> None:
     arrays = {**SPLIT, "x_train": images(30, 8, 8), "x_test": images(9, 8, 8), "y_train": labels(30)[:, None]}
-    np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "own.npz", **arrays)
     data = load_images(tmp_path, "own.npz", None, flip=False)
     assert (data.shape, data.train_labels_N.tolist()) == ((1, 8, 8), labels(30).tolist())
 
@@ -69,7 +69,7 @@ def test_a_test_part_is_always_the_same_of_each_class_alike(tmp_path: Path) -> N
 def test_rows_are_standardised_by_the_training_rows(tmp_path: Path) -> None:
     arrays = {**ROWS, "x_train": np.hstack([ROWS["x_train"], np.ones((30, 1))])}
     arrays["x_test"] = np.hstack([ROWS["x_test"], np.ones((9, 1))])
-    np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "own.npz", **arrays)
     data = load_table(tmp_path, "own.npz", None)
     assert (data.shape, data.classes, data.train_inputs_N.dtype) == ((5,), 3, torch.float32)
     expected = (ROWS["x_test"] - ROWS["x_train"].mean(0)) / ROWS["x_train"].std(0)
@@ -111,7 +111,7 @@ def refused(path: Path, table: bool = False, test_share: float | None = None) ->
 @pytest.mark.parametrize("case", IMAGES_REFUSED)
 def test_images_of_another_kind_are_refused_in_one_line(case: str, tmp_path: Path) -> None:
     arrays, problem = IMAGES_REFUSED[case]
-    np.savez(tmp_path / "own.npz", **arrays)  # type: ignore[arg-type]
+    np.savez(tmp_path / "own.npz", **arrays)
     assert problem in refused(tmp_path / "own.npz")
 
 
@@ -124,7 +124,7 @@ def test_rows_of_another_kind_are_refused_in_one_line(tmp_path: Path) -> None:
         (SPLIT, "expected rows of numbers, (N, F); dataset: npz takes images"),
         (ROWS | {"x_train": ROWS["x_train"].astype(str)}, "x_train is <U"),
     ):
-        np.savez(file, **arrays)  # type: ignore[arg-type]
+        np.savez(file, **arrays)
         assert problem in refused(file, table=True)
     assert "it has a test set, so expected no test_share" in refused(file, table=True, test_share=0.2)
     np.savez(file, x=images(3, 8, 8), y=labels(3))
