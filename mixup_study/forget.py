@@ -11,7 +11,7 @@ from mixup_study import cli
 from mixup_study.analysis.findings import Findings
 from mixup_study.completion import complete_with, list_arms
 from mixup_study.errors import InputError, nearest
-from mixup_study.store.checkpoints import CheckpointFile, list_checkpoints
+from mixup_study.store.checkpoints import list_checkpoints, remove_checkpoints
 from mixup_study.store.logs import LogFile, list_logs
 from mixup_study.store.models import ModelFile, list_models
 from mixup_study.store.runs import list_runs
@@ -50,8 +50,7 @@ class Remains:
         store.forget(self.records)
         for trial_id in self.models:
             ModelFile(store.location, trial_id).remove()
-        for trial_id in self.checkpoints:
-            CheckpointFile(store.location, trial_id).remove()
+        remove_checkpoints(store.location, self.checkpoints)
         for trial_id in self.logs:
             LogFile(store.location, trial_id).remove()
 
