@@ -107,11 +107,11 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
         (folder / "key").write_bytes(secrets.token_bytes(128))
         (folder / "key").chmod(0o600)
         free = [stack.enter_context(socket.socket()) for _ in range(3)]
-        for one in free:
-            one.bind(("127.0.0.1", 0))
-        ports = [one.getsockname()[1] for one in free]
-        for one in free:
-            one.close()
+        for listener in free:
+            listener.bind(("127.0.0.1", 0))
+        ports = [listener.getsockname()[1] for listener in free]
+        for listener in free:
+            listener.close()
         configuration = folder / "slurm.conf"
         configuration.write_text(CONFIGURATION.format(host=socket.gethostname(), folder=folder, ports=ports))
         environment = {
@@ -147,6 +147,14 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
         until(lambda: not started.call("squeue", "--noheader"), "the end of all jobs", 60)
 
 
+def serves_metrics(port: str) -> bool:
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            return b"ray_node_" in answer.read()
+    except OSError:
+        return False
+
+
 def wait_for_checkpoint(results: Path) -> None:
     until(lambda: any((results / "checkpoints").glob("*.checkpoint")), "a checkpoint", 120)
 
@@ -168,9 +176,9 @@ def test_a_job_near_its_time_limit_saves_queues_itself_again_and_goes_on(
     wait_for_checkpoint(results)
     (listed,) = json.loads((slurm.work / f"{job}.json").read_text())
     assert [target.partition(":")[0] for target in listed["targets"]] == ["node1", "node2"]
-    for target in listed["targets"]:  # both are this machine
-        with urlopen(f"http://127.0.0.1:{target.partition(':')[2]}/metrics", timeout=10) as answer:
-            assert b"ray_node_" in answer.read()
+    for target in listed["targets"]:  # both are this machine; Ray's agent starts beside its node, not before it
+        port = target.partition(":")[2]
+        until(lambda port=port: serves_metrics(port), f"a scrape of port {port}", 60)
     slurm.call("scancel", "--signal=TERM", "--batch", job)  # what --signal=B:TERM@120 sends
     slurm.wait(job, "COMPLETED")
     before, _, after = slurm.printed(job).partition("the same command runs the rest")
