@@ -25,7 +25,7 @@ COMMANDS = {
     "diff": "compare two trials",
     "forget": "remove the records of an arm, of a profile, or of failed trials",
     "models": "list the models that trials left, and export one",
-    "export": "write a study's searches for Optuna's tools",
+    "export": "write a study's trials for MLflow, TensorBoard, W&B or Optuna, or as CSV",
     "schema": "write the JSON Schema of study files, for editors",
 }
 

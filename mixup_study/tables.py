@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from mixup_study import cli
+from mixup_study.views.methods import render_methods
 from mixup_study.views.render import FORMATS, render
 from mixup_study.views.study_table import study_sheet
 from mixup_study.views.verdicts import verdict_lines
@@ -19,6 +20,8 @@ def main(arguments: Sequence[str]) -> int:
     print(render(sheet, options.format), end="")
     if findings.study.claims and (options.format == "text" or options.format == "markdown"):
         print(f"\n{verdict_lines(findings, options.format)}", end="")
+    if options.methods:
+        print(f"\n{render_methods(findings, options.format)}", end="")
     return cli.DONE
 
 
@@ -27,13 +30,21 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "tables",
         "Print a study's table from its results: the paper's layout, measured beside published.",
         "tables studies/corrupt_labels.yaml",
-        "tables studies/corrupt_labels.yaml --profile quick --format latex",
+        "tables studies/corrupt_labels.yaml --profile quick --format latex --methods",
     )
     cli.add_study(parser)
     cli.add_results(parser)
     cli.add_data(parser)
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: %(default)s")
-    return cli.resolve_data(parser.parse_args(arguments))
+    parser.add_argument(
+        "--methods",
+        action="store_true",
+        help="add the paragraphs that a paper has under Methods, and the BibTeX entries that they cite",
+    )
+    options = parser.parse_args(arguments)
+    if options.methods and options.format == "csv":
+        parser.error("--methods: CSV holds numbers alone; expected another --format beside it")
+    return cli.resolve_data(options)
 
 
 if __name__ == "__main__":

@@ -111,7 +111,7 @@ def test_a_study_without_a_search_has_nothing_to_export(tmp_path: Path) -> None:
     ended = call_command("export", "studies/toy.yaml", "--optuna", tmp_path / "journal", "--results", tmp_path)
     assert (ended.returncode, ended.stderr) == (
         2,
-        "error: studies/toy.yaml: it has no search; expected a study with one\n",
+        "error: --optuna: toy has no search; expected a study with one\n",
     )
     assert not list(tmp_path.iterdir())
 

@@ -127,8 +127,11 @@ class Findings:
     @cached_property
     def epochs(self) -> Mapping[str, pa.Table]:
         """Return rows of EPOCHS of each trial that a row of the table shows, in order, by trial_id."""
-        trials = [trial_id for row in self.rows for trial_id in row.trials]
-        return _rows_by_trial(self.store.epochs(), trials, "epoch")
+        return self.read_epochs([trial_id for row in self.rows for trial_id in row.trials])
+
+    def read_epochs(self, trial_ids: Collection[str]) -> Mapping[str, pa.Table]:
+        """Return the same of other trials."""
+        return _rows_by_trial(self.store.epochs(), trial_ids, "epoch")
 
     @cached_property
     def curves(self) -> Sequence[CurveGroup]:

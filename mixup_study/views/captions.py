@@ -46,11 +46,11 @@ def what_ran(findings: Findings) -> str:
     changed = f" Changed with --set: {'; '.join(study.overrides)}." if study.overrides else ""
     return (
         f"Profile {study.profile} ({findings.reason}): {', '.join(filter(None, parts))};"
-        f" {progress.done} of {progress.total} trials done{stopped}.{_how_found(study)}{changed}"
+        f" {progress.done} of {progress.total} trials done{stopped}.{how_found(study)}{changed}"
     )
 
 
-def _how_found(study: Study) -> str:
+def how_found(study: Study) -> str:
     """Return how the settings of searched arms were found; empty of a study without searches."""
     if not study.searches:
         return ""

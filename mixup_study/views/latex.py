@@ -27,11 +27,11 @@ def render_latex(sheet: Sheet) -> str:
         lines += [r"\midrule"] if index in sheet.breaks else []
         cells = []
         for column, entry in enumerate(row):
-            text = _escaped(entry)
+            text = escape_latex(entry)
             cells.append(rf"\textbf{{{text}}}" if (index, column) in sheet.marked else text)
             if column in published:
                 paper = sheet.published.get((index, column), NOT_PUBLISHED)
-                cells.append("" if paper == NOT_PUBLISHED else f"({_escaped(paper)})")
+                cells.append("" if paper == NOT_PUBLISHED else f"({escape_latex(paper)})")
         lines.append(_row(cells))
     alignment = "".join(_alignment(sheet, column, column in published) for column in columns)
     return "\n".join(
@@ -104,10 +104,10 @@ def _heading(text: str, room: int, sign: str) -> str:
     """Return a heading, in two lines where it has more characters than ``room``, which would widen its column."""
     words = text.split(" ")
     if len(text) <= room or len(words) == 1:
-        return _escaped(text)
+        return escape_latex(text)
     breaks = [(" ".join(words[:at]), " ".join(words[at:])) for at in range(1, len(words))]
     lines = min(breaks, key=lambda lines: max(map(len, lines)))
-    return rf"\shortstack[{sign}]{{" + r" \\ ".join(map(_escaped, lines)) + "}"
+    return rf"\shortstack[{sign}]{{" + r" \\ ".join(map(escape_latex, lines)) + "}"
 
 
 def _caption(sheet: Sheet) -> list[str]:
@@ -124,7 +124,7 @@ def _notes(sheet: Sheet) -> list[str]:
     return ["", r"  \medskip", r"  \raggedright\footnotesize", f"  {_prose(notes)}"] if notes else []
 
 
-def _escaped(text: str) -> str:
+def escape_latex(text: str) -> str:
     """Return a text that LaTeX sets as it stands; two hyphens stay two."""
     return "-{}".join("".join(_SIGNS.get(sign, sign) for sign in part) for part in _HYPHEN_BEFORE_HYPHEN.split(text))
 
@@ -132,7 +132,7 @@ def _escaped(text: str) -> str:
 def _prose(text: str) -> str:
     """Return the same of sentences; a long word, such as an override, may break after its signs."""
     words = (_SIGN_WITHIN.split(word) if len(word) > LONG_WORD else [word] for word in text.split(" "))
-    return " ".join(r"\allowbreak{}".join(map(_escaped, parts)) for parts in words)
+    return " ".join(r"\allowbreak{}".join(map(escape_latex, parts)) for parts in words)
 
 
 _GREEK = {letter: unicodedata.name(letter).split()[-1] for letter in "αβγδεζηθικμνξπρστυφχψωΓΔΘΞΠΣΦΨΩ"}

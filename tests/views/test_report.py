@@ -56,7 +56,7 @@ claims:
 published:
   - {{label_noise: 0.2, arm: ERM, test_error_best: 12.7, test_error_last: 16.6}}
 """
-SECTIONS = ["table", "claims", "curves", "effects", "memorisation", "efficiency", "failed", "made"]
+SECTIONS = ["table", "claims", "curves", "effects", "memorisation", "efficiency", "failed", "methods", "made"]
 HEADING = "document.querySelector('#table h2').textContent"
 
 
@@ -277,7 +277,7 @@ def test_a_study_of_which_nothing_has_run(opened: Any, tmp_path: Path) -> None:
     (file := tmp_path / "study.yaml").write_text(STUDY)
     assert main([str(file), "--results", str(tmp_path), "--profile", "paper"]) == 0
     browser = opened(tmp_path / "reports" / "seen.html")
-    assert sections(browser) == ["table", "claims", "made"]
+    assert sections(browser) == ["table", "claims", "methods", "made"]
     assert "2 undecided" in browser.evaluate("document.querySelector('.counts').innerText")
     assert "0 of 24 trials done, 24 left" in browser.evaluate("document.body.innerText")
     assert browser.problems() == []
@@ -286,8 +286,8 @@ def test_a_study_of_which_nothing_has_run(opened: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (GAN, ["table", "curves", "drawings", "efficiency", "made"]),
-        (PLANE, ["table", "curves", "drawings", "efficiency", "made"]),
+        (GAN, ["table", "curves", "drawings", "efficiency", "methods", "made"]),
+        (PLANE, ["table", "curves", "drawings", "efficiency", "methods", "made"]),
     ],
     ids=["gan", "plane"],
 )

@@ -7,6 +7,7 @@ from mixup_study.store.place import Place
 from mixup_study.study.labels import title_text
 from mixup_study.study.study import Study
 from mixup_study.views.captions import marked_text, what_ran
+from mixup_study.views.methods import cite, list_paragraphs, list_references
 from mixup_study.views.report.charts import Chart
 from mixup_study.views.report.claims import list_claims
 from mixup_study.views.report.curves import chart_curves
@@ -32,6 +33,7 @@ SECTIONS = {
     "drawings": "Figures",
     "efficiency": "Efficiency",
     "failed": "Failed trials",
+    "methods": "Methods",
     "made": "How it was made",
 }
 """Headings of the sections by their ids, in their order; some say more where the study does."""
@@ -56,7 +58,7 @@ def report_html(findings: Findings) -> str:
         headings["table"] = "Measured beside published"
     drawings = embed_drawings(findings)
     failed = failed_sheet(findings)
-    claims = list_claims(findings)
+    claims, references = list_claims(findings), list_references(findings)
     present = {
         "table": True,
         "claims": claims,
@@ -67,6 +69,7 @@ def report_html(findings: Findings) -> str:
         "drawings": drawings,
         "efficiency": charts["timeline"],
         "failed": failed.rows,
+        "methods": True,
         "made": True,
     }
     return render_page(
@@ -89,6 +92,8 @@ def report_html(findings: Findings) -> str:
         efficiency="" if findings.slot_use is None else findings.slot_use.text,
         slowest=slowest_sheet(findings),
         failed=failed,
+        methods=[cite(paragraph, references, "text") for paragraph in list_paragraphs(findings)],
+        bibtex="\n\n".join(reference.bibtex for reference in references),
         facts=list_facts(findings),
     )
 
