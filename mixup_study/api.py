@@ -154,8 +154,8 @@ def run(
     way have saved.
     """
     from mixup_study.errors import Interrupted
-    from mixup_study.run import RunOptions, train_study
     from mixup_study.store.store import ResultStore
+    from mixup_study.study_run import RunOptions, train_study
 
     store = ResultStore(study.results)
     options = RunOptions(study.results, local, address, cpus, gpus)
