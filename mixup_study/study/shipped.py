@@ -17,20 +17,20 @@ def list_shipped() -> dict[str, Path]:
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
-def find_study(name: str) -> Path:
+def find_study(name: str, folder: Path = Path()) -> Path:
     """Return the study file that ``name`` means: a path, or a study's name.
 
-    A name is first a file of the current folder, then NAME.yaml there, then a study that comes with the package. Raises
-    InputError for a name of none of them; a path is returned as it is.
+    A name is first a file of ``folder``, then NAME.yaml there, then a study that comes with the package. Raises
+    InputError for a name of none of them; a path is returned as it is from ``folder``.
     """
     if Path(name).name != name or name.endswith((".yaml", ".yml")):
-        return Path(name)
-    for file in (name, f"{name}.yaml"):
+        return folder / name
+    for file in (folder / name, folder / f"{name}.yaml"):
         if os.path.exists(file) and not os.path.isdir(file):
-            return Path(file)
+            return file
     studies = list_shipped()
     if name in studies:
         return studies[name]
-    here = [file.stem for file in sorted(Path().glob("*.yaml"))]
+    here = [file.stem for file in sorted(folder.glob("*.yaml"))]
     expected = f"expected a file, or one of {', '.join(studies)}"
     raise InputError(f"no study {shown(name)}: {expected}{nearest(name, [*here, *studies])}")

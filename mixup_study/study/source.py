@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import yaml
 
 from mixup_study.errors import InputError, cut, escape_controls, is_control, nearest, shown
+from mixup_study.study.shipped import find_study
 
 KeyPath: TypeAlias = tuple[Hashable, ...]
 EXTENDS = "extends"
@@ -70,6 +71,13 @@ class Source:
         got = "" if value is ... else f" {shown(value)}:"
         return InputError(f"{self.place(path)}: {key + ':' if key else ''}{got} {problem}")
 
+    def find_study(self, path: KeyPath, name: str, folder: Path) -> Path:
+        """Return the study file that ``name``, written at ``path``, means in ``folder``. Raises InputError."""
+        try:
+            return find_study(name, folder)
+        except InputError as error:
+            raise self.error(path, str(error)) from None
+
     def overlay(self, path: KeyPath) -> None:
         """Merge the mapping at ``path`` over the whole: mappings by key, null removes, all else replaces."""
         _merge(self, self, path, ())
@@ -120,8 +128,9 @@ def read_study(file: Path) -> Source:
         source = sources[-1]
         name = source.tree[EXTENDS]
         if not isinstance(name, str) or not name:
-            raise source.error((EXTENDS,), "expected the path of a study file, from the folder of this one", value=name)
-        path = Path(source.name).parent / name
+            expected = "expected the path of a study file, from the folder of this one, or the name of a study"
+            raise source.error((EXTENDS,), expected, value=name)
+        path = source.find_study((EXTENDS,), name, Path(source.name).parent)
         sources.append(read(path, f"{source.place((EXTENDS,))}: {EXTENDS}: {shown(name)}"))
         files.append(path.resolve())
         if files[-1] in files[:-1]:

@@ -212,9 +212,10 @@ class StudyFile:
         loading = (*self.loading, self.path.resolve())
         studies = []
         for index, name in enumerate(names):
-            path = source.folder(("search", "from", index)) / name
+            place = ("search", "from", index)
+            path = source.find_study(place, name, source.folder(place))
             if path.resolve() in loading:
-                raise source.error(("search", "from", index), "it starts from this study itself", value=name)
+                raise source.error(place, "it starts from this study itself", value=name)
             file = StudyFile(path, loading=loading, files=self.files)
             studies.append(file.load(profile if profile in file.profiles else file.base_profile))
         return studies

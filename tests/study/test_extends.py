@@ -111,6 +111,14 @@ def test_a_mistake_is_named_where_it_was_written(
         assert part in line
 
 
+def test_a_study_that_comes_with_the_package_is_extended_by_its_name(tmp_path: Path, small_study: str) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("extends: toy\nname: own\ntrial: {epochs: 1}\n")
+    assert {cell.trial.epochs for cell in StudyFile(own).load("full").cells} == {1}
+    (tmp_path / "toy.yaml").write_text(small_study)  # a file beside it comes first
+    assert {cell.trial.dataset for cell in StudyFile(own).load("full").cells} == {"digits"}
+
+
 def test_a_mistake_in_the_file_extended_is_named_there(extend: Callable[..., Study], tmp_path: Path) -> None:
     (tmp_path / "base" / "small.yaml").write_text("name: small\nresources: {cpus: many}\n")
     assert f"{tmp_path / 'base' / 'small.yaml'}:2: resources.cpus: 'many'" in refusal(extend, "arms: {ERM: {}}")
@@ -122,7 +130,8 @@ def test_a_mistake_in_the_file_extended_is_named_there(extend: Callable[..., Stu
     ("value", "expected"),
     [
         ("base/smal.yaml", "'base/smal.yaml': no such file; expected a study file; did you mean 'small.yaml'?"),
-        ("base", "'base': cannot be read as text"),
+        ("base/", "'base/': cannot be read as text"),
+        ("corupt_labels", "no study 'corupt_labels': expected a file, or one of "),
         ("[base/small.yaml]", "['base/small.yaml']: expected the path of a study file, from the folder of this one"),
         ("", "None: expected the path of a study file"),
         ("own.yaml", "'own.yaml': the files extend each other in a circle"),
