@@ -173,7 +173,7 @@ def check_process_group(device: torch.device, tiny: bool) -> Check:
 
     def gradients(model: torch.nn.Module) -> list[Tensor]:
         run.optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(inputs), targets).backward()
+        torch.nn.functional.cross_entropy(run.logits(model, inputs), targets).backward()
         return [parameter.grad.clone() for parameter in run.model.parameters() if parameter.grad is not None]
 
     alone = gradients(run.model)
