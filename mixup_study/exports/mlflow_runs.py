@@ -31,7 +31,7 @@ def write_runs(findings: Findings, uri: str) -> str:
     metric at the last epoch. A run that has the trial's record already is left as it is, one of another record is
     deleted and written anew. Returns what was written. Raises InputError where that is not possible.
     """
-    require_package("mlflow", "--mlflow")
+    require_package("mlflow", "mlflow-skinny", "--mlflow")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")  # the default tries a dead server for four minutes
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException

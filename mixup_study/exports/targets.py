@@ -9,13 +9,10 @@ from importlib.util import find_spec
 from mixup_study.errors import InputError
 
 
-def require_package(package: str, option: str) -> None:
-    """Raise InputError where ``package``, which is also the name of the extra that brings it, is not installed."""
+def require_package(package: str, distribution: str, option: str) -> None:
+    """Raise InputError where a package, which ``distribution`` installs, is not there."""
     if find_spec(package) is None:
-        raise InputError(
-            f"{option}: {package} is not installed; expected it beside this package:"
-            f" pip install 'mixup_study[{package}]'"
-        )
+        raise InputError(f"{option}: {package} is not installed; expected it here: pip install {distribution}")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def write_offline_runs(findings: Findings, folder: Path) -> str:
     The project is the study's name, the group is the arm, the run's id is the trial_id. What stood there of the same
     trial is replaced. Returns what was written. Raises InputError where that is not possible.
     """
-    require_package("wandb", "--wandb-offline")
+    require_package("wandb", "wandb", "--wandb-offline")
     count = 0
     with writing_to("--wandb-offline", folder):
         folder.mkdir(parents=True, exist_ok=True)

@@ -193,6 +193,7 @@ def test_a_job_near_its_time_limit_saves_queues_itself_again_and_goes_on(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_job_whose_processes_are_all_taken_away_goes_on_with_fewer_cpus(
     slurm: Slurm, tiny_study: Path, tmp_path: Path
 ) -> None:

@@ -182,6 +182,4 @@ def test_a_package_that_is_missing_is_named(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("mixup_study.exports.targets.find_spec", lambda package: None)
     ended = call_command("export", folder / "small.yaml", "--results", folder / "results", "--mlflow", "sqlite://")
     assert ended.returncode == 2
-    assert ended.stderr == (
-        "error: --mlflow: mlflow is not installed; expected it beside this package: pip install 'mixup_study[mlflow]'\n"
-    )
+    assert ended.stderr == ("error: --mlflow: mlflow is not installed; expected it here: pip install mlflow-skinny\n")
