@@ -9,9 +9,11 @@ from typing import Any
 from mixup_study import cli
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.errors import InputError, escape_controls
+from mixup_study.store.checkpoints import list_checkpoints, read_entries
 from mixup_study.store.logs import LogFile
 from mixup_study.store.models import ModelFile
 from mixup_study.store.store import ResultStore
+from mixup_study.store.trial_ids import find_trial_id
 from mixup_study.views.blocks import draw_curve
 from mixup_study.views.trial_texts import list_fields, list_numbers, list_origins
 
@@ -22,21 +24,29 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command; return its exit status."""
     options = _options(arguments)
     store = ResultStore(options.results)
-    record = store.find_record(options.trial)
-    log = LogFile(store.location, record["trial_id"])
+    recorded = store.trials()["trial_id"].to_pylist()
+    trial_id = find_trial_id(options.trial, {*recorded, *list_checkpoints(store.location)}, store.shown)
+    log = LogFile(store.location, trial_id)
     if options.log:
         if not log.exists():
-            raise InputError(
-                f"trial {record['trial_id']}: it has no log of its own; expected one that printed something"
-            )
+            raise InputError(f"trial {trial_id}: it has no log of its own; expected one that printed something")
         print("\n".join(_read_log(log)))
         return cli.DONE
-    for line in _describe(record, store.read_epochs(record["trial_id"])):
-        print(line)
-    print(_describe_model(store, record["trial_id"]))
-    for line in _end_of_log(log, record):
+    if trial_id in recorded:
+        record = store.find_record(trial_id)
+        lines = [*_describe(record, store.read_epochs(trial_id)), _describe_model(store, trial_id)]
+        is_of_pack = (record["pack_size"] or 1) > 1
+    else:
+        lines, is_of_pack = [_describe_unfinished(store, trial_id)], False
+    for line in [*lines, *_end_of_log(log, is_of_pack)]:
         print(line)
     return cli.DONE
+
+
+def _describe_unfinished(store: ResultStore, trial_id: str) -> str:
+    entry = read_entries(store.location, [trial_id]).get(trial_id)
+    saved = "its checkpoint is of another version" if entry is None else entry.describe()
+    return f"trial {trial_id}: not finished, {saved}; mixup-study watch shows it while it trains"
 
 
 def _describe(record: Mapping[str, Any], epochs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -67,11 +77,10 @@ def _describe_model(store: ResultStore, trial_id: str) -> str:
     return f"model: {file.shown if file.exists() else 'none'}"
 
 
-def _end_of_log(log: LogFile, record: Mapping[str, Any]) -> list[str]:
+def _end_of_log(log: LogFile, is_of_pack: bool) -> list[str]:
     """Return the end of a trial's log, or why there is none."""
     if not log.exists():
-        of_pack = (record["pack_size"] or 1) > 1
-        return [f"log: {'none of its own, its pack has one' if of_pack else 'none, it printed nothing'}"]
+        return [f"log: {'none of its own, its pack has one' if is_of_pack else 'none, it printed nothing'}"]
     lines = _read_log(log)
     left_out = f", the last {LOG_LINES} of {len(lines)} lines" if len(lines) > LOG_LINES else ""
     return [f"log: {log.shown}{left_out}", *(f"  {line}" for line in lines[-LOG_LINES:])]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mixup_study.store.checkpoints import CheckpointEntry, CheckpointFile, seal_checkpoint
 from mixup_study.store.logs import LogFile
 from mixup_study.store.models import ModelFile
 from mixup_study.store.record import TrialRecord
@@ -75,6 +76,21 @@ def test_show_takes_the_beginning_of_an_id(tiny_study: Path, recorded: dict[str,
     assert printed[-1] == r"  \x1b[2J"  # nothing that a terminal would obey
     whole = call_command("show", trial_id, "--log", "--results", results).stdout.splitlines()
     assert (whole[0], len(whole)) == ("line 1", 13)
+
+
+def test_show_of_an_unfinished_trial_says_what_is_saved(tiny_study: Path, recorded: dict[str, str]) -> None:
+    results = tiny_study.parent / "results"
+    cells = StudyFile(tiny_study).load("full").cells
+    (trial_id,) = {cell.trial.trial_id for cell in cells} - set(recorded.values())
+    CheckpointFile(str(results), trial_id).write(seal_checkpoint(CheckpointEntry(trial_id, 1, True), b""))
+    LogFile(str(results), trial_id).write(b"epoch 1\n")
+    shown = call_command("show", trial_id[:8], "--results", results)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.splitlines() == [
+        f"trial {trial_id}: not finished, part of epoch 2 saved; mixup-study watch shows it while it trains",
+        f"log: {results}/logs/{trial_id}.log",
+        "  epoch 1",
+    ]
 
 
 def test_show_of_a_failed_trial_says_why_and_what_is_not_there(tmp_path: Path, record: RecordMaker) -> None:

@@ -43,10 +43,11 @@ class CheckpointEntry:
         """Return the epoch, counted from 1, at whose end, or in which, the trial was saved."""
         return self.epochs + self.is_within_epoch
 
-    def describe(self, epochs: int) -> str:
-        """Return how far a trial of so many epochs is: ``epoch 15 of 20 saved``."""
+    def describe(self, epochs: int | None = None) -> str:
+        """Return how far a trial, of so many epochs where that is known, is: ``epoch 15 of 20 saved``."""
         part = "part of " if self.is_within_epoch else ""
-        return f"{part}epoch {self.epoch} of {epochs} saved"
+        whole = "" if epochs is None else f" of {epochs}"
+        return f"{part}epoch {self.epoch}{whole} saved"
 
     @property
     def _line(self) -> bytes:
