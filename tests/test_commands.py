@@ -11,7 +11,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -27,13 +26,11 @@ from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
 from mixup_study.study.json_schema import study_schema
 from mixup_study.study.study import StudyFile
-from tests.commands import REPOSITORY, call_command
-from tests.conftest import RunningRay
+from tests.commands import REPOSITORY, call_command, list_heavy_modules
 from tests.fixtures import PROVENANCE
 
 CORRUPT_LABELS = "studies/corrupt_labels.yaml"
 ABLATION = "studies/ablation.yaml"
-HEAVY = ["torch", "torchvision", "ray", "sklearn", "matplotlib"]
 
 
 def printed(name: str, *arguments: str | Path) -> str:
@@ -71,56 +68,22 @@ def test_help_says_how_to_call_a_command(name: str) -> None:
     assert shown.startswith(f"usage: python -m mixup_study.{name} [-h]")
 
 
-def heavy_modules(
-    name: str, arguments: Sequence[str | Path], environment: Mapping[str, str] | None = None
-) -> list[str]:
-    """Return which of HEAVY a command has imported when it ends."""
-    code = (
-        "import runpy, sys\n"
-        "try:\n"
-        f"    runpy.run_module('mixup_study.{name}', run_name='__main__', alter_sys=True)\n"
-        "except SystemExit as end:\n"
-        "    assert not end.code, end.code\n"
-        f"print('imported:', *(name for name in {HEAVY} if name in sys.modules))"
-    )
-    ended = subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout.splitlines()[-1].split()[1:]
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_imports_nothing_heavy(name: str) -> None:
-    assert heavy_modules(name, ["--help"]) == []
+def test_help_imports_nothing_heavy() -> None:
+    assert list_heavy_modules(*([name, "--help"] for name in COMMANDS)) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["plan", "tables", "query", "models"])
 def test_asking_imports_nothing_heavy(name: str, tiny_study: Path, results: Path) -> None:
     asked = {"query": ["select * from trials join epochs using (trial_id)"], "models": []}.get(name, [tiny_study])
-    assert heavy_modules(name, [*asked, "--results", results]) == []
+    assert list_heavy_modules([name, *asked, "--results", results]) == []
     if name == "query":
-        assert heavy_modules(name, [*asked, "--results", results, "--study", tiny_study]) == []
-
-
-def test_the_process_that_schedules_does_without_pytorch(ray_cluster: RunningRay, tiny_study: Path) -> None:
-    arguments = [tiny_study, "--results", tiny_study.parent / "results", "--address", ray_cluster.address]
-    arguments += ["--set", "resources.cpus=2"]  # one slot, so that one process starts
-    imported = heavy_modules("run", arguments, ray_cluster.environment)
-    assert imported == ["ray"]
-    assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
+        assert list_heavy_modules([name, *asked, "--results", results, "--study", tiny_study]) == []
 
 
 @pytest.mark.slow
 def test_a_run_in_this_process_does_without_ray(tiny_study: Path) -> None:
-    imported = heavy_modules("run", [tiny_study, "--results", tiny_study.parent / "results", "--local"])
+    imported = list_heavy_modules(["run", tiny_study, "--results", tiny_study.parent / "results", "--local"])
     assert "torch" in imported
     assert "ray" not in imported
     assert len(ResultStore(str(tiny_study.parent / "results")).done()) == len(StudyFile(tiny_study).load("full").trials)
@@ -214,7 +177,7 @@ def test_run_of_a_finished_study_shows_it_without_a_cluster(tiny_study: Path, re
     shown = printed("run", *options, "--address", "127.0.0.1:1")  # where nothing answers
     assert shown.splitlines()[1] == "2 trials: 2 done already, 0 to run"
     assert ["mixup", "α=1", "30.0", "30.0", "1/1"] in [line.split() for line in shown.splitlines()]
-    assert heavy_modules("run", [*options, "--address", "127.0.0.1:1"]) == []
+    assert list_heavy_modules(["run", *options, "--address", "127.0.0.1:1"]) == []
 
 
 def test_run_asks_the_cluster_where_its_gpus_decide_what_is_left(tiny_study: Path, results: Path) -> None:

@@ -30,6 +30,7 @@ from tests.cluster.support import (
     wait_for_checkpoint,
     wait_for_log,
 )
+from tests.commands import list_heavy_modules
 from tests.conftest import run_command
 from tests.training.alone import train_alone
 from tests.training.pair import running_pair
@@ -104,12 +105,15 @@ def test_a_study_ends_on_ray_as_it_does_in_one_process(ray_cluster: Any, run_her
     assert not list((results / "checkpoints").iterdir())
 
 
-def test_slots_train_side_by_side(ray_cluster: Any, tiny_study: Path) -> None:
+def test_slots_train_side_by_side_and_the_process_that_schedules_does_without_pytorch(
+    ray_cluster: Any, tiny_study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     results = tiny_study.parent / "results"
-    ended = ray_cluster.run(tiny_study, "--results", results)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "3 trials: 0 done already, 3 to run, on 2 slots" in ended.stdout
-    assert re.search(r"efficiency: .+ s of training in 2 slots x .+ s = \d+%", ended.stdout)
+    command = ["run", tiny_study, "--results", results, "--address", ray_cluster.address]
+    assert list_heavy_modules(command, environment=ray_cluster.environment) == ["ray"]
+    printed = capsys.readouterr().out
+    assert "3 trials: 0 done already, 3 to run, on 2 slots" in printed
+    assert re.search(r"efficiency: .+ s of training in 2 slots x .+ s = \d+%", printed)
     recorded = records(results)
     for trial_id, measured in measurements_alone(study_of(tiny_study), tiny_study.parent).items():
         assert measurements_of(recorded, trial_id) == measured
