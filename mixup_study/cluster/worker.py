@@ -35,6 +35,7 @@ from mixup_study.cluster.losses import wait_for_memory
 from mixup_study.cluster.messages import EpochEnded, Message, Send, TrialWarning, to_report
 from mixup_study.cluster.metrics import TrialMetrics
 from mixup_study.cluster.output import redirect_output
+from mixup_study.cluster.process_group import NodeTorchConfig
 from mixup_study.cluster.records import build_failure_record, build_provenance
 from mixup_study.errors import InputError
 from mixup_study.store.checkpoints import remove_checkpoints
@@ -93,6 +94,7 @@ def _train_in_group(assignment: Assignment, board: str) -> None:
                 "board": board,
                 "plugins": assignment.settings.plugins,
             },
+            torch_config=NodeTorchConfig(),
             scaling_config=ScalingConfig(
                 num_workers=assignment.workers, use_gpu=slot.gpus > 0, resources_per_worker=resources
             ),
@@ -106,6 +108,8 @@ def _train_in_group(assignment: Assignment, board: str) -> None:
             trainer.fit()
         except ray_train.TrainingFailedError as error:
             cause = find_cause(error)
+            if cause is error:
+                raise
             if not isinstance(cause, FINAL) or isinstance(cause, InputError):
                 raise cause from error
             (trial,) = assignment.trials.values()
@@ -217,11 +221,16 @@ def throttle(send: Send, seconds: float, agree: Callable[[bool], bool] = bool) -
 
 
 def find_cause(error: ray_train.TrainingFailedError) -> Exception:
-    """Return what a worker's training function raised, where it was that which failed.
+    """Return what a worker's training function raised, where it was that which failed, or what started no group.
 
     Of several, bad input comes first and RuntimeError last: a worker that lost its peers raises that. Of a worker that
-    Train found to be gone, it is what Ray says of its process.
+    Train found to be gone, it is what Ray says of its process. It is ``error`` where that names no other, as where a
+    node was pre-empted.
     """
+    if isinstance(error, ray_train.ControllerError):
+        failure = error.controller_failure
+        cause = getattr(failure, "cause", failure)  # without Ray's account of where it was raised
+        return cause if isinstance(cause, Exception) else failure
     failures: dict[int, Exception] = {
         rank: getattr(failure, "health_check_failure", failure)
         for rank, failure in getattr(error, "worker_failures", {}).items()

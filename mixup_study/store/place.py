@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 import pyarrow as pa
 from pyarrow import fs
@@ -22,6 +22,12 @@ from mixup_study.files import is_disk_full
 HIDDEN = "…"
 RETRY_SECONDS = 20
 """For which a request to Google's storage is tried again."""
+S3_ATTEMPTS = 10
+"""Of a request to S3, with pauses of 25 s in all; those that the network swallows take 3 s each as well."""
+_S3_OPTIONS = frozenset(
+    {"region", "scheme", "endpoint_override", "allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open"}
+)
+"""Those of a URL that S3FileSystem takes from pickle too; ``tls_verify_certificates`` for one it would lose."""
 _USER = re.compile(r"(?<=://)[^@]*:.*(?=@)", re.DOTALL)
 _OPTION = re.compile(r"(?i)(?<=[?&])([^=&]*(?:secret|password|token|key|sig)[^=&]*=)([^&]+)")
 
@@ -67,6 +73,7 @@ class Place:
         try:
             if "://" in location:
                 system, root = fs.FileSystem.from_uri(_limit_retries(location))
+                system = _lengthen_retries(system, location)
             else:
                 system, root = fs.LocalFileSystem(), str(absolute_folder(location))
         except (pa.ArrowException, OSError, RuntimeError) as error:  # the last for ~someone whom nobody knows
@@ -212,6 +219,15 @@ def _limit_retries(location: str) -> str:
     if not location.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in location:
         return location
     return f"{location}{'&' if '?' in location else '?'}retry_limit_seconds={RETRY_SECONDS}"
+
+
+def _lengthen_retries(system: fs.FileSystem, location: str) -> fs.FileSystem:
+    """Return S3's file system as one that outlasts a server that is started again: a URL's gives up after 6 s."""
+    options = parse_qs(location.partition("?")[2], keep_blank_values=True)
+    if not isinstance(system, fs.S3FileSystem) or not options.keys() <= _S3_OPTIONS:
+        return system
+    _, (settings,) = system.__reduce__()  # what pickle takes: nothing else says what pyarrow read in the URL
+    return fs.S3FileSystem(**settings, retry_strategy=fs.AwsDefaultS3RetryStrategy(max_attempts=S3_ATTEMPTS))
 
 
 def _raise_unless_storage(error: Exception) -> None:

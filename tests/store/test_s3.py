@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import re
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from mixup_study.cluster.output import redirect_output
@@ -54,6 +57,31 @@ def test_the_commands_say_so_on_one_line(command: str, endpoint: str, tiny_study
     assert line == f"error: --results s3://…@nowhere/results?{endpoint}: cannot be read: there is no bucket nowhere" + (
         "; expected a folder or URL"
     )
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_for_seconds_is_waited_for(endpoint: str, record: RecordMaker) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    back = threading.Timer(8, server.start)
+    back.start()
+    try:
+        there = re.sub(r"%3A\d+", f"%3A{port}", endpoint)  # servers of one process have the same buckets
+        store = ResultStore(f"s3://bucket/away?{there}")
+        assert store.done_among([record().trial.trial_id]) == set()
+    finally:
+        back.join()
+        server.stop()
+
+
+def test_options_that_pickle_loses_stay(endpoint: str) -> None:
+    plain, trusting = (
+        ResultStore(f"s3://bucket/results?{endpoint}{more}")._fs for more in ("", "&tls_verify_certificates=false")
+    )
+    system, _ = fs.FileSystem.from_uri(f"s3://bucket/results?{endpoint}&tls_verify_certificates=false")
+    assert trusting == system != plain
 
 
 # Secrets.
