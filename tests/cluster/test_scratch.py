@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mixup_study.cluster.scratch import PREFIX, open_scratch
+from tests.cluster.support import Run
 
 HOLDING = """
 import sys, tempfile
@@ -42,3 +43,18 @@ def test_folders_of_killed_runs_are_removed_and_those_of_living_ones_stay(
         for run in runs:
             run.kill()
             run.wait()
+
+
+def test_a_run_that_opens_none_removes_the_folder_of_a_killed_one(
+    run_here: Run, tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    command = [sys.executable, "-c", HOLDING, str(temporary)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        folder = Path(killed.stdout.readline().strip())
+        killed.kill()
+    assert folder.exists()
+    assert run_here(tiny_study).returncode == 0
+    assert not folder.exists()
