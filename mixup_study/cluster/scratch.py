@@ -51,7 +51,11 @@ def _open_new() -> Iterator[str]:
 
 def remove_abandoned() -> None:
     """Remove the folders on this machine of processes that were killed."""
-    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{_LOCK}"):
+    try:
+        temporary = Path(tempfile.gettempdir())
+    except FileNotFoundError:  # no such folder can be written to, which is no reason to remove anything
+        return
+    for lock in temporary.glob(f"{PREFIX}*/{_LOCK}"):
         try:
             with FileLock(lock, blocking=False):
                 shutil.rmtree(lock.parent, ignore_errors=True)
