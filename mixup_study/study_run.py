@@ -21,6 +21,7 @@ from mixup_study.analysis.remaining import RemainingTime
 from mixup_study.catalogue import CATALOGUE
 from mixup_study.cluster.assignment import RunSettings
 from mixup_study.cluster.executor import Executor
+from mixup_study.cluster.scratch import remove_abandoned
 from mixup_study.cluster.version import code_version
 from mixup_study.errors import InputError, Interrupted
 from mixup_study.progress import RunProgress, counts_text
@@ -141,6 +142,7 @@ def train_study(file: StudyFile, named: str | None, options: RunOptions, store: 
     """
     name = _check_study(file, named)
     if not options.dry_run:
+        remove_abandoned()  # also where this run opens none of its own
         store.check_writable()
         store.compact()
         if (finished := _load_finished(options, file, named, store)) is not None:

@@ -94,23 +94,25 @@ class _Copy:
 @contextmanager
 def _opened(results: str, name: str, title: str) -> Iterator[Output]:
     log = LogFile(results, name)
-    with tempfile.NamedTemporaryFile(prefix="mixup_study-") as copy:
-        if log.local is None:
-            copy.write(log.read())
-            copy.flush()
-            descriptor = os.open(copy.name, os.O_RDWR | os.O_APPEND)
-        else:
-            descriptor = log.open()
+    descriptor = _open_copy(log) if log.local is None else log.open()
+    try:
+        moment = datetime.now(UTC).isoformat(timespec="seconds")
+        output = Output(log, descriptor, f"== {moment}, process {os.getpid()} on {socket.gethostname()}: {title}\n")
+        _flush()
         try:
-            moment = datetime.now(UTC).isoformat(timespec="seconds")
-            output = Output(log, descriptor, f"== {moment}, process {os.getpid()} on {socket.gethostname()}: {title}\n")
-            _flush()
-            try:
-                yield output
-            finally:
-                output.end()
+            yield output
         finally:
-            os.close(descriptor)
+            output.end()
+    finally:
+        os.close(descriptor)
+
+
+def _open_copy(log: LogFile) -> int:
+    """Return a file descriptor that appends to a copy of a log in a bucket; no killed process leaves its file."""
+    with tempfile.TemporaryFile() as copy:
+        copy.write(log.read())
+        copy.flush()
+        return os.dup(copy.fileno())
 
 
 def _flush() -> None:

@@ -16,8 +16,15 @@ ROOM = 100 * 2**20
 
 def check_room() -> None:
     """Raise InputError where the folders of temporary files have no room for a run: Ray would wait, then fail."""
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError:
+        raise InputError(
+            "no folder for temporary files can be written to: they are full, or read-only; free space, or set TMPDIR to"
+            " a folder that can"
+        ) from None
     for folder, variable in (
-        (tempfile.gettempdir(), "TMPDIR"),
+        (temporary, "TMPDIR"),
         (_find_existing(get_default_ray_temp_dir()), "RAY_TMPDIR"),
     ):
         free = shutil.disk_usage(folder).free

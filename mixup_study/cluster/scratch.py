@@ -1,4 +1,4 @@
-"""A folder that Tune writes its state into, which nobody restores: it goes with the run, or with the next one."""
+"""Folders that Tune and Train write their state into, which nobody restores: they go with the run, or the next one."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from mixup_study.files import is_disk_full
 
 PREFIX = "mixup_study-run-"
 _LOCK = ".lock"
-"""Held by a run as long as it lives, whatever ends it."""
+"""Held by the process that opened the folder as long as it lives, whatever ends it."""
 
 
 @contextmanager
 def open_scratch() -> Iterator[str]:
-    """Yield a new folder and remove it at the end, with those of runs that were killed before.
+    """Yield a new folder and remove it at the end, with those of processes that were killed before.
 
     Raises InputError for what Tune cannot write there for want of room.
     """
-    _remove_abandoned()
+    remove_abandoned()
     try:
         with _open_new() as folder:
             yield folder
@@ -39,15 +39,23 @@ def open_scratch() -> Iterator[str]:
 
 @contextmanager
 def _open_new() -> Iterator[str]:
-    with (
-        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder,
-        FileLock(Path(folder, _LOCK)),
-    ):
-        yield folder
+    while True:
+        with (
+            tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as folder,
+            FileLock(Path(folder, _LOCK)),
+        ):
+            if Path(folder, _LOCK).exists():  # otherwise another process took it for abandoned before it was locked
+                yield folder
+                return
 
 
-def _remove_abandoned() -> None:
-    for lock in Path(tempfile.gettempdir()).glob(f"{PREFIX}*/{_LOCK}"):
+def remove_abandoned() -> None:
+    """Remove the folders on this machine of processes that were killed."""
+    try:
+        temporary = Path(tempfile.gettempdir())
+    except FileNotFoundError:  # no such folder can be written to, which is no reason to remove anything
+        return
+    for lock in temporary.glob(f"{PREFIX}*/{_LOCK}"):
         try:
             with FileLock(lock, blocking=False):
                 shutil.rmtree(lock.parent, ignore_errors=True)

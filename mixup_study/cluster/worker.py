@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -37,6 +36,7 @@ from mixup_study.cluster.metrics import TrialMetrics
 from mixup_study.cluster.output import redirect_output
 from mixup_study.cluster.process_group import NodeTorchConfig
 from mixup_study.cluster.records import build_failure_record, build_provenance
+from mixup_study.cluster.scratch import open_scratch
 from mixup_study.errors import InputError
 from mixup_study.store.checkpoints import remove_checkpoints
 from mixup_study.training.loop import train
@@ -86,7 +86,7 @@ def _train_in_group(assignment: Assignment, board: str) -> None:
     slot = assignment.settings.resources
     resources = {"CPU": slot.cpus, **({"GPU": slot.gpus} if slot.gpus else {})}
     started_at = datetime.now(UTC)
-    with tempfile.TemporaryDirectory(prefix="mixup_study-") as scratch:
+    with open_scratch() as scratch:
         trainer = TorchTrainer(
             _train_as_worker,
             train_loop_config={

@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
-def run(results: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+from mixup_study.store.logs import LogFile
+
+
+def run(results: Path | str, *lines: str) -> subprocess.CompletedProcess[str]:
     """Run lines of Python in a process that keeps their output, between two that it does not keep."""
     code = ["import os, warnings", "from mixup_study.cluster.output import redirect_output", "print('before')"]
     code += [f"with redirect_output({str(results)!r}, 'a trial', 'tiny: ERM'):", *(f"    {line}" for line in lines)]
@@ -27,14 +31,25 @@ def test_a_log_holds_all_that_a_process_prints_meanwhile(tmp_path: Path) -> None
     assert re.fullmatch(one.format("attempt 1") + one.format("attempt 2"), log)
 
 
+def test_a_log_in_a_bucket_goes_on_with_the_next_process(bucket: str) -> None:
+    for attempt in (1, 2):
+        assert run(bucket, f"print('attempt {attempt}')").stdout == "before\nafter\n"
+    log = LogFile(bucket, "a trial").read().decode()
+    assert re.fullmatch(r"== .*: tiny: ERM\nattempt 1\n== .*: tiny: ERM\nattempt 2\n", log)
+
+
 def test_a_process_that_prints_nothing_leaves_no_log(tmp_path: Path) -> None:
     assert run(tmp_path, "pass").returncode == 0
     assert not list((tmp_path / "logs").iterdir())
 
 
-def test_the_log_of_a_killed_process_stays(tmp_path: Path) -> None:
+def test_the_log_of_a_killed_process_stays_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     assert run(tmp_path, "print('so far', flush=True)", "os.kill(os.getpid(), 9)").returncode == -9
     assert (tmp_path / "logs" / "a trial.log").read_text().endswith("tiny: ERM\nso far\n")
+    assert not list(temporary.iterdir())
 
 
 def test_a_log_leads_nowhere_out_of_the_results(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mixup_study.cluster.room import check_room
 from mixup_study.cluster.scratch import PREFIX, open_scratch
+from mixup_study.errors import InputError
+from tests.cluster.support import Run
 
 HOLDING = """
 import sys, tempfile
@@ -42,3 +46,30 @@ def test_folders_of_killed_runs_are_removed_and_those_of_living_ones_stay(
         for run in runs:
             run.kill()
             run.wait()
+
+
+def test_a_run_that_opens_none_removes_the_folder_of_a_killed_one(
+    run_here: Run, tiny_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (temporary := tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    command = [sys.executable, "-c", HOLDING, str(temporary)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as killed:
+        assert killed.stdout is not None
+        folder = Path(killed.stdout.readline().strip())
+        killed.kill()
+    assert folder.exists()
+    assert run_here(tiny_study).returncode == 0
+    assert not folder.exists()
+
+
+def test_a_machine_without_a_folder_for_temporary_files_trains_without_ray_and_says_what_ray_lacks(
+    run_here: Run, tiny_study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find_none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
+
+    monkeypatch.setattr(tempfile, "gettempdir", find_none)
+    with pytest.raises(InputError, match=r"no folder for temporary files can be written to: .* set TMPDIR"):
+        check_room()
+    assert run_here(tiny_study).returncode == 0

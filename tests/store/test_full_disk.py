@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
 
 import pytest
 
@@ -16,39 +13,9 @@ from mixup_study.store.models import ModelFile
 from mixup_study.store.place import StorageError
 from mixup_study.store.record import TrialRecord
 from mixup_study.store.store import ResultStore
+from tests.store.full_disk import FullDisk
 
 RecordMaker = Callable[..., TrialRecord]
-
-
-class FullDisk:
-    """Makes one of the writes, syncs and renames of this process fail, and counts them."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls = 0
-        self.failing: int | None = None
-        path_open, path_replace, fsync = Path.open, Path.replace, os.fsync
-
-        def opened(path: Path, mode: str = "r", *options: Any, **more: Any) -> IO[Any]:
-            if "w" in mode:
-                self.count()
-            return path_open(path, mode, *options, **more)
-
-        def replaced(path: Path, target: Path | str) -> Path:
-            self.count()
-            return path_replace(path, target)
-
-        def synced(descriptor: int) -> None:
-            self.count()
-            fsync(descriptor)
-
-        monkeypatch.setattr(Path, "open", opened)
-        monkeypatch.setattr(Path, "replace", replaced)
-        monkeypatch.setattr(os, "fsync", synced)
-
-    def count(self) -> None:
-        self.calls += 1
-        if self.calls == self.failing:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def work(location: str, record: RecordMaker) -> list[str]:
@@ -81,11 +48,11 @@ def test_a_disk_that_is_full_at_any_one_write_costs_one_line(
     disk = FullDisk(monkeypatch)
     assert work(str(tmp_path / "undisturbed"), record) == []
     expected = ResultStore(str(tmp_path / "undisturbed"))
-    writes = disk.calls
+    writes = len(disk.calls)
     assert writes > 20
-    for number in range(1, writes + 1):
+    for number in range(writes):
         location = str(tmp_path / str(number))
-        disk.calls, disk.failing = 0, number
+        disk.fill_at(number)
         (line,) = work(location, record)
         assert "the disk is full: free space, then run the same command again" in line
         store = ResultStore(location)
