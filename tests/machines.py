@@ -133,7 +133,7 @@ def check_possible() -> None:
     for program in PROGRAMS:
         if shutil.which(program) is None:
             raise NoMachines(f"{program} is not installed; Debian: apt-get install iproute2 util-linux")
-    call("unshare", *NAMESPACES, "--fork", "--mount-proc", "true")
+    call("unshare", *NAMESPACES, "--fork", "--mount-proc", "ip", "link", "add", "bridge", "type", "bridge")
 
 
 @contextmanager
