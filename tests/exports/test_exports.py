@@ -137,7 +137,7 @@ def test_wandb_uploads_the_offline_runs(folder: Path) -> None:
     with serve_wandb() as server:
         command = [shutil.which("wandb") or "wandb", "sync", *map(str, folder.glob("offline/wandb/offline-run-*"))]
         environment = os.environ | {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0" * 40, "HOME": str(folder)}
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
+        subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, timeout=120)
     assert set(server.runs) == {row["trial_id"] for row in recorded(folder)}
     for row in recorded(folder):
         run, is_done = server.runs[row["trial_id"]], row["status"] == "done"
