@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -136,6 +137,20 @@ def _only_this_machine() -> Iterator[None]:
 
 
 @contextmanager
+def _holding_hangup() -> Iterator[None]:
+    """Have SIGHUP wait meanwhile, and have what starts meanwhile never take it.
+
+    A terminal that goes away sends it to the Ray that the command has started as well, which would end at once, and
+    with it the trials that are to save. Ray does so with SIGINT itself.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
 def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: str) -> Iterator[Cluster]:
     """Join the Ray cluster at ``address``, or start one, and leave it at the end; Ray's dashboard shows ``job_name``.
 
@@ -152,7 +167,7 @@ def connect(address: str | None, cpus: int | None, gpus: int | None, job_name: s
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are told by the run itself
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     try:
-        with _only_this_machine() if address == "local" else nullcontext():
+        with _holding_hangup(), _only_this_machine() if address == "local" else nullcontext():
             context = ray.init(
                 address=address,
                 num_cpus=cpus,

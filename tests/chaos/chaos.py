@@ -1,385 +1,404 @@
-"""Kill what runs a study, at seeded random moments, run it again until it is done, and compare every number.
+"""Disturb what runs a study, at seeded random moments, run it again until it is done, and compare every number.
 
-Usage: python -m tests.chaos [--kills N] [--seed S] [--workers W]
+Usage: python -m tests.chaos [--kills N] [--minutes M] [--seed S] [--kinds KIND ...]
 
-A study of a few short trials, of evaluations of their models, and of a search runs on a cluster of two nodes on this
-machine, on one slot, two or four.
-Victims are the processes that train (Tune actors, Train workers), the raylet of a whole node, and the command itself;
-Ctrl-C, SIGTERM and SIGHUP disturb, but are no kills. When a study is done while kills are left, it begins anew in
-another folder. Exit status 0: no trial was lost, none doubled, every measurement of every epoch and every proposal
-equals an undisturbed run's, and nothing was trained again that was recorded.
+A study of a few short trials, a pack, evaluations of trained models and a search runs to its end, however often that
+takes the same command; now and then it is a study of a group of two workers. Each command runs elsewhere: on a Ray of
+its own of one CPU or two, on a cluster of two nodes, or without Ray, on one slot, two or four. When a study is done
+while disturbances are left, it begins anew in another folder. Exit status 0: no trial was lost, none doubled, every
+measurement of every epoch and every proposal equals an undisturbed run's, nothing was trained again that was
+recorded, and no process, checkpoint or folder was left behind.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import math
+import os
 import random
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
 import psutil
-from ray.cluster_utils import Cluster
 
-from mixup_study.catalogue import CATALOGUE
-from mixup_study.store.store import ResultStore
-from mixup_study.study.study import StudyFile
-from mixup_study.training.task import TrialResult
-from tests.training.alone import train_alone
-from tests.training.pair import running_pair
+from tests.chaos.kinds import KINDS, Kind
+from tests.chaos.places import RECONNECT_SECONDS, JoinedCluster, OwnRay, Place, ThisProcess
+from tests.chaos.processes import (
+    LEAVING_SECONDS,
+    PATIENCE,
+    describe_process,
+    is_resource_tracker,
+    is_running,
+    list_descendants,
+    list_session,
+    wait_patiently,
+)
+from tests.chaos.studies import ChaosStudy, Expected, Faults, ResultChecker
 
-STUDY = """\
-name: chaos
-checkpoint_seconds: 0.2
-trial:
-  {dataset: digits, train_size: 300, augment: false, model: preact_resnet18, width: 4, epochs: 20, batch_size: 50,
-   lr: 0.1}
-grid: {label_noise: [0.5], seed: [0, 1]}
-models:
-  ERM: {}
-  mixup: {method: mixup, alpha: 1}
-arms:
-  ERM: {}
-  mixup: {method: mixup, alpha: 1}
-  neighbours: {method: mixup, alpha: 1, neighbours: 5}
-  attacked: {task: attack, source: mixup, attacker: ERM, epsilon: 16, steps: 10}
-  in between: {task: between, source: mixup, pairs: 200, lambdas: 11}
-  searched: {method: mixup, validation: 0.2, epochs: 6}
-search:
-  proposals: 6
-  window: 3
-  space: {searched: {alpha: {log: [0.1, 10]}, weight_decay: {log: [1e-5, 1e-2]}}}
-  minimise: validation_error_last
-  confirm: {seed: [7]}
-table: {title: Chaos, rows: [arm], columns: [{title: last, metric: test_error_last}]}
-"""
-STUDY_OF_GROUPS = """\
-name: chaos
-checkpoint_seconds: 0.2
-trial:
-  {dataset: digits, train_size: 300, augment: false, model: preact_resnet18, width: 4, epochs: 60, batch_size: 50,
-   lr: 0.1, workers: WORKERS}
-arms:
-  mixup: {method: mixup, alpha: 1}
-table: {title: Chaos, rows: [arm], columns: [{title: last, metric: test_error_last}]}
-"""
-"""Such a trial takes some twenty seconds to start, so that it is disturbed once it has saved."""
-SIGNALS = {"Ctrl-C": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGHUP": signal.SIGHUP}
-"""What asks the command to save and end."""
-KINDS = {"Tune actor": 5, "node": 1, "command": 2, **dict.fromkeys(SIGNALS, 1)}
-"""What is disturbed, and how often in relation to each other; first the processes that train."""
-KINDS_OF_GROUPS = {"Train worker": 1}
-PATIENCE = 120.0
-"""Seconds within which something must happen after everything, or the program gives up."""
-RUNS = 40
-"""Commands within which a study must end."""
+COMMANDS = 60
+"""Within which a study must end."""
+ENDING_SECONDS = 60.0
+"""Within which a command must end after a disturbance that ends it."""
+EARLY_SHARE = 0.2
+"""Of the disturbances, those that may come before anything is saved: while the command starts."""
+
+
+@dataclass
+class KindOutcome:
+    """What a kind of disturbance did, and what came of it."""
+
+    disturbances: int = 0
+    tries: int = 0
+    """Commands that it disturbed."""
+    faults: Faults = field(default_factory=Faults)
+    """Those found after it, and before another kind disturbed."""
+    slowest_recovery: float = 0.0
+    """Seconds until a trial was saved or recorded again."""
 
 
 @dataclass
 class Outcome:
     """What was done, and what came of it."""
 
-    disturbances: Counter[str] = field(default_factory=Counter)
+    kinds: dict[str, KindOutcome] = field(default_factory=dict)
     studies: int = 0
     trials: int = 0
-    runs: int = 0
-    lost: int = 0
-    doubled: int = 0
-    mismatches: list[str] = field(default_factory=list)
+    commands: int = 0
 
     @property
-    def kills(self) -> int:
-        return sum(count for kind, count in self.disturbances.items() if kind not in SIGNALS)
+    def disturbances(self) -> int:
+        return sum(kind.disturbances for kind in self.kinds.values())
 
     @property
-    def signals(self) -> int:
-        return self.disturbances.total() - self.kills
+    def faults(self) -> list[str]:
+        return [f"after {name}: {line}" for name, kind in self.kinds.items() for line in kind.faults.lines()]
 
     @property
     def good(self) -> bool:
-        return self.studies > 0 and not (self.lost or self.doubled or self.mismatches)
+        return self.studies > 0 and not self.faults
 
     def __str__(self) -> str:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.disturbances.items()))
-        lines = [
-            f"{self.kills} kills and {self.signals} signals ({kinds}) in {self.runs} runs",
-            f"{self.trials} trials of {self.studies} studies: {self.lost} lost, {self.doubled} doubled,"
-            f" {len(self.mismatches)} mismatches",
+        """Return a table of the kinds, in Markdown, between a line of the whole and the faults."""
+        names = [field.name for field in fields(Faults)]
+        headings = ["disturbed", "disturbances", "tries", *(name.replace("_", " ") for name in names)]
+        rows = [
+            [name, kind.disturbances, kind.tries, *(len(getattr(kind.faults, fault)) for fault in names)]
+            for name, kind in self.kinds.items()
         ]
-        return "\n".join([*lines, *self.mismatches])
+        totals = ["all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])]
+        slowest = [kind.slowest_recovery for kind in self.kinds.values()]
+        seconds = [f"{second:.0f} s" if second else "" for second in (*slowest, max(slowest))]
+        table = [[*headings, "slowest recovery"], ["---", *["---:"] * len(headings)]]
+        table += [[*row, second] for row, second in zip((*rows, totals), seconds, strict=True)]
+        return "\n".join(
+            [
+                f"{self.disturbances} disturbances in {self.commands} commands, {self.trials} trials of"
+                f" {self.studies} studies",
+                *(f"| {' | '.join(map(str, row))} |" for row in table),
+                *self.faults,
+            ]
+        )
 
 
-EPOCH_COLUMNS = ["epoch", "lr", "train_loss", "test_error"]
-Proposals = set[tuple[str, int, str]]
-"""Search, number and values of each proposal."""
-Numbers = dict[str, tuple[dict[str, float | None], list[tuple[Any, ...]]]]
-"""By trial_id, what a trial measured, and its epochs without their seconds."""
+@dataclass
+class Recovery:
+    """A disturbance that no trial has been saved after."""
+
+    outcome: KindOutcome
+    begun: float
+    """Unix time, as is the next."""
+    over: float
+    """When it was over, and what it ended had ended."""
 
 
-def recorded(results: Path) -> tuple[Numbers, int]:
-    """Return what the results hold, and how many rows they hold more than there are trials."""
-    store = ResultStore(str(results))
-    epochs = store.epochs().to_pandas()
-    found: Numbers = {}
-    for row in store.trials().to_pylist():
-        mine = epochs[epochs["trial_id"] == row["trial_id"]].sort_values("epoch")
-        rows = list(mine[EPOCH_COLUMNS].itertuples(index=False, name=None))
-        if row["status"] == "done":
-            found[row["trial_id"]] = (
-                {metric: row[metric] for metric in CATALOGUE.tasks[row["task"]].metric_names},
-                rows,
-            )
-    plain = pd.read_parquet(results / "trials")
-    return found, len(plain) - plain["trial_id"].nunique()
+class Bag:
+    """The kinds in random order, each as often as its weight says before any comes again."""
 
+    def __init__(self, kinds: Sequence[Kind], random: random.Random) -> None:
+        self._kinds = [kind for kind in kinds for _ in range(kind.weight)]
+        self._random = random
+        self._left: list[Kind] = []
 
-def _numbers(result: TrialResult) -> tuple[dict[str, float | None], list[tuple[Any, ...]]]:
-    """Return the same of a trial that this process has the result of."""
-    return dict(result.measurements), [tuple(row[name] for name in EPOCH_COLUMNS) for row in result.epochs]
+    def draw(self, fits: Callable[[Kind], bool]) -> Kind | None:
+        """Take the next kind that fits; None where none that is left does."""
+        if not self._left:
+            self._left = self._random.sample(self._kinds, len(self._kinds))
+        kind = next(filter(fits, self._left), None)
+        if kind is not None:
+            self._left.remove(kind)
+        return kind
 
+    def holds(self, fits: Callable[[Kind], bool]) -> bool:
+        """Return whether one that is left fits."""
+        return any(map(fits, self._left))
 
-@dataclass(frozen=True)
-class Expected:
-    """What an undisturbed study leaves."""
-
-    numbers: Numbers
-    proposals: Proposals
-
-
-def proposed(results: Path) -> Proposals:
-    """Return the proposals that the results hold."""
-    rows = ResultStore(str(results)).proposals().to_pylist()
-    return {(row["search_id"], row["number"], row["values"]) for row in rows}
+    def put_back(self, kind: Kind) -> None:
+        """Have a kind be the next that was not done."""
+        self._left.insert(0, kind)
 
 
 class Chaos:
-    """A cluster, a study on it, and what disturbs them."""
+    """Commands that train studies, and what disturbs them."""
 
-    def __init__(self, folder: Path, seed: int, workers: int) -> None:
-        """Prepare a study whose trials have ``workers`` data-parallel workers."""
+    command: subprocess.Popen[bytes]
+    process: psutil.Process
+    """The same."""
+    place: Place
+
+    def __init__(self, folder: Path, seed: int, kinds: Sequence[Kind]) -> None:
+        """Prepare; everything is written into ``folder``."""
         self.random = random.Random(seed)
-        self.folder = folder
-        self.file = folder / "chaos.yaml"
-        self.file.write_text(STUDY if workers == 1 else STUDY_OF_GROUPS.replace("WORKERS", str(workers)))
-        self.workers = workers
-        self.kinds = KINDS if workers == 1 else KINDS_OF_GROUPS
-        self.outcome = Outcome()
-        self.begun = time.monotonic()
-        self.command: subprocess.Popen[bytes] | None = None
-        self.results = folder
-        self.disturbed = 0.0
-        self.cluster: Cluster | None = None
-        self.node: Any = None
+        self.outcome = Outcome({kind.name: KindOutcome() for kind in kinds})
+        self._folder = folder
+        self._bag = Bag(kinds, self.random)
+        self._wanted = 0
+        self._begun = self._deadline = time.monotonic()
+        self._places: list[Place] = [OwnRay(), JoinedCluster(), ThisProcess()]
+        self._expected: dict[str, Expected] = {}
+        self._results = folder
+        self._recovering: list[Recovery] = []
+        self._ending: list[tuple[str, psutil.Process]] = []
+        """Processes that must end, and the kind of disturbance before."""
+        self._last_kind = next(iter(self.outcome.kinds))
 
-    @contextlib.contextmanager
-    def running_cluster(self) -> Iterator[None]:
-        """Start a head without CPUs and a node with two."""
-        settings = {
-            "health_check_initial_delay_ms": 0,
-            "health_check_period_ms": 500,
-            "health_check_failure_threshold": 4,
-        }
-        self.cluster = Cluster(
-            initialize_head=True,
-            head_node_args={"num_cpus": 0, "num_gpus": 0, "include_dashboard": False, "_system_config": settings},
-        )
+    def expect_end(self, processes: Collection[psutil.Process]) -> None:
+        self._ending += [(self._last_kind, process) for process in processes]
+
+    def run(self, disturbances: int, seconds: float) -> None:
+        """Disturb studies so many times, or for so long, and let the last one end."""
+        self._wanted, self._deadline = disturbances, time.monotonic() + seconds
         try:
-            self.node = self.cluster.add_node(num_cpus=2, num_gpus=0)
-            yield
+            while self._goes_on:
+                self._run_study()
         finally:
-            self.stop_command()
-            self.cluster.shutdown()
+            self._end_all()
 
-    def run(self, kills: int) -> Outcome:
-        """Disturb studies until ``kills`` are done, and let the last one end."""
-        with self.running_cluster():
-            expected = self.undisturbed()
-            while self.outcome.kills < kills or not self.outcome.studies:
-                self.study(self.folder / f"results-{self.outcome.studies}", expected, kills)
-        return self.outcome
+    @property
+    def _goes_on(self) -> bool:
+        """Return whether more disturbances come."""
+        return self.outcome.disturbances < self._wanted and time.monotonic() < self._deadline
 
-    def undisturbed(self) -> Expected:
-        """Return what the trials measure undisturbed and without Ray: trained by one process, or by two workers."""
-        if self.workers > 1:
-            with running_pair() as pair:
-                trials = StudyFile(self.file).load("full").trials
-                measured = {trial_id: pair.call(train_alone, trial)[0] for trial_id, trial in trials.items()}
-            return Expected({trial_id: _numbers(result) for trial_id, result in measured.items()}, set())
-        reference = self.folder / "reference"
-        command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(reference), "--local"]
-        subprocess.run([*command, "--data", str(self.folder / "data")], check=True, stdout=subprocess.DEVNULL)
-        return Expected(recorded(reference)[0], proposed(reference))
-
-    def study(self, results: Path, expected: Expected, kills: int) -> None:
-        """Run one study to its end, disturbing it while kills are left, and compare its numbers."""
-        written: dict[Path, int] = {}
-        for _ in range(RUNS):
-            self.start_command(results)
-            while self.outcome.kills < kills and self.trains():
-                self.wait(self.random.uniform(0.1, 2.5))
-                self.disturb()
-            ended = self.end_of_command()
-            self.compare_files(results, written)
-            if ended == 0:
+    def _run_study(self) -> None:
+        """Run a study until it is done, disturbing it while disturbances are left."""
+        kind = self._draw(lambda kind: True)
+        assert kind is not None
+        study = next(iter(kind.studies))
+        file = study.write(self._folder)
+        self._results = self._folder / f"results-{self.outcome.studies}"
+        self._print(f"study {study.name}")
+        if study.name not in self._expected:
+            self._expected[study.name] = study.train_undisturbed(file, self._folder)
+        checker = ResultChecker(self._results, self._expected[study.name])
+        for _ in range(COMMANDS):
+            kind = kind or self._draw(lambda kind: study in kind.studies)
+            self._start_command(study, file, kind)
+            self._disturb_command(study, kind)
+            kind = None
+            status = self._wait_for_end(PATIENCE * 2)
+            is_done = status == 0
+            traceback = ", with a traceback" if b"Traceback (most recent" in self._output.read_bytes() else ""
+            self._print(f"command {self.outcome.commands} ended with status {status}{traceback}")
+            self._add(checker.check(is_done))
+            if is_done:
                 break
-        found, doubled = recorded(results)
+        else:
+            self._add(Faults(lost=[f"the study was not done after {COMMANDS} commands"]))
+        self._note_recovery()
+        self._recovering.clear()
         self.outcome.studies += 1
-        numbers = expected.numbers
-        self.outcome.trials += len(numbers)
-        self.outcome.lost += len(numbers.keys() - found.keys())
-        self.outcome.doubled += doubled
-        for trial_id in numbers.keys() & found.keys():
-            if found[trial_id] != numbers[trial_id]:
-                self.outcome.mismatches.append(f"{trial_id}: {found[trial_id]} instead of {numbers[trial_id]}")
-        if proposed(results) != expected.proposals:
-            self.outcome.mismatches.append(f"proposals: {proposed(results)} instead of {expected.proposals}")
-        if left := list((results / "checkpoints").glob("*")):
-            self.outcome.mismatches.append(f"checkpoints left: {left}")
+        self.outcome.trials += len(self._expected[study.name].numbers)
+        self._add(Faults(left_behind=self._list_scratch()))
+        self._check_ending()
 
-    def compare_files(self, results: Path, before: dict[Path, int]) -> None:
-        """Note when records and models of recorded trials were written; it must not be later than ``before``."""
-        done = ResultStore(str(results)).done() if (results / "trials").exists() else set()
-        records = [file for file in (results / "trials").glob("*.parquet") if file.stem in done]
-        for file in (*records, *(file for file in (results / "models").glob("*") if file.name in done)):
-            written = file.stat().st_mtime_ns
-            if before.setdefault(file, written) != written:
-                self.outcome.mismatches.append(f"{file.relative_to(results)}: trained again, though it was recorded")
+    def _draw(self, fits: Callable[[Kind], bool]) -> Kind | None:
+        """Return what disturbs next; None where enough has, and where nothing fits now."""
+        return self._bag.draw(fits) if self._goes_on else None
 
-    def start_command(self, results: Path) -> None:
-        """Start the command that anyone would type again."""
-        assert self.cluster is not None
-        self.results = results
-        command = [sys.executable, "-m", "mixup_study.run", str(self.file), "--results", str(results)]
-        command += ["--data", str(self.folder / "data"), "--address", self.cluster.address]
-        if self.workers == 1:
-            command += ["--set", f"resources.cpus={self.random.choice((0.5, 1, 2))}"]
-        with (self.folder / "output").open("ab") as output:
-            self.command = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
-        self.outcome.runs += 1
+    def _disturb_command(self, study: ChaosStudy, kind: Kind | None) -> None:
+        """Disturb the command until it ends, or enough has been done, or what comes next is done elsewhere."""
+        disturbed: set[str] = set()
+        while kind is not None:
+            if not self._wait_for_moment(kind.may_come_early):
+                self._bag.put_back(kind)
+                return
+            if not self._disturb(kind):
+                continue
+            if kind.name not in disturbed:
+                self.outcome.kinds[kind.name].tries += 1
+                disturbed.add(kind.name)
+            if kind.ends_command:
+                return
+            kind = self._draw(lambda kind: study in kind.studies and self.place.name in kind.places)
+        if self._goes_on and self._bag.holds(lambda kind: study in kind.studies):
+            self.command.terminate()
 
-    def trains(self) -> bool:
-        """Wait until a process trains, and a group has saved since it was disturbed.
+    def _disturb(self, kind: Kind) -> bool:
+        """Disturb the command, wait for its end where that must come, and return whether there was anything to do."""
+        self._note_recovery()
+        begun, before = time.time(), self._last_kind
+        self._last_kind = kind.name
+        if not kind.disturb(self):
+            self._last_kind = before
+            return False
+        outcome = self.outcome.kinds[kind.name]
+        outcome.disturbances += 1
+        self._print(kind.name)
+        if kind.ends_command:
+            self._wait_for_end(ENDING_SECONDS)
+        self._recovering.append(Recovery(outcome, begun, time.time()))
+        return True
 
-        Return False where the command ends before.
+    def _start_command(self, study: ChaosStudy, file: Path, kind: Kind | None) -> None:
+        """Start the command that anyone would type again, where the next disturbance can be done."""
+        fitting = [
+            place
+            for place in self._places
+            if (kind is None or place.name in kind.places) and (study.workers == 1 or place.trains_groups)
+        ]
+        self.place = self.random.choice(fitting)
+        command = [sys.executable, "-m", "mixup_study.run", str(file), "--results", str(self._results)]
+        command += ["--data", str(self._folder / "data"), *self.place.prepare(self.random, study.workers)]
+        self.outcome.commands += 1
+        self._print(f"command {self.outcome.commands}: {' '.join(command[8:])}")
+        with self._output.open("wb") as output:
+            self.command = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        self.process = psutil.Process(self.command.pid)
+
+    @property
+    def _output(self) -> Path:
+        """Return the file of what the last command printed."""
+        return self._folder / f"output-{self.outcome.commands}"
+
+    def _wait_for_moment(self, may_be_early: bool) -> bool:
+        """Wait until a moment to disturb the command; return False where it ends before.
+
+        Most come once a trial was saved or recorded after the last disturbance, so that the study goes on.
         """
-        assert self.command is not None
-        for _ in patiently():
+        if may_be_early and self.random.random() < EARLY_SHARE:
+            self._let_run(self.random.uniform(0, 10))
+            return self.command.poll() is None
+        begun = time.time()
+        for _ in wait_patiently():
             if self.command.poll() is not None:
                 return False
-            victims = self.victims(next(iter(self.kinds)))
-            if victims and (self.workers == 1 or self.saved_after(self.disturbed)):
-                return True
+            if self._saved_at() > begun:
+                self._note_recovery()
+                self._let_run(self.random.uniform(0, 2))
+                return self.command.poll() is None
+        self._add(Faults(mismatches=[f"{self._output.name}: nothing was saved within {PATIENCE:.0f} s"]))
+        self.command.kill()
         return False
 
-    def saved_after(self, moment: float) -> bool:
-        """Return whether a trial was saved after the Unix time ``moment``."""
-        try:
-            return any(file.stat().st_mtime > moment for file in (self.results / "checkpoints").glob("*.checkpoint"))
-        except FileNotFoundError:  # removed in between
-            return False
-
-    def wait(self, seconds: float) -> None:
+    def _let_run(self, seconds: float) -> None:
         """Let the command go on for so long, or until it ends."""
-        assert self.command is not None
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.command.wait(seconds)
 
-    def end_of_command(self) -> int:
-        """Return the command's exit status."""
-        assert self.command is not None
-        try:
-            return self.command.wait(PATIENCE * 2)
-        except subprocess.TimeoutExpired:
-            self.stop_command()
-            return -1
+    def _saved_at(self) -> float:
+        """Return the Unix time when a trial was last saved or recorded; 0 where none was."""
+        moments = [0.0]
+        for pattern in ("checkpoints/*.checkpoint", "trials/*.parquet"):
+            for file in self._results.glob(pattern):
+                with contextlib.suppress(FileNotFoundError):  # removed in between
+                    moments.append(file.stat().st_mtime)
+        return max(moments)
 
-    def stop_command(self) -> None:
-        if self.command is not None and self.command.poll() is None:
+    def _note_recovery(self) -> None:
+        """Take note of how long ago the disturbances were after which a trial was saved or recorded again."""
+        saved = self._saved_at()
+        for recovery in list(self._recovering):
+            if saved > recovery.over:
+                seconds = saved - recovery.begun
+                recovery.outcome.slowest_recovery = max(recovery.outcome.slowest_recovery, seconds)
+                self._recovering.remove(recovery)
+
+    def _wait_for_end(self, seconds: float) -> int:
+        """Return the command's exit status; one that does not end in time is a fault, and is killed."""
+        try:
+            status = self.command.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._add(Faults(mismatches=[f"{self._output.name}: the command did not end within {seconds:.0f} s"]))
+            self.command.kill()
+            status = self.command.wait()
+        self._ending += [(self._last_kind, process) for process in list_session(self.command.pid)]
+        return status
+
+    def _add(self, faults: Faults) -> None:
+        """Take note of what is wrong after the last disturbance."""
+        own = self.outcome.kinds[self._last_kind].faults
+        for name, lines in vars(faults).items():
+            getattr(own, name).extend(lines)
+        for line in faults.lines():
+            self._print(line)
+
+    def _list_scratch(self) -> list[str]:
+        """Return what the study's commands and their processes left in the folder of temporary files."""
+        return sorted(path.name for path in Path(tempfile.gettempdir()).glob("mixup_study*"))
+
+    def _check_ending(self) -> None:
+        """Wait for the processes that must end, and note those that do not."""
+        for _ in wait_patiently(LEAVING_SECONDS):
+            self._ending = [(kind, process) for kind, process in self._ending if is_running(process)]
+            if not self._ending:
+                return
+        for kind, process in self._ending:
+            self.outcome.kinds[kind].faults.left_behind.append(describe_process(process))
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._ending.clear()
+
+    def _end_all(self) -> None:
+        """End the command and the cluster, and kill whatever of theirs is left."""
+        if "command" in vars(self) and self.command.poll() is None:
+            processes = list_session(self.command.pid)
             self.command.kill()
             self.command.wait()
+            self._ending += [(self._last_kind, process) for process in processes]
+        for place in self._places:
+            place.close()
+        own = list_descendants([psutil.Process()])
+        self._ending += [(self._last_kind, process) for process in own if not is_resource_tracker(process)]
+        self._check_ending()
 
-    def disturb(self) -> None:
-        """Kill one process of a kind drawn at random, where there is one."""
-        assert self.command is not None
-        kind = self.random.choices(list(self.kinds), list(self.kinds.values()))[0]
-        victims = self.victims(kind)
-        if not victims or self.command.poll() is not None:
-            return
-        victim = self.random.choice(victims)
-        with contextlib.suppress(psutil.NoSuchProcess):
-            victim.send_signal(SIGNALS.get(kind, signal.SIGKILL))
-            self.outcome.disturbances[kind] += 1
-            self.disturbed = time.time()
-            print(f"{time.monotonic() - self.begun:.0f} s: {kind} {victim.pid}", flush=True)
-        if kind == "node":
-            assert self.cluster is not None
-            self.cluster.remove_node(self.node, allow_graceful=False)
-            self.node = self.cluster.add_node(num_cpus=2, num_gpus=0)
-        if kind == "command" or kind in SIGNALS:
-            self.end_of_command()
-
-    def victims(self, kind: str) -> list[psutil.Process]:
-        """Return the processes of a kind."""
-        assert self.command is not None
-        if kind == "command" or kind in SIGNALS:
-            return [psutil.Process(self.command.pid)]
-        if kind == "node":
-            return [_raylet(self.node)]
-        assert self.cluster is not None
-        name = {"Tune actor": "ImplicitFunc", "Train worker": "RayTrainWorker"}[kind]
-        raylets = [_raylet(node) for node in (self.cluster.head_node, self.node)]
-        return [process for raylet in raylets for process in _children(raylet) if name in _title(process)]
-
-
-def _raylet(node: Any) -> psutil.Process:
-    (raylet,) = node.all_processes["raylet"]
-    return psutil.Process(raylet.process.pid)
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    try:
-        return process.children()
-    except psutil.NoSuchProcess:
-        return []
-
-
-def _title(process: psutil.Process) -> str:
-    """Return what Ray calls a process; nothing of one that is dead."""
-    try:
-        return "" if process.status() == psutil.STATUS_ZOMBIE else " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
-
-
-def patiently() -> Iterator[None]:
-    """Yield until PATIENCE is over, a little apart."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        yield
-        time.sleep(0.05)
+    def _print(self, line: str) -> None:
+        print(f"{time.monotonic() - self._begun:.0f} s: {line}", flush=True)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=20, help="default: %(default)s")
+    parser.add_argument("--kills", type=int, default=20, help="disturbances in all (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="disturb no longer (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--workers", type=int, default=1, choices=(1, 2), help="data-parallel workers of each trial")
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        choices=[kind.name for kind in KINDS],
+        metavar="KIND",
+        help="by these alone, each as often",
+    )
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        chaos = Chaos(Path(folder), options.seed, options.workers)
+    kinds = [replace(kind, weight=1) for kind in KINDS if kind.name in (options.kinds or ())] or KINDS
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+        temporary = Path(folder, "tmp")
+        temporary.mkdir()
+        os.environ |= {
+            "TMPDIR": str(temporary),
+            "RAY_TMPDIR": str(temporary),
+            "RAY_gcs_rpc_server_reconnect_timeout_s": RECONNECT_SECONDS,
+        }
+        tempfile.tempdir = None  # to be looked up again
+        chaos = Chaos(Path(folder), options.seed, kinds)
         try:
-            print(chaos.run(options.kills), flush=True)
+            chaos.run(options.kills, options.minutes * 60)
         finally:
-            output = Path(folder, "output")
-            if output.exists() and not chaos.outcome.good:
-                print(output.read_text()[-10_000:])
-    return 0 if chaos.outcome.good and chaos.outcome.kills >= options.kills else 1
+            print(chaos.outcome, flush=True)
+            if chaos.outcome.faults:
+                for output in sorted(Path(folder).glob("output-*"))[-3:]:
+                    print(f"== {output.name}\n{output.read_text(errors='replace')[-4000:]}")
+    return 0 if chaos.outcome.good else 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,8 +41,12 @@ def test_a_run_whose_head_dies_is_one_line_and_the_same_command_goes_on(tiny_stu
             wait_for_checkpoint(run, results)
             processes = [psutil.Process(run.pid), *psutil.Process(run.pid).children(recursive=True)]
             listeners = list_listeners(processes)
-            (head,) = (process for process in processes if process.name() == "gcs_server")
-            head.kill()
+            rays = {process.name(): process for process in processes if process.name() in ("gcs_server", "raylet")}
+            assert len(rays) == 2
+            for process in rays.values():
+                process.send_signal(signal.SIGHUP)  # as a terminal that goes away does
+            assert not psutil.wait_procs(rays.values(), timeout=1)[0]
+            rays["gcs_server"].kill()
             killed = time.monotonic()
             _, said = run.communicate(timeout=60)
         finally:
