@@ -62,6 +62,18 @@ def is_disk_full(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def find_full_disk(error: BaseException) -> OSError | None:
+    """Return the error that says that a disk is full: this one, or one that it was raised for; None where none does."""
+    seen: list[BaseException] = []
+    left: BaseException | None = error
+    while left is not None and left not in seen:
+        if isinstance(left, OSError) and is_disk_full(left):
+            return left
+        seen.append(left)
+        left = left.__cause__ or left.__context__
+    return None
+
+
 class LossyStream:
     """A text stream that leaves out what a full disk does not take: output is no reason to end a training."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mixup_study.errors import InputError
-from mixup_study.files import is_disk_full
+from mixup_study.files import find_full_disk
 
 PREFIX = "mixup_study-run-"
 _LOCK = ".lock"
@@ -22,17 +22,18 @@ _LOCK = ".lock"
 def open_scratch() -> Iterator[str]:
     """Yield a new folder and remove it at the end, with those of processes that were killed before.
 
-    Raises InputError for what Tune cannot write there for want of room.
+    Raises InputError for what Tune, which raises an error of its own then, cannot write there for want of room.
     """
     remove_abandoned()
     try:
         with _open_new() as folder:
             yield folder
-    except OSError as error:
-        if isinstance(error, InputError) or not is_disk_full(error):
+    except Exception as error:
+        full_disk = None if isinstance(error, InputError) else find_full_disk(error)
+        if full_disk is None:
             raise
         raise InputError(
-            f"{tempfile.gettempdir()}: the disk is full ({error}); free space, then run the same command again, which"
+            f"the disk of the temporary files is full ({full_disk}); free space, then run the same command again, which"
             " goes on from here"
         ) from None
 

@@ -73,3 +73,16 @@ def test_a_machine_without_a_folder_for_temporary_files_trains_without_ray_and_s
     with pytest.raises(InputError, match=r"no folder for temporary files can be written to: .* set TMPDIR"):
         check_room()
     assert run_here(tiny_study).returncode == 0
+
+
+def test_what_is_raised_because_the_disk_is_full_is_bad_input_whatever_it_is_called() -> None:
+    def fail_as_tune() -> None:
+        try:
+            raise OSError(errno.EFBIG, "File too large")
+        except OSError:
+            raise RuntimeError("a trial failed") from None
+
+    with pytest.raises(InputError, match=r"temporary files is full .* run the same command again"), open_scratch():
+        fail_as_tune()
+    with pytest.raises(ValueError, match="a bug"), open_scratch():
+        raise ValueError("a bug")
