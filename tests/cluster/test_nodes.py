@@ -254,6 +254,7 @@ def test_a_trial_of_two_workers_on_two_machines_measures_what_it_does_on_one(nod
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_trial_of_a_machine_that_is_cut_off_for_ever_goes_on_at_another(nodes: Nodes) -> None:
     with nodes.running_study("lost") as run:
         lost, trial_id = nodes.find_long_trial(run)

@@ -22,6 +22,8 @@ import pytest
 from tests.cluster.support import measurements_alone, measurements_of, records, study_of
 from tests.conftest import REPOSITORY
 
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
 SCRIPT = REPOSITORY / "deploy" / "slurm" / "study.sbatch"
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch")
 OPTIONS = ("--set", "trial.epochs=150", "--set", "checkpoint_seconds=0.5")
@@ -167,7 +169,6 @@ def assert_results_are_the_undisturbed_ones(results: Path, study: Path) -> None:
         assert measurements_of(recorded, trial_id) == measured
 
 
-@pytest.mark.slow
 def test_a_job_near_its_time_limit_saves_queues_itself_again_and_goes_on(
     slurm: Slurm, tiny_study: Path, tmp_path: Path
 ) -> None:
@@ -192,8 +193,6 @@ def test_a_job_near_its_time_limit_saves_queues_itself_again_and_goes_on(
     assert not (slurm.work / f"{job}.json").exists()
 
 
-@pytest.mark.slow
-@pytest.mark.long
 def test_a_job_whose_processes_are_all_taken_away_goes_on_with_fewer_cpus(
     slurm: Slurm, tiny_study: Path, tmp_path: Path
 ) -> None:
