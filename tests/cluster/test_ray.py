@@ -300,6 +300,7 @@ def test_an_address_without_a_cluster_is_bad_input(address: str, expected: str, 
 
 
 @pytest.mark.slow
+@pytest.mark.long  # it starts a Ray of its own, for one line
 def test_gpus_that_pytorch_cannot_use_are_bad_input(tiny_study: Path) -> None:
     if torch.cuda.is_available():
         pytest.xfail("PyTorch can use a GPU here")
