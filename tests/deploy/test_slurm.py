@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import pytest
 
@@ -150,8 +150,9 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Slurm]:
 
 
 def serves_metrics(port: str) -> bool:
+    opener = build_opener(ProxyHandler({}))  # urlopen keeps the proxies that another test had when it first called
     try:
-        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        with opener.open(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
             return b"ray_node_" in answer.read()
     except OSError:
         return False
