@@ -14,6 +14,7 @@ from mixup_study.exports.mlflow_runs import write_runs
 from mixup_study.exports.optuna_journal import write_journal
 from mixup_study.exports.tensorboard_events import write_event_files
 from mixup_study.exports.wandb_runs import write_offline_runs
+from mixup_study.store.place import without_secrets
 
 EXPORTS: Mapping[str, Callable[[Findings, Any], str]] = {
     "csv": write_csv_files,
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     for name, export in EXPORTS.items():
         place = getattr(options, name)
         if place is not None:
-            print(f"{place}: {export(findings, place)}", flush=True)
+            print(f"{without_secrets(str(place))}: {export(findings, place)}", flush=True)
     return cli.DONE
 
 

@@ -45,14 +45,15 @@ def write_runs(findings: Findings, uri: str) -> str:
         client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(name)
         experiment_id = client.create_experiment(name) if experiment is None else experiment.experiment_id
-        present = {revision: run_id for run_id, revision in _list_runs(client, experiment_id)}
+        present = list(_list_runs(client, experiment_id))
         trials = list(list_exported(findings))
         current = {(trial.trial_id, trial.revision) for trial in trials}
         exported = {trial.trial_id for trial in trials}
-        for (trial_id, revision), run_id in present.items():
+        for run_id, (trial_id, revision) in present:  # several interrupted exports may have left a trial several runs
             if trial_id in exported and (trial_id, revision) not in current:
                 client.delete_run(run_id)
-        missing = [trial for trial in trials if (trial.trial_id, trial.revision) not in present]
+        recorded = {revision for _, revision in present}
+        missing = [trial for trial in trials if (trial.trial_id, trial.revision) not in recorded]
         for trial in missing:
             _write_run(client, experiment_id, trial)
     already = f", {len(trials) - len(missing)} were there" if len(missing) < len(trials) else ""
@@ -93,8 +94,8 @@ def _write_run(client: MlflowClient, experiment_id: str, trial: ExportedTrial) -
         client.log_batch(run_id, params=parameters[start : start + BATCH_PARAMETERS])
     for start in range(0, len(metrics), BATCH_METRICS):
         client.log_batch(run_id, metrics=metrics[start : start + BATCH_METRICS])
-    client.set_tag(run_id, _REVISION, trial.revision)  # last: without it the next export writes the run anew
     client.set_terminated(run_id, STATES[trial.status], end_time=_milliseconds(trial.ended_at))
+    client.set_tag(run_id, _REVISION, trial.revision)  # last: without it the next export writes the run anew
 
 
 def _list_metrics(trial: ExportedTrial) -> Iterator[Metric]:

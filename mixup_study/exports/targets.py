@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 from mixup_study.errors import InputError
+from mixup_study.store.place import without_secrets
 
 
 def require_package(package: str, distribution: str, option: str) -> None:
@@ -26,5 +27,7 @@ def writing_to(option: str, target: object, *errors: type[Exception]) -> Iterato
     except Exception as error:
         if isinstance(error, InputError) or not isinstance(error, (OSError, *errors)):
             raise
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise InputError(f"{option} {target}: cannot be written: {reason}") from None
+        reason: str = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
+        shown = without_secrets(str(target))
+        reason = reason.replace(str(target), shown)  # a tool may name what it was given
+        raise InputError(f"{option} {shown}: cannot be written: {reason}") from None

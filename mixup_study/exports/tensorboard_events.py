@@ -19,9 +19,10 @@ def write_event_files(findings: Findings, folder: Path) -> str:
     count = 0
     with writing_to("--tensorboard", folder):
         for trial in list_exported(findings):
-            path = folder / findings.study.name / findings.study.profile / _name_folder(trial)
-            shutil.rmtree(path, ignore_errors=True)
-            _write_trial(trial, path)
+            profile = folder / findings.study.name / findings.study.profile
+            for earlier in profile.glob(f"* {trial.trial_id}"):  # whatever it was called in the study by then
+                shutil.rmtree(earlier)
+            _write_trial(trial, profile / _name_folder(trial))
             count += 1
     return f"{count} runs; tensorboard --logdir {folder}"
 
@@ -29,7 +30,7 @@ def write_event_files(findings: Findings, folder: Path) -> str:
 def _name_folder(trial: ExportedTrial) -> str:
     """Return the name of a trial's folder, which is that of its run in TensorBoard."""
     label = trial.label.replace("/", "∕")  # a slash begins a folder within it
-    return f"{label[:80]} {trial.trial_id}"
+    return f"{label[:60]} {trial.trial_id}"
 
 
 def _write_trial(trial: ExportedTrial, path: Path) -> None:

@@ -27,7 +27,7 @@ S3_ATTEMPTS = 10
 _S3_OPTIONS = frozenset(
     {"region", "scheme", "endpoint_override", "allow_bucket_creation", "allow_bucket_deletion", "allow_delayed_open"}
 )
-"""Those of a URL that S3FileSystem takes from pickle too; ``tls_verify_certificates`` for one it would lose."""
+"""Options of a URL that S3FileSystem keeps in pickle too; ``tls_verify_certificates``, for one, would be lost."""
 _USER = re.compile(r"(?<=://)[^@]*:.*(?=@)", re.DOTALL)
 _OPTION = re.compile(r"(?i)(?<=[?&])([^=&]*(?:secret|password|token|key|sig)[^=&]*=)([^&]+)")
 

@@ -19,6 +19,8 @@ from mixup_study.views.trial_texts import ORIGINS
 
 TEXT_WIDTH = 100
 """Characters of a line of the paragraphs as text."""
+_MACHINE = ("device", "cpu_model", "instruction_set")
+"""Columns of a record that say on what it was trained."""
 MethodsFormat = Literal["text", "markdown", "latex"]
 _CITATION = re.compile(r" \[@(\w+)\]")
 """How the sentences cite, as Pandoc reads it."""
@@ -75,7 +77,7 @@ def _training(findings: Findings) -> Iterator[str]:
     ended = [f"{progress.done} of {progress.total} trials are done"]
     ended += [f"{progress.failed} failed"] if progress.failed else []
     ended += [f"{progress.stopped} were stopped early"] if progress.stopped else []
-    yield (f"Study {study.name}, profile {study.profile}{changed}: {', '.join(ended)}.")
+    yield f"Study {study.name}, profile {study.profile}{changed}: {', '.join(ended)}."
     shared, varied = _split_fields(trials)
     if settings := _list_settings(trials, shared):
         yield f"All trials share {_join(settings)}; what is not named is off or zero."
@@ -118,7 +120,7 @@ def _numbers(findings: Findings) -> Iterator[str]:
 
 
 def _software(findings: Findings) -> Iterator[str]:
-    """Yield versions and machines; None is trained where there are no records."""
+    """Yield versions and machines; nothing where there are no records."""
     versions = {name: ", ".join(_values(findings, f"{name}_version")) for name in ("torch", "numpy", "python", "ray")}
     code = ", ".join(_values(findings, "code_version"))
     cited = {"torch": "PyTorch [@paszke2019pytorch]", "numpy": "NumPy", "python": "Python"}
@@ -133,9 +135,6 @@ def _software(findings: Findings) -> Iterator[str]:
     machines = [f"{ORIGINS[name]} {', '.join(values)}" for name in _MACHINE if (values := _values(findings, name))]
     if machines:
         yield f"They ran on {'; '.join(machines)}."
-
-
-_MACHINE = ("device", "cpu_model", "instruction_set")
 
 
 def _values(findings: Findings, column: str) -> list[str]:

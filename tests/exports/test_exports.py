@@ -18,8 +18,6 @@ from tests.commands import call_command
 from tests.exports.wandb_server import serve_wandb
 from tests.fixtures import SMALL_STUDY, RecordMaker
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:google.*", "ignore::DeprecationWarning:mlflow.*")
-
 
 @pytest.fixture
 def folder(tmp_path: Path, record: RecordMaker) -> Path:
@@ -100,6 +98,24 @@ def test_tensorboard_reads_the_event_files(folder: Path) -> None:
         assert f"status: {row['status']}" in text.tensor_proto.string_val[0].decode()
 
 
+def test_a_trial_that_the_study_calls_otherwise_by_now_replaces_its_run_in_tensorboard(folder: Path) -> None:
+    export(folder, "--tensorboard", folder / "logs")
+    (folder / "small.yaml").write_text(
+        SMALL_STUDY.replace("  ERM: {}", "  baseline: {}").replace("arm: ERM", "arm: baseline")
+    )
+    export(folder, "--tensorboard", folder / "logs")
+    names = [path.name for path in folder.glob("logs/small/short/*")]
+    assert len(names) == 6
+    assert sum(name.startswith("baseline") or ", baseline" in name for name in names) == 2
+
+
+def test_a_password_in_a_tracking_uri_is_shown_nowhere(folder: Path) -> None:
+    uri = "nonsense://me:hunter2@host/x"
+    ended = call_command("export", folder / "small.yaml", "--results", folder / "results", "--mlflow", uri)
+    assert ended.returncode == 2
+    assert "hunter2" not in ended.stdout + ended.stderr
+
+
 def test_mlflow_reads_the_runs(folder: Path, record: RecordMaker) -> None:
     from mlflow import MlflowClient
 
@@ -124,6 +140,8 @@ def test_mlflow_reads_the_runs(folder: Path, record: RecordMaker) -> None:
     replace_failed(folder, record)
     interrupted = next(run for run in runs.values() if run.info.status == "FINISHED").info.run_id
     client.delete_tag(interrupted, "mixup_study.revision")  # as if the export had ended before its last call
+    tags = {"mixup_study.trial_id": client.get_run(interrupted).data.tags["mixup_study.trial_id"]}
+    client.create_run(experiment.experiment_id, tags=tags)  # and another one before that
     assert export(folder, "--mlflow", uri) == "3 runs of 'small, profile short', 3 were there"
     again = client.search_runs([experiment.experiment_id])
     assert sorted(run.data.tags["mixup_study.trial_id"] for run in again) == sorted(runs)
